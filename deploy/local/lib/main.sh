@@ -1,0 +1,87 @@
+# shellcheck shell=bash
+# The instance of this clone, `.local`, or the servers that the caller named instead.
+
+# A server named by its setting is used as it is, and no private one is started.
+private_postgresql() { [ -z "${MILLRACE__DATABASE__URL:-}" ]; }
+private_rabbitmq() { [ -z "${MILLRACE__BROKER__URL:-}" ]; }
+
+# Each port has a setting of its own; the base moves all, so that two clones get along.
+BASE=${MILLRACE_PORT_BASE:-24810}
+EPMD_PORT=${MILLRACE_EPMD_PORT:-$((BASE + 4))}
+PG_PORT=${MILLRACE_PG_PORT:-$((BASE + 5))}
+API_PORT=${MILLRACE_API_PORT:-$((BASE + 7))}
+AMQP_PORT=${MILLRACE_AMQP_PORT:-$((BASE + 8))}
+MGMT_PORT=${MILLRACE_MGMT_PORT:-$((BASE + 9))}
+DIST_PORT=${MILLRACE_DIST_PORT:-$((BASE + 10))}
+
+# main_open: the ports of a server that runs are the ones it was started with.
+main_open() {
+  instance_open "$MAIN"
+  I_PG="" I_RABBITMQ=""
+  if private_postgresql; then
+    I_PG=1
+    pg_running || I_PG_PORT=$PG_PORT
+  fi
+  if private_rabbitmq; then
+    I_RABBITMQ=1
+    mq_running || I_EPMD_PORT=$EPMD_PORT I_AMQP_PORT=$AMQP_PORT I_MGMT_PORT=$MGMT_PORT I_DIST_PORT=$DIST_PORT
+  fi
+}
+
+main_start() {
+  ensure_programs
+  main_open
+  [ -n "$I_PG$I_RABBITMQ" ] || return 0
+  instance_lock
+  main_open # again, as somebody may have been starting it
+  instance_save
+  instance_start
+  instance_unlock
+}
+
+main_stop() {
+  main_open
+  instance_lock
+  find_postgresql || true
+  instance_stop
+  instance_unlock
+}
+
+main_running() {
+  main_open
+  { [ -z "$I_PG" ] || pg_running; } && { [ -z "$I_RABBITMQ" ] || mq_running; }
+}
+
+main_env() {
+  main_open
+  [ -z "$I_PG$I_RABBITMQ" ] || [ -d "$I_DIR/secrets" ] || die "nothing has been started here yet."
+  private_postgresql || {
+    export_line MILLRACE__DATABASE__URL "$MILLRACE__DATABASE__URL"
+    export_line MILLRACE_TEST_DATABASE_URL "$MILLRACE__DATABASE__URL"
+  }
+  private_rabbitmq || {
+    export_line MILLRACE__BROKER__URL "$MILLRACE__BROKER__URL"
+    export_line MILLRACE__BROKER__MANAGEMENT_URL "$(external_management_url)"
+    export_line MILLRACE_TEST_BROKER_URL "$MILLRACE__BROKER__URL"
+    export_line MILLRACE_TEST_MANAGEMENT_URL "$(external_management_url)"
+  }
+  instance_env
+  if find_postgresql; then export_line MILLRACE_TEST_PG_BIN "$PG_BIN"; fi
+  export_line MILLRACE_TEST_STACK "$STACK_HOME/stack"
+  export_line MILLRACE_TEST_VENV "$MAIN/venv"
+  export_line MILLRACE_TEST_BIN_DIR "$(bin_dir)"
+}
+
+# The management API of a broker that the caller named: as said, or on RabbitMQ's usual port, with
+# the credentials of the broker's own address.
+external_management_url() {
+  local rest=${MILLRACE__BROKER__URL#*://} authority userinfo="" host url
+  authority=${rest%%/*}
+  case $authority in *@*) userinfo=${authority%@*}@ ;; esac
+  host=${authority##*@}
+  url=${MILLRACE__BROKER__MANAGEMENT_URL:-http://${host%:*}:15672}
+  case $url in
+    *@*) printf '%s\n' "$url" ;;
+    *) printf '%s\n' "${url%%://*}://$userinfo${url#*://}" ;;
+  esac
+}
