@@ -31,9 +31,10 @@ find_rabbitmq() {
   RABBITMQ_SBIN="" RABBITMQ_VERSION=0
   for dir in "${MILLRACE_RABBITMQ_SBIN:-}" /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin \
     "$(dirname "$(readlink -f "$(command -v rabbitmq-server)")" 2>/dev/null)"; do
-    [ -n "$dir" ] && [ -x "$dir/rabbitmq-server" ] && [ -f "$dir/rabbitmq-env" ] || continue
-    version=$(basename "$(dirname "$dir")" | sed -n 's/^rabbitmq_server-//p')
-    [ -n "$version" ] || version=$("$dir/rabbitmqctl" version 2>/dev/null) || continue
+    [ -n "$dir" ] && [ -x "$dir/rabbitmq-server" ] && [ -f "$dir/rabbitmq-defaults" ] || continue
+    # Not `rabbitmqctl version`: that leaves an epmd behind on the standard port.
+    version=$(compgen -G "$dir/../plugins/rabbit-[0-9]*" | sed -n 's/.*\/rabbit-\([0-9.]*[0-9]\).*/\1/p' | head -n 1)
+    [ -n "$version" ] || continue
     if older "$RABBITMQ_VERSION" "$version"; then RABBITMQ_SBIN=$dir RABBITMQ_VERSION=$version; fi
     [ "$dir" = "${MILLRACE_RABBITMQ_SBIN:-}" ] && break
   done
