@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# Tests, benchmarks and the linters.
+
+VENV_PACKAGES="pulp-cli==0.41.1"
+
+# The client that people use, for the tests that run it. Made once, made anew when it is damaged or
+# when another version is wanted.
+venv_ensure() {
+  local venv=$MAIN/venv
+  if [ "$(cat "$venv/complete" 2>/dev/null)" = "$VENV_PACKAGES" ] && "$venv/bin/pulp" --version >/dev/null 2>&1; then
+    return
+  fi
+  say "Installing $VENV_PACKAGES into .local/venv"
+  mkdir -p "$MAIN/log"
+  rm -rf "$venv"
+  # shellcheck disable=SC2086 # a list
+  if ! { python3 -m venv "$venv" && "$venv/bin/pip" --disable-pip-version-check install -q $VENV_PACKAGES; } \
+    >"$MAIN/log/venv.log" 2>&1; then
+    tail -n 15 "$MAIN/log/venv.log" >&2
+    die "pulp-cli could not be installed; see $MAIN/log/venv.log"
+  fi
+  printf '%s\n' "$VENV_PACKAGES" >"$venv/complete"
+}
+
+# checks_begin: servers for the time of the checks; leaves everything as it was found.
+checks_begin() {
+  local had_servers=""
+  if main_running; then had_servers=1; fi
+  # shellcheck disable=SC2064 # what was found is known now
+  trap "checks_end '$had_servers'" EXIT
+  trap 'exit 130' HUP INT TERM
+  main_start
+  # Servers that a test starts for itself end with this run, even when the test is killed.
+  export MILLRACE_INSTANCE_OWNER=$$
+}
+
+checks_end() { # HAD_SERVERS
+  local code=$?
+  trap - EXIT
+  instance_reap $$
+  if [ -z "$1" ]; then main_stop; fi
+  exit "$code"
+}
+
+# checks_environment: tests get addresses for tests, and none of the settings of the machine's own
+# Millrace.
+checks_environment() {
+  local name
+  eval "$(main_env)"
+  for name in $(compgen -e MILLRACE__); do unset "$name"; done
+}
+
+check_test() {
+  PROFILE=${PROFILE:-debug}
+  ensure_programs test
+  checks_begin
+  venv_ensure
+  build --workspace --bins
+  checks_environment
+  if command -v cargo-nextest >/dev/null; then
+    cargo_in_profile nextest run --locked --workspace ${FILTER:+"$FILTER"}
+    [ -n "${FILTER:-}" ] || cargo_in_profile test --locked --workspace --doc --quiet
+  else
+    RUST_TEST_THREADS=4 cargo_in_profile test --locked --workspace ${FILTER:+"$FILTER"}
+  fi
+}
+
+check_bench() {
+  PROFILE=${PROFILE:-release}
+  ensure_programs
+  checks_begin
+  build --workspace --bins
+  checks_environment
+  # shellcheck disable=SC2086 # a list
+  "$(bin_dir)/bench" ${BENCH:-}
+}
+
+check_lint() {
+  local part
+  for part in fmt clippy; do
+    cargo "$part" --version >/dev/null 2>&1 ||
+      die "cargo $part is missing: rustup component add rustfmt clippy"
+  done
+  cargo fmt --manifest-path "$ROOT/Cargo.toml" --all --check
+  cargo clippy --manifest-path "$ROOT/Cargo.toml" --locked --workspace --all-targets -- -D warnings
+  if command -v shellcheck >/dev/null; then
+    shellcheck -x -a "$STACK_HOME/stack" "$STACK_HOME/lib/apt-install" "$ROOT/.ci/run"
+  else
+    say "shellcheck is not installed: the shell scripts were not looked at."
+  fi
+}

@@ -92,7 +92,7 @@ daemon() {
     drop=(setpriv "--reuid=$user" "--regid=$(id -gn "$user")" --init-groups --)
   fi
   (
-    cd "$dir"
+    cd "$dir" || exit
     exec setsid env "$MARK=$name" "${drop[@]}" "$@" 8>&- 9>&-
   ) </dev/null >>"$log" 2>&1 &
 }

@@ -59,11 +59,11 @@ instance_prepare() {
     rm -rf "$I_PLACE"
   fi
   if is_root; then
-    mkdir -p -m 0711 "$(dirname "$I_PLACE")"
-    mkdir -p -m 0711 "$I_PLACE"
+    [ -d "$(dirname "$I_PLACE")" ] || (umask 0066 && mkdir -p "$(dirname "$I_PLACE")")
+    (umask 0066 && mkdir -p "$I_PLACE")
     ln -sfn "$I_PLACE" "$I_DIR/data"
   else
-    mkdir -p -m 0700 "$I_PLACE"
+    (umask 0077 && mkdir -p "$I_PLACE")
   fi
   write "$I_PLACE/id" 0600 <"$I_DIR/id"
   printf '%s\n' "$I_DIR" | write "$I_PLACE/belongs-to" 0644
@@ -95,6 +95,20 @@ instance_delete() {
   rm -rf "$I_PLACE" "$I_DIR"
 }
 
+# instance_status: what runs, for people.
+instance_status() {
+  if [ -n "$I_PG" ]; then status_line PostgreSQL "$(pg_postmaster || true)" "127.0.0.1:$I_PG_PORT"; fi
+  if [ -n "$I_RABBITMQ" ]; then status_line RabbitMQ "$(mq_beam)" "127.0.0.1:$I_AMQP_PORT"; fi
+}
+
+status_line() { # NAME PROCESS ADDRESS
+  if [ -n "$2" ]; then
+    printf '%-12s running  process %-8s %s\n' "$1" "$2" "$3"
+  else
+    printf '%-12s stopped\n' "$1"
+  fi
+}
+
 # instance_env: lines for a shell, for people and for tests.
 instance_env() {
   if [ -n "$I_PG" ]; then
@@ -103,7 +117,7 @@ instance_env() {
   fi
   if [ -n "$I_RABBITMQ" ]; then
     export_line MILLRACE__BROKER__URL "$(mq_url)"
-    export_line MILLRACE__BROKER__MANAGEMENT_URL "$(mq_management_url)"
+    export_line MILLRACE__BROKER__MANAGEMENT_URL "http://127.0.0.1:$I_MGMT_PORT"
     export_line MILLRACE_TEST_BROKER_URL "$(mq_url)"
     export_line MILLRACE_TEST_MANAGEMENT_URL "$(mq_management_url)"
   fi
@@ -147,10 +161,10 @@ instance_remember() {
   printf '%s\n' "$I_DIR" | write "$MAIN/run/instances/$(printf %s "$I_DIR" | sha256sum | cut -c 1-12)" 0600
 }
 
-# instance_reap [OWNER PID]: deletes the instances of this owner and of owners that have ended.
+# instance_reap PID: deletes the instances of this owner (0: of nobody) and of owners that have ended.
 instance_reap() {
-  local file dir own=""
-  [ -z "${1:-}" ] || own=$(owner_mark "$1")
+  local file dir own
+  own=$(owner_mark "$1")
   for file in "$MAIN"/run/instances/*; do
     [ -f "$file" ] || continue
     dir=$(cat "$file")
@@ -180,7 +194,7 @@ END
 
 instance_command() {
   local verb=${1:-} dir=${2:-}
-  if [ "$verb" = reap ]; then instance_reap; return; fi
+  if [ "$verb" = reap ]; then instance_reap 0; return; fi
   [ -n "$dir" ] || instance_usage
   shift 2
   if [ "$verb" = start ]; then instance_start_command "$dir" "$@"; return; fi
@@ -192,7 +206,7 @@ instance_command() {
   find_rabbitmq || [ -z "$I_RABBITMQ" ] || die "RabbitMQ is not installed any more."
   case $verb in
     env) instance_env; return ;;
-    status) server_status; return ;;
+    status) instance_status; return ;;
   esac
   instance_lock
   case $verb in
@@ -226,7 +240,7 @@ instance_start_command() {
   done
   find_postgresql || [ -z "$pg" ] || die "PostgreSQL is not installed; \`stack install\` does it."
   find_rabbitmq || [ -z "$rabbitmq" ] || die "RabbitMQ is not installed; \`stack install\` does it."
-  instance_reap
+  instance_reap 0
   instance_open "$dir"
   instance_lock
   I_PG=${pg:-$I_PG} I_RABBITMQ=${rabbitmq:-$I_RABBITMQ}

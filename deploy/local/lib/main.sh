@@ -61,7 +61,7 @@ main_env() {
   }
   private_rabbitmq || {
     export_line MILLRACE__BROKER__URL "$MILLRACE__BROKER__URL"
-    export_line MILLRACE__BROKER__MANAGEMENT_URL "$(external_management_url)"
+    export_line MILLRACE__BROKER__MANAGEMENT_URL "${MILLRACE__BROKER__MANAGEMENT_URL:-}"
     export_line MILLRACE_TEST_BROKER_URL "$MILLRACE__BROKER__URL"
     export_line MILLRACE_TEST_MANAGEMENT_URL "$(external_management_url)"
   }
@@ -71,6 +71,8 @@ main_env() {
   export_line MILLRACE_TEST_VENV "$MAIN/venv"
   export_line MILLRACE_TEST_BIN_DIR "$(bin_dir)"
 }
+
+management_url() { if [ -n "$I_RABBITMQ" ]; then mq_management_url; else external_management_url; fi; }
 
 # The management API of a broker that the caller named: as said, or on RabbitMQ's usual port, with
 # the credentials of the broker's own address.

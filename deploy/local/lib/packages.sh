@@ -13,7 +13,7 @@ find_postgresql() {
   PG_BIN="" PG_VERSION=0
   for dir in "${MILLRACE_PG_BIN:-}" /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
     "$(dirname "$(readlink -f "$(command -v postgres)")" 2>/dev/null)"; do
-    [ -n "$dir" ] && [ -x "$dir/postgres" ] && [ -x "$dir/initdb" ] && [ -x "$dir/pg_ctl" ] || continue
+    if ! [ -x "$dir/postgres" ] || ! [ -x "$dir/initdb" ]; then continue; fi
     version=$("$dir/postgres" --version | sed 's/^[^0-9]*\([0-9.]*\).*/\1/')
     if older "$PG_VERSION" "$version"; then PG_BIN=$dir PG_VERSION=$version; fi
     [ "$dir" = "${MILLRACE_PG_BIN:-}" ] && break
@@ -31,7 +31,7 @@ find_rabbitmq() {
   RABBITMQ_SBIN="" RABBITMQ_VERSION=0
   for dir in "${MILLRACE_RABBITMQ_SBIN:-}" /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin \
     "$(dirname "$(readlink -f "$(command -v rabbitmq-server)")" 2>/dev/null)"; do
-    [ -n "$dir" ] && [ -x "$dir/rabbitmq-server" ] && [ -f "$dir/rabbitmq-defaults" ] || continue
+    if ! [ -x "$dir/rabbitmq-server" ] || ! [ -f "$dir/rabbitmq-defaults" ]; then continue; fi
     # Not `rabbitmqctl version`: that leaves an epmd behind on the standard port.
     version=$(compgen -G "$dir/../plugins/rabbit-[0-9]*" | sed -n 's/.*\/rabbit-\([0-9.]*[0-9]\).*/\1/p' | head -n 1)
     [ -n "$version" ] || continue

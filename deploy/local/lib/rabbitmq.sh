@@ -150,6 +150,6 @@ mq_kill() {
 
 # mq_wipe: the same node on the same ports, which has never seen anything.
 mq_wipe() {
-  mq_stop
+  mq_kill
   rm -rf "$(mq_home)/mnesia"
 }

@@ -1,0 +1,47 @@
+# What people and CI call. The work is done by deploy/local/stack and by cargo.
+
+STACK := deploy/local/stack
+.DEFAULT_GOAL := help
+.PHONY: help demo test up down status logs migrate reset build lint fmt doc bench
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Set everything up, run the main job, show what happened, stop what was started
+	@$(STACK) demo
+
+test: ## Set everything up and run all tests (FILTER=name: only those)
+	@$(STACK) test
+
+up: ## Start servers, API and workers in the background (WORKERS=4: four workers)
+	@$(STACK) up
+
+down: ## Stop all of it
+	@$(STACK) down
+
+status: ## Show what runs, and where
+	@$(STACK) status
+
+logs: ## Follow the logs (LOGS=api: only those whose name begins so)
+	@$(STACK) logs
+
+migrate: ## Bring the local database up to date
+	@$(STACK) migrate
+
+reset: ## Stop everything and delete the private data
+	@$(STACK) reset
+
+build: ## Build everything in release mode
+	cargo build --release --locked --workspace
+
+lint: ## Check formatting, clippy and the shell scripts
+	@$(STACK) lint
+
+fmt: ## Format the code
+	cargo fmt --all
+
+doc: ## Build the documentation of the code
+	cargo doc --locked --workspace --no-deps
+
+bench: ## Run the benchmarks against the private servers
+	@$(STACK) bench
