@@ -1,0 +1,11 @@
+DROP TABLE worker_session;
+DROP TABLE app_status;
+DROP TABLE created_resource;
+DROP TABLE progress_report;
+DROP TABLE class_progress;
+DROP TABLE lane_continuation;
+DROP TABLE reservation;
+DROP TABLE task;
+DROP TABLE group_progress_report;
+DROP TABLE task_group;
+DROP SEQUENCE task_ticket;

@@ -1,0 +1,9 @@
+DROP TABLE repository_content;
+DROP TABLE repository_version_count;
+DROP TABLE repository_version;
+DROP TABLE repository;
+DROP TABLE content_artifact;
+DROP TABLE content;
+DROP TABLE tombstone;
+DROP TABLE intent;
+DROP TABLE artifact;
