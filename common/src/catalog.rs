@@ -1,0 +1,47 @@
+//! Everything that can be added without touching the engine: task types and content types.
+
+use crate::content::ContentTypes;
+use crate::tasking::{Component, Registry};
+use crate::{ADVERTISED_CORE_VERSION, content, tasks};
+
+/// What a process knows. A crate outside this tree offers `pub fn register(&mut Catalog)` and builds
+/// both binaries from the libraries `millrace-api` and `millrace-worker`.
+#[derive(Default)]
+pub struct Catalog {
+    /// Task types.
+    pub tasks: Registry,
+    /// Content types.
+    pub content: ContentTypes,
+}
+
+impl Catalog {
+    /// What ships with Millrace. With `diagnostics`, the test tasks too.
+    #[must_use]
+    pub fn builtin(diagnostics: bool) -> Self {
+        let mut catalog = Self::default();
+        for (component, module) in [("core", "pulpcore.app"), ("file", "pulp_file.app")] {
+            catalog.tasks.component(Component {
+                component,
+                version: ADVERTISED_CORE_VERSION,
+                package: "pulpcore",
+                module,
+            });
+        }
+        tasks::register_all(&mut catalog.tasks, diagnostics);
+        content::register_all(&mut catalog.content);
+        catalog
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_catalog_has_no_name_twice() {
+        assert!(
+            Catalog::builtin(true).tasks.types().count()
+                > Catalog::builtin(false).tasks.types().count()
+        );
+    }
+}

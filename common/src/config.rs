@@ -1,0 +1,415 @@
+//! Settings: compiled-in defaults, then a TOML file, then `MILLRACE__SECTION__KEY` variables.
+//!
+//! Read once at start and handed down. Nothing else in the project reads the environment.
+
+use ::config::{Config, Environment, File, FileFormat};
+use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use url::Url;
+
+const DEFAULTS: &str = include_str!("default.toml");
+
+/// Keys that a variable gives as a comma-separated list.
+const LISTS: [&str; 2] = ["secrets.key_files", "storage.checksums"];
+
+/// All settings of a process. `default.toml` says what each means.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every setting")]
+pub struct Settings {
+    pub database: Database,
+    pub broker: Broker,
+    pub api: Api,
+    pub admin: Admin,
+    pub worker: Worker,
+    pub storage: Storage,
+    pub secrets: Secrets,
+    pub tasks: Tasks,
+    pub diagnostics: Diagnostics,
+    pub log: Log,
+}
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize, Serialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(missing_docs, reason = "default.toml documents every setting")]
+        pub struct $name { $(pub $field: $type),+ }
+    };
+}
+
+section!(
+    /// How to reach PostgreSQL.
+    Database {
+        url: SecretUrl,
+        pool_size: usize,
+        pool_wait_ms: Millis,
+        connect_timeout_ms: Millis,
+        statement_timeout_ms: Millis,
+    }
+);
+section!(
+    /// How to reach RabbitMQ.
+    Broker {
+        url: SecretUrl,
+        management_url: SecretUrl,
+        queue_type: QueueType,
+        window: usize,
+        timeout_ms: Millis,
+        heartbeat_seconds: u16,
+        reconnect_max_ms: Millis,
+    }
+);
+section!(
+    /// The REST API.
+    Api {
+        listen: String,
+        threads: usize,
+        body_limit: usize,
+        request_timeout_ms: Millis,
+        upload_idle_timeout_ms: Millis,
+        immediate_wait_ms: Millis,
+        immediate_waiters: usize,
+        page_limit: i64,
+        content_origin: String,
+        credential_cache_seconds: u64,
+    }
+);
+section!(
+    /// The first administrator.
+    Admin { username: String, password: Secret }
+);
+section!(
+    /// A worker process.
+    Worker {
+        name: String,
+        grace_seconds: u64,
+        ttl_seconds: i32,
+        beat_ms: Millis,
+        janitor_ms: Millis,
+        sweep_seconds: u64,
+        acknowledge_after_seconds: u64,
+        cancel_grace_ms: Millis,
+        health_listen: String,
+        working_directory: PathBuf,
+        slots: BTreeMap<String, u16>,
+    }
+);
+section!(
+    /// Where artifacts are kept.
+    Storage { backend: StorageBackend, root: PathBuf, checksums: Vec<String> }
+);
+section!(
+    /// Keys for what is encrypted at rest.
+    Secrets { key_files: Vec<PathBuf> }
+);
+section!(
+    /// Defaults of tasks.
+    Tasks { orphan_protection_time: u32, prefer_defer: bool, purge_after_days: u32 }
+);
+section!(
+    /// Aids for tests and demonstrations.
+    Diagnostics { enabled: bool }
+);
+section!(
+    /// Logging.
+    Log { format: LogFormat, filter: String }
+);
+
+/// Kind of the dispatch queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "default.toml documents every setting")]
+pub enum QueueType {
+    Quorum,
+    Classic,
+}
+
+/// Kind of the artifact store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "default.toml documents every setting")]
+pub enum StorageBackend {
+    Filesystem,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "default.toml documents every setting")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A span of time given in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// As a duration.
+    #[must_use]
+    pub const fn get(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+const MASK: &str = "********";
+
+/// A text that is never shown.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "" } else { MASK })
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{self:?}"))
+    }
+}
+
+/// An address whose password is never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    /// The address with its password.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// True when no address is set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for SecretUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl fmt::Display for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Url::parse(&self.0) {
+            Ok(mut url) => {
+                if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
+                    return f.write_str(MASK);
+                }
+                f.write_str(url.as_str())
+            }
+            Err(_) if self.0.is_empty() => Ok(()),
+            // Not an address we can take apart: it may still hold a password.
+            Err(_) => f.write_str(MASK),
+        }
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for SecretUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why the settings cannot be used; the text names the key.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file or variable that cannot be read, or a key that is not known.
+    #[error("settings: {0}")]
+    Unreadable(#[from] ::config::ConfigError),
+    /// A value that makes no sense.
+    #[error("settings: {key}: {message}")]
+    Invalid {
+        /// The key, as in `default.toml`.
+        key: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Settings {
+    /// Reads defaults, the file if one is given, and the environment of the process.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown key (named), or a value that makes no sense.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        Self::from_sources(file, Environment::default())
+    }
+
+    /// As [`Settings::load`], with the variables given instead of those of the process.
+    ///
+    /// # Errors
+    /// See [`Settings::load`].
+    pub fn from_variables<K: Into<String>, V: Into<String>>(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, SettingsError> {
+        let map = variables
+            .into_iter()
+            .map(|(k, v)| (k.into(), v.into()))
+            .collect();
+        Self::from_sources(file, Environment::default().source(Some(map)))
+    }
+
+    fn from_sources(file: Option<&Path>, environment: Environment) -> Result<Self, SettingsError> {
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = file {
+            builder = builder.add_source(File::from(path).format(FileFormat::Toml).required(true));
+        }
+        let mut environment = environment
+            .prefix("MILLRACE")
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",");
+        for key in LISTS {
+            environment = environment.with_list_parse_key(key);
+        }
+        let settings: Self = builder.add_source(environment).build()?.try_deserialize()?;
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    fn validate(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        let is = |url: &SecretUrl, schemes: &[&str]| {
+            Url::parse(url.expose()).is_ok_and(|u| schemes.contains(&u.scheme()))
+        };
+        if !is(&self.database.url, &["postgres", "postgresql"]) {
+            return invalid(
+                "database.url",
+                "must be postgres://user:password@host:port/name",
+            );
+        }
+        if !is(&self.broker.url, &["amqp", "amqps"]) {
+            return invalid("broker.url", "must be amqp://user:password@host:port/vhost");
+        }
+        if self.database.pool_size == 0 {
+            return invalid("database.pool_size", "must be at least 1");
+        }
+        if self.broker.window == 0 {
+            return invalid("broker.window", "must be at least 1");
+        }
+        if self.worker.beat_ms.0 < 100 || self.worker.janitor_ms.0 < 100 {
+            return invalid(
+                "worker.beat_ms",
+                "beat_ms and janitor_ms must be at least 100",
+            );
+        }
+        if self.worker.slots.values().all(|n| *n == 0) {
+            return invalid("worker.slots", "at least one class needs a slot");
+        }
+        let allowed = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
+        if let Some(unknown) = self
+            .storage
+            .checksums
+            .iter()
+            .find(|c| !allowed.contains(&c.as_str()))
+        {
+            return invalid(
+                "storage.checksums",
+                &format!("`{unknown}` is not one of {}", allowed.join(", ")),
+            );
+        }
+        if !self.storage.checksums.iter().any(|c| c == "sha256") {
+            return invalid("storage.checksums", "must hold sha256");
+        }
+        if self.api.page_limit < 1 {
+            return invalid("api.page_limit", "must be at least 1");
+        }
+        Ok(())
+    }
+
+    /// The effective settings as TOML, secrets masked.
+    ///
+    /// # Errors
+    /// Only when a value cannot be written as TOML.
+    pub fn masked(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::from_variables(None, variables.iter().copied())
+    }
+
+    #[test]
+    fn the_defaults_are_complete_and_valid() {
+        load(&[]).unwrap();
+    }
+
+    #[test]
+    fn variables_override_one_key_and_leave_its_neighbours() {
+        let settings = load(&[
+            ("MILLRACE__WORKER__SLOTS__DEFAULT", "25"),
+            ("MILLRACE__SECRETS__KEY_FILES", "/a,/b"),
+        ])
+        .unwrap();
+        assert_eq!(settings.worker.slots.get("default"), Some(&25));
+        assert_eq!(settings.worker.slots.get("immediate"), Some(&2));
+        assert_eq!(settings.secrets.key_files.len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = load(&[("MILLRACE__WORKER__SLOT", "3")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("slot"), "{error}");
+    }
+
+    #[test]
+    fn a_password_that_looks_like_a_number_stays_a_text() {
+        let settings = load(&[("MILLRACE__ADMIN__PASSWORD", "0123")]).unwrap();
+        assert_eq!(settings.admin.password.expose(), "0123");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let settings = load(&[
+            ("MILLRACE__DATABASE__URL", "postgres://u:hush@h/d"),
+            ("MILLRACE__ADMIN__PASSWORD", "hush"),
+        ])
+        .unwrap();
+        let shown = settings.masked().unwrap() + &format!("{settings:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+        assert!(shown.contains("postgres://u:"), "{shown}");
+    }
+}

@@ -1,0 +1,348 @@
+//! Sessions with PostgreSQL: a pool for short statements, and single sessions that hold locks.
+
+use crate::config::Database;
+use crate::error::Error;
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use diesel::result::{Error as DieselError, QueryResult};
+use diesel::sql_types::{Bool, Integer, Text, Timestamptz};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
+    TransactionManager,
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::time::Duration;
+
+/// The migrations, compiled into both binaries.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+
+/// A session. Model functions take one, never a pool, so that a transaction is visible in the caller.
+pub type Conn = AsyncPgConnection;
+
+/// A session lent by the pool.
+pub type Pooled = managed::Object<Manager>;
+
+/// Makes the sessions of the pool.
+#[derive(Debug)]
+pub struct Manager {
+    settings: Database,
+    name: String,
+}
+
+impl managed::Manager for Manager {
+    type Type = Conn;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Conn, Error> {
+        let timeout = self.settings.statement_timeout_ms.0;
+        connect(
+            &self.settings,
+            &self.name,
+            &format!("SET statement_timeout = {timeout}"),
+        )
+        .await
+    }
+
+    async fn recycle(&self, conn: &mut Conn, _: &Metrics) -> RecycleResult<Error> {
+        if conn.is_broken() {
+            return Err(RecycleError::message("left inside a transaction"));
+        }
+        // A session that the server has closed since is found here, not by the request.
+        conn.ping(&RecyclingMethod::Verified).await.map_err(|e| {
+            RecycleError::Backend(Error::Unavailable {
+                what: "database",
+                source: e.into(),
+            })
+        })
+    }
+}
+
+/// The pool of a process.
+#[derive(Clone)]
+pub struct Db {
+    pool: managed::Pool<Manager>,
+    settings: Database,
+    name: String,
+}
+
+impl Db {
+    /// A pool under this application name; nothing is connected yet.
+    ///
+    /// # Errors
+    /// Only when the runtime is missing.
+    pub fn new(settings: &Database, name: &str) -> Result<Self, Error> {
+        let manager = Manager {
+            settings: settings.clone(),
+            name: name.to_owned(),
+        };
+        let pool = managed::Pool::builder(manager)
+            .max_size(settings.pool_size)
+            .wait_timeout(Some(settings.pool_wait_ms.get()))
+            .create_timeout(Some(settings.connect_timeout_ms.get()))
+            .recycle_timeout(Some(settings.connect_timeout_ms.get()))
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self {
+            pool,
+            settings: settings.clone(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Lends a session.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database cannot be reached or all sessions stay busy.
+    pub async fn get(&self) -> Result<Pooled, Error> {
+        self.pool.get().await.map_err(|e| Error::Unavailable {
+            what: "database",
+            source: e.into(),
+        })
+    }
+
+    /// A session of its own, outside the pool and without a statement timeout: for locks that live as
+    /// long as the session does. A dead peer is noticed within about half a second, even inside a
+    /// long statement.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database cannot be reached.
+    pub async fn session(&self, purpose: &str) -> Result<Session, Error> {
+        let setup = "SET client_connection_check_interval = '300ms'; SET tcp_keepalives_idle = 5; \
+                     SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
+                     SET tcp_user_timeout = 10000";
+        let name = format!("{} {purpose}", self.name);
+        let connecting = connect(&self.settings, &name, setup);
+        let mut conn = tokio::time::timeout(self.settings.connect_timeout_ms.get(), connecting)
+            .await
+            .map_err(|e| Error::Unavailable {
+                what: "database",
+                source: e.into(),
+            })??;
+        let me: Backend = sql_query(
+            "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+        )
+        .get_result(&mut conn)
+        .await?;
+        Ok(Session { conn, backend: me })
+    }
+
+    /// Sessions lent and sessions open, for metrics.
+    #[must_use]
+    pub fn usage(&self) -> (usize, usize) {
+        let status = self.pool.status();
+        (status.size - status.available, status.size)
+    }
+}
+
+/// A session outside the pool, and which server process serves it.
+pub struct Session {
+    /// The session itself.
+    pub conn: Conn,
+    /// Its server process.
+    pub backend: Backend,
+}
+
+/// A server process of PostgreSQL; pids are used again, hence the start.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Backend {
+    /// Process id on the server.
+    #[diesel(sql_type = Integer)]
+    pub pid: i32,
+    /// When that process started.
+    #[diesel(sql_type = Timestamptz)]
+    pub backend_start: chrono::DateTime<chrono::Utc>,
+}
+
+async fn connect(settings: &Database, name: &str, setup: &str) -> Result<Conn, Error> {
+    let unavailable = |e: Box<dyn std::error::Error + Send + Sync>| Error::Unavailable {
+        what: "database",
+        source: e,
+    };
+    let mut config: tokio_postgres::Config = settings
+        .url
+        .expose()
+        .parse()
+        .map_err(|e: tokio_postgres::Error| unavailable(e.into()))?;
+    config
+        .application_name(name.chars().take(63).collect::<String>())
+        .connect_timeout(settings.connect_timeout_ms.get())
+        .keepalives_idle(Duration::from_secs(5))
+        .keepalives_interval(Duration::from_secs(2))
+        .keepalives_retries(3)
+        .tcp_user_timeout(Duration::from_secs(10));
+    let (client, connection) = config
+        .connect(tokio_postgres::NoTls)
+        .await
+        .map_err(|e| unavailable(e.into()))?;
+    let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection)
+        .await
+        .map_err(|e| unavailable(e.into()))?;
+    conn.batch_execute(setup).await?;
+    Ok(conn)
+}
+
+/// Brings the database to this program's schema; processes that start together take turns.
+///
+/// # Errors
+/// [`Error::Unavailable`], or a migration that fails (it is rolled back).
+pub async fn migrate(settings: &Database) -> Result<Vec<String>, Error> {
+    let mut conn = connect(settings, "millrace migrate", "SET lock_timeout = '60s'").await?;
+    sql_query("SELECT pg_advisory_lock(7114, 1)")
+        .execute(&mut conn)
+        .await?;
+    let mut harness = diesel_async::AsyncMigrationHarness::new(conn);
+    tokio::task::block_in_place(|| {
+        harness
+            .run_pending_migrations(MIGRATIONS)
+            .map(|done| done.iter().map(ToString::to_string).collect())
+            .map_err(Error::Internal)
+    })
+}
+
+/// The migrations of this program that the database lacks.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the database cannot be reached.
+pub async fn pending_migrations(settings: &Database) -> Result<Vec<String>, Error> {
+    let conn = connect(settings, "millrace migrate", "").await?;
+    let mut harness = diesel_async::AsyncMigrationHarness::new(conn);
+    tokio::task::block_in_place(|| {
+        harness
+            .pending_migrations(MIGRATIONS)
+            .map(|missing| missing.iter().map(|m| m.name().to_string()).collect())
+            .map_err(Error::Internal)
+    })
+}
+
+#[derive(QueryableByName)]
+struct LockProbe {
+    #[diesel(sql_type = Bool)]
+    kept: bool,
+}
+
+#[derive(QueryableByName)]
+struct Pid {
+    #[diesel(sql_type = Integer)]
+    pid: i32,
+}
+
+/// Refuses a pooler in transaction mode, which would strand session locks.
+///
+/// # Errors
+/// A text that names the setting to mend.
+pub async fn require_direct_session(conn: &mut Conn) -> Result<(), Error> {
+    let pid = "SELECT pg_backend_pid() AS pid";
+    let first: Pid = sql_query(pid).get_result(conn).await?;
+    sql_query("SELECT pg_advisory_lock(7115, pg_backend_pid())")
+        .execute(conn)
+        .await?;
+    let second: Pid = sql_query(pid).get_result(conn).await?;
+    let unlocked: LockProbe =
+        sql_query("SELECT pg_advisory_unlock(7115, pg_backend_pid()) AS kept")
+            .get_result(conn)
+            .await?;
+    if first.pid != second.pid || !unlocked.kept {
+        return Err(Error::invalid(
+            "database.url",
+            "leads to a pooler in transaction mode; session locks need a direct connection",
+        ));
+    }
+    Ok(())
+}
+
+/// The clock of the database, which is the only one that counts.
+///
+/// # Errors
+/// As the session.
+pub async fn now(conn: &mut Conn) -> QueryResult<chrono::DateTime<chrono::Utc>> {
+    #[derive(QueryableByName)]
+    struct Now {
+        #[diesel(sql_type = Timestamptz)]
+        now: chrono::DateTime<chrono::Utc>,
+    }
+    let row: Now = sql_query("SELECT clock_timestamp() AS now")
+        .get_result(conn)
+        .await?;
+    Ok(row.now)
+}
+
+/// Runs `work` in a transaction (in a savepoint, where one is open already): committed when it
+/// succeeds, else rolled back.
+///
+/// # Errors
+/// What `work` fails with, or what the commit does.
+pub async fn transaction<T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
+where
+    F: AsyncFnOnce(&mut Conn) -> Result<T, E>,
+    E: From<DieselError>,
+{
+    AnsiTransactionManager::begin_transaction(conn).await?;
+    match work(conn).await {
+        Ok(value) => {
+            AnsiTransactionManager::commit_transaction(conn).await?;
+            Ok(value)
+        }
+        Err(error) => {
+            // What failed first is what the caller wants to know.
+            let _ = AnsiTransactionManager::rollback_transaction(conn).await;
+            Err(error)
+        }
+    }
+}
+
+/// Runs a transaction again when it was a deadlock's or a serialisation failure's victim, or did not
+/// get a lock in time; gives up after `RETRIES` attempts.
+///
+/// # Errors
+/// What the transaction failed with at last.
+pub async fn retrying<T, E, F>(mut attempt: F) -> Result<T, E>
+where
+    F: AsyncFnMut() -> Result<T, E>,
+    E: RetryCause,
+{
+    const RETRIES: u32 = 8;
+    let mut tries = 0;
+    loop {
+        match attempt().await {
+            Err(error)
+                if tries < RETRIES && error.diesel().is_some_and(crate::error::is_retryable) =>
+            {
+                tries += 1;
+                let pause = rand::random_range(1..=(5u64 << tries.min(6)));
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Errors that may carry a database error worth another attempt.
+pub trait RetryCause {
+    /// The database error inside, if that is what it is.
+    fn diesel(&self) -> Option<&DieselError>;
+}
+
+impl RetryCause for DieselError {
+    fn diesel(&self) -> Option<&DieselError> {
+        Some(self)
+    }
+}
+
+impl RetryCause for Error {
+    fn diesel(&self) -> Option<&DieselError> {
+        match self {
+            Self::Internal(cause) => cause.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// A one-column text result, for the few places that need no row type of their own.
+#[derive(QueryableByName)]
+pub struct TextRow {
+    /// The column `value`.
+    #[diesel(sql_type = Text)]
+    pub value: String,
+}

@@ -1,0 +1,108 @@
+//! Errors of the domain rules. No HTTP here: the API has the one table to status codes.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+/// Why an operation could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The object does not exist, or may not be seen.
+    #[error("no {what} matches the given query")]
+    NotFound {
+        /// The kind of object, as people name it (`Task`).
+        what: &'static str,
+    },
+    /// A value that the caller gave cannot be accepted.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The field that holds the value, as the caller named it.
+        field: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// The object is in a state that forbids the operation.
+    #[error("{0}")]
+    Conflict(String),
+    /// The database, the broker or the store cannot be used now; the same call may work later.
+    #[error("{what} is not available")]
+    Unavailable {
+        /// Which part.
+        what: &'static str,
+        /// The cause, for the log.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A fault of ours; the cause goes to the log only.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// A value of this field cannot be accepted.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+
+    /// A fault of ours.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+}
+
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        if is_connection_loss(&error) {
+            return Self::Unavailable {
+                what: "database",
+                source: error.into(),
+            };
+        }
+        Self::Internal(error.into())
+    }
+}
+
+/// True where the session is gone, not the statement wrong.
+#[must_use]
+pub fn is_connection_loss(error: &DieselError) -> bool {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+        | DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _)
+        | DieselError::BrokenTransactionManager => true,
+        DieselError::DatabaseError(_, info) => {
+            let text = info.message();
+            // diesel-async maps the SQLSTATE classes 08 and 57P0x to `Unknown`.
+            [
+                "connection closed",
+                "terminating connection",
+                "shutting down",
+                "starting up",
+                "error communicating",
+            ]
+            .iter()
+            .any(|sign| text.contains(sign))
+        }
+        _ => false,
+    }
+}
+
+/// True for a deadlock, a serialisation failure or a lock that did not come in time: the transaction
+/// was rolled back and may be tried again.
+#[must_use]
+pub fn is_retryable(error: &DieselError) -> bool {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        DieselError::DatabaseError(_, info) => {
+            let text = info.message();
+            text.contains("deadlock detected") || text.contains("due to lock timeout")
+        }
+        _ => false,
+    }
+}
+
+/// True when the server's lock table is full (SQLSTATE 53200).
+#[must_use]
+pub fn is_out_of_locks(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(_, info) if info.message().contains("out of shared memory"))
+}

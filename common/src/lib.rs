@@ -1,0 +1,29 @@
+//! What the API and the workers share: models, the tasking engine, the broker, storage, settings.
+//!
+//! Imports go one way: `catalog` → `tasks`, `content` → `repository`, `models`, `storage`,
+//! `tasking` → `broker`, `db` → `ids`, `error`, `config`. The engine (`tasking`) knows no task, and
+//! nothing here knows REST. A plug-in author imports from [`tasking`].
+
+pub mod broker;
+pub mod catalog;
+pub mod config;
+pub mod content;
+pub mod db;
+pub mod error;
+pub mod ids;
+pub mod logging;
+pub mod models;
+pub mod prn;
+pub mod repository;
+pub mod schema;
+pub mod secrets;
+pub mod storage;
+pub mod tasking;
+pub mod tasks;
+
+/// The version of Millrace itself.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The core version that clients are told (contract 4.2, client needs 4): below 3.82 the scripts
+/// of the command line client ask for task profiles, from 3.86 on for task results.
+pub const ADVERTISED_CORE_VERSION: &str = "3.86.0";

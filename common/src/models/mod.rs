@@ -1,0 +1,1 @@
+//! Rows and every query on them: one file a table.

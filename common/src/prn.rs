@@ -1,0 +1,124 @@
+//! Resource names: `prn:<app>.<model>:<id>` for objects, `pdrn:<domain>:<name>` for well-known things
+//! of a domain (contract 0 and 2.2). They are what tasks reserve.
+
+use crate::ids::{
+    ArtifactId, ContentId, DomainId, ProcessId, RepositoryId, TaskGroupId, TaskId, VersionId,
+};
+use std::fmt;
+use uuid::Uuid;
+
+/// The name of an object: its model (`core.task`, `file.filerepository`) and its id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Prn {
+    /// `<app>.<model>`, lower case.
+    pub model: String,
+    /// Usually a UUID; an integer for users and groups.
+    pub id: String,
+}
+
+impl Prn {
+    /// The name of the object with this id.
+    pub fn new(model: impl Into<String>, id: impl fmt::Display) -> Self {
+        Self {
+            model: model.into(),
+            id: id.to_string(),
+        }
+    }
+
+    /// Reads `prn:<app>.<model>:<id>`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (model, id) = text.strip_prefix("prn:")?.split_once(':')?;
+        let (app, name) = model.split_once('.')?;
+        let word =
+            |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        (word(app) && word(name) && !id.is_empty() && !id.contains(':')).then(|| Self {
+            model: model.to_owned(),
+            id: id.to_owned(),
+        })
+    }
+
+    /// The id as a UUID, where it is one.
+    #[must_use]
+    pub fn uuid(&self) -> Option<Uuid> {
+        self.id.parse().ok()
+    }
+}
+
+impl fmt::Display for Prn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "prn:{}:{}", self.model, self.id)
+    }
+}
+
+/// The lane of everything that cleans up orphans in a domain.
+#[must_use]
+pub fn orphans(domain: DomainId) -> String {
+    format!("pdrn:{domain}:orphans")
+}
+
+macro_rules! prns {
+    ($($id:ident => $model:literal),+ $(,)?) => {$(
+        impl From<$id> for Prn {
+            fn from(id: $id) -> Self {
+                Self::new($model, id)
+            }
+        }
+    )+};
+}
+
+prns! {
+    DomainId => "core.domain",
+    TaskId => "core.task",
+    TaskGroupId => "core.taskgroup",
+    ProcessId => "core.appstatus",
+    ArtifactId => "core.artifact",
+    VersionId => "core.repositoryversion",
+}
+
+/// The PRN of a repository: `file` gives `prn:file.filerepository:<id>` for type `file.file`.
+#[must_use]
+pub fn repository(pulp_type: &str, id: RepositoryId) -> Prn {
+    detail(pulp_type, "repository", id)
+}
+
+/// The PRN of a content unit of this type.
+#[must_use]
+pub fn content(pulp_type: &str, id: ContentId) -> Prn {
+    detail(pulp_type, "content", id)
+}
+
+fn detail(pulp_type: &str, model: &str, id: impl fmt::Display) -> Prn {
+    let (app, name) = pulp_type.split_once('.').unwrap_or(("core", pulp_type));
+    Prn::new(format!("{app}.{name}{model}"), id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prn_reads_back_as_it_was_written() {
+        let prn = Prn::from(TaskId::new());
+        assert_eq!(Prn::parse(&prn.to_string()), Some(prn));
+        assert_eq!(
+            repository("file.file", RepositoryId(Uuid::nil())).to_string(),
+            "prn:file.filerepository:00000000-0000-0000-0000-000000000000"
+        );
+    }
+
+    #[test]
+    fn what_is_no_prn_is_refused() {
+        for text in [
+            "",
+            "prn:",
+            "prn:core:1",
+            "prn:core.task:",
+            "prn:Core.task:1",
+            "prn:core.task:1:2",
+            "/x/",
+        ] {
+            assert_eq!(Prn::parse(text), None, "{text}");
+        }
+    }
+}

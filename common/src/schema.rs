@@ -1,0 +1,304 @@
+//! The tables, as the migrations make them. `tests/schema` compares this file with a migrated database.
+#![expect(missing_docs, reason = "the migrations document the tables")]
+
+use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
+
+table! {
+    domain (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        name -> Text,
+    }
+}
+
+table! {
+    account (id) {
+        id -> Int4,
+        username -> Text,
+        password -> Text,
+        is_superuser -> Bool,
+        is_active -> Bool,
+        date_joined -> Timestamptz,
+    }
+}
+
+table! {
+    task_group (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        description -> Text,
+        all_tasks_dispatched -> Bool,
+    }
+}
+
+table! {
+    group_progress_report (task_group, code) {
+        task_group -> Uuid,
+        code -> Text,
+        message -> Text,
+        total -> Int8,
+        done -> Int8,
+        suffix -> Nullable<Text>,
+    }
+}
+
+table! {
+    task (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        ticket -> Int8,
+        state -> Text,
+        name -> Text,
+        class -> Text,
+        logging_cid -> Text,
+        created_by -> Nullable<Int4>,
+        unblocked_at -> Nullable<Timestamptz>,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+        error -> Nullable<Jsonb>,
+        result -> Nullable<Jsonb>,
+        enc_args -> Text,
+        parent_task -> Nullable<Uuid>,
+        task_group -> Nullable<Uuid>,
+        reserved_resources_record -> Text,
+        versions -> Jsonb,
+        immediate -> Bool,
+        deferred -> Bool,
+        rerun_after_loss -> Bool,
+        claim_id -> Nullable<Uuid>,
+        worker_id -> Nullable<Uuid>,
+        claim_before -> Nullable<Timestamptz>,
+        not_before -> Nullable<Timestamptz>,
+        attempts -> Int4,
+        losses -> Int4,
+        announce_no -> Int4,
+        announced_at -> Nullable<Timestamptz>,
+        announce_tries -> Int4,
+    }
+}
+
+table! {
+    reservation (resource, ticket) {
+        resource -> Text,
+        ticket -> Int8,
+        task_id -> Uuid,
+        exclusive -> Bool,
+        granted -> Bool,
+    }
+}
+
+table! {
+    lane_continuation (resource) {
+        resource -> Text,
+        ticket -> Int8,
+    }
+}
+
+table! {
+    class_progress (class) {
+        class -> Text,
+        claimed_announced_at -> Timestamptz,
+    }
+}
+
+table! {
+    progress_report (pulp_id) {
+        pulp_id -> Uuid,
+        task_id -> Uuid,
+        message -> Text,
+        code -> Text,
+        state -> Text,
+        total -> Nullable<Int8>,
+        done -> Int8,
+        suffix -> Nullable<Text>,
+    }
+}
+
+table! {
+    created_resource (id) {
+        id -> Int8,
+        task_id -> Uuid,
+        prn -> Text,
+    }
+}
+
+table! {
+    app_status (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        app_type -> Text,
+        name -> Text,
+        versions -> Jsonb,
+        ttl_seconds -> Int4,
+        last_heartbeat -> Timestamptz,
+        beat -> Int8,
+    }
+}
+
+table! {
+    worker_session (worker_id, pid) {
+        worker_id -> Uuid,
+        pid -> Int4,
+        backend_start -> Timestamptz,
+    }
+}
+
+table! {
+    artifact (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        storage_key -> Text,
+        size -> Int8,
+        md5 -> Nullable<Text>,
+        sha1 -> Nullable<Text>,
+        sha224 -> Nullable<Text>,
+        sha256 -> Text,
+        sha384 -> Nullable<Text>,
+        sha512 -> Nullable<Text>,
+        timestamp_of_interest -> Timestamptz,
+    }
+}
+
+table! {
+    intent (storage_key) {
+        storage_key -> Text,
+        owner -> Uuid,
+        created -> Timestamptz,
+    }
+}
+
+table! {
+    tombstone (storage_key) {
+        storage_key -> Text,
+        size -> Nullable<Int8>,
+        buried -> Timestamptz,
+        tries -> Int4,
+        not_before -> Timestamptz,
+    }
+}
+
+table! {
+    content (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        pulp_type -> Text,
+        natural_key -> Bytea,
+        repo_key -> Nullable<Bytea>,
+        fields -> Jsonb,
+        pulp_labels -> Jsonb,
+        timestamp_of_interest -> Timestamptz,
+    }
+}
+
+table! {
+    content_artifact (pulp_id) {
+        pulp_id -> Uuid,
+        content_id -> Uuid,
+        artifact_id -> Nullable<Uuid>,
+        relative_path -> Text,
+    }
+}
+
+table! {
+    repository (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        pulp_type -> Text,
+        name -> Text,
+        description -> Nullable<Text>,
+        pulp_labels -> Jsonb,
+        next_version -> Int4,
+        retain_repo_versions -> Nullable<Int4>,
+        retain_checkpoints -> Nullable<Int4>,
+        user_hidden -> Bool,
+        autopublish -> Bool,
+        manifest -> Nullable<Text>,
+        last_sync_details -> Jsonb,
+    }
+}
+
+table! {
+    repository_version (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        repository_id -> Uuid,
+        number -> Int4,
+        complete -> Bool,
+        base_version -> Nullable<Uuid>,
+        info -> Jsonb,
+        claim_id -> Nullable<Uuid>,
+    }
+}
+
+table! {
+    repository_version_count (version_id, kind, pulp_type) {
+        version_id -> Uuid,
+        kind -> Text,
+        pulp_type -> Text,
+        count -> Int8,
+    }
+}
+
+table! {
+    repository_content (repository_id, content_id, version_added) {
+        repository_id -> Uuid,
+        content_id -> Uuid,
+        version_added -> Int4,
+        version_removed -> Nullable<Int4>,
+    }
+}
+
+joinable!(task_group -> domain (pulp_domain));
+joinable!(group_progress_report -> task_group (task_group));
+joinable!(task -> domain (pulp_domain));
+joinable!(task -> account (created_by));
+joinable!(task -> task_group (task_group));
+joinable!(reservation -> task (task_id));
+joinable!(progress_report -> task (task_id));
+joinable!(created_resource -> task (task_id));
+joinable!(worker_session -> app_status (worker_id));
+joinable!(artifact -> domain (pulp_domain));
+joinable!(content -> domain (pulp_domain));
+joinable!(content_artifact -> content (content_id));
+joinable!(content_artifact -> artifact (artifact_id));
+joinable!(repository -> domain (pulp_domain));
+joinable!(repository_version -> repository (repository_id));
+joinable!(repository_version_count -> repository_version (version_id));
+joinable!(repository_content -> repository (repository_id));
+joinable!(repository_content -> content (content_id));
+
+allow_tables_to_appear_in_same_query!(
+    domain,
+    account,
+    task_group,
+    group_progress_report,
+    task,
+    reservation,
+    lane_continuation,
+    class_progress,
+    progress_report,
+    created_resource,
+    app_status,
+    worker_session,
+    artifact,
+    intent,
+    tombstone,
+    content,
+    content_artifact,
+    repository,
+    repository_version,
+    repository_version_count,
+    repository_content,
+);

@@ -1,0 +1,298 @@
+//! Recording a task with its reservations: one statement in the caller's transaction.
+
+use super::IMMEDIATE_CLASS;
+use super::announcement::{Announcement, Announcements};
+use super::registry::{Registry, TaskType, version_satisfies};
+use super::resources::Resources;
+use super::state::TaskState;
+use super::task::Task;
+use crate::db::Conn;
+use crate::error::Error;
+use crate::ids::{DomainId, TaskGroupId, TaskId};
+use crate::secrets::Keyring;
+use chrono::{DateTime, Utc};
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// A task that is to be dispatched. Built from a typed value or by name; the setters add what the
+/// caller knows.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    /// The id that it will have.
+    pub id: TaskId,
+    name: &'static str,
+    class: &'static str,
+    arguments: Value,
+    resources: Resources,
+    domain: DomainId,
+    cid: String,
+    created_by: Option<i32>,
+    parent: Option<TaskId>,
+    group: Option<TaskGroupId>,
+    versions: BTreeMap<String, String>,
+    immediate: bool,
+    deferred: bool,
+    rerun_after_loss: bool,
+}
+
+impl NewTask {
+    /// A task from its typed arguments, with the resources of its type.
+    ///
+    /// # Errors
+    /// What [`Task::validate`] refuses, or arguments that cannot be written as JSON.
+    pub fn new<T: Task>(registry: &Registry, task: &T) -> Result<Self, Error> {
+        task.validate()?;
+        let arguments = serde_json::to_value(task).map_err(Error::internal)?;
+        let kind = registry
+            .get(T::NAME)
+            .ok_or(Error::NotFound { what: "task type" })?;
+        Ok(Self::bound(registry, kind, arguments, task.resources()))
+    }
+
+    /// A task by name, its arguments given by position and by name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on `name`, `args` or `kwargs`.
+    pub fn named(
+        registry: &Registry,
+        name: &str,
+        args: Vec<Value>,
+        kwargs: Map<String, Value>,
+    ) -> Result<Self, Error> {
+        let kind = registry
+            .get(name)
+            .ok_or_else(|| Error::invalid("name", format!("`{name}` is not a registered task")))?;
+        let (arguments, resources) = kind.bind(args, kwargs)?;
+        Ok(Self::bound(registry, kind, arguments, resources))
+    }
+
+    fn bound(registry: &Registry, kind: &TaskType, arguments: Value, resources: Resources) -> Self {
+        let versions = registry
+            .version(kind.component)
+            .map(|version| (kind.component.to_owned(), version.to_owned()))
+            .into_iter()
+            .collect();
+        Self {
+            id: TaskId::new(),
+            name: kind.name,
+            class: kind.class,
+            arguments,
+            resources,
+            domain: DomainId::DEFAULT,
+            cid: uuid::Uuid::now_v7().simple().to_string(),
+            created_by: None,
+            parent: None,
+            group: None,
+            versions,
+            immediate: false,
+            deferred: true,
+            rerun_after_loss: kind.rerun_after_loss,
+        }
+    }
+
+    /// Replaces the resources of the type.
+    #[must_use]
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
+        self
+    }
+
+    /// Adds resources to those of the type.
+    #[must_use]
+    pub fn and_resources(mut self, resources: Resources) -> Self {
+        self.resources = self.resources.and(resources);
+        self
+    }
+
+    /// Sets the correlation id (32 hex digits) of the request.
+    #[must_use]
+    pub fn cid(mut self, cid: impl Into<String>) -> Self {
+        self.cid = cid.into();
+        self
+    }
+
+    /// Sets the account that dispatches.
+    #[must_use]
+    pub fn created_by(mut self, account: Option<i32>) -> Self {
+        self.created_by = account;
+        self
+    }
+
+    /// Sets the task that dispatches.
+    #[must_use]
+    pub fn parent(mut self, parent: TaskId) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// Joins a group.
+    #[must_use]
+    pub fn group(mut self, group: Option<TaskGroupId>) -> Self {
+        self.group = group;
+        self
+    }
+
+    /// Asks for component versions beyond the default.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on a label that no component has.
+    pub fn versions(
+        mut self,
+        registry: &Registry,
+        versions: BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
+        for (label, version) in versions {
+            if registry.version(&label).is_none() {
+                return Err(Error::invalid(
+                    "versions",
+                    format!("`{label}` is not a component"),
+                ));
+            }
+            let asked = self
+                .versions
+                .entry(label)
+                .or_insert_with(|| version.clone());
+            if !version_satisfies(asked, &version) {
+                *asked = version;
+            }
+        }
+        Ok(self)
+    }
+
+    /// Makes it an immediate task (contract 2.6): it goes to slots that are kept free for such. With
+    /// `deferred` false it is canceled where it cannot start at once.
+    #[must_use]
+    pub fn immediate(mut self, deferred: bool) -> Self {
+        self.immediate = true;
+        self.deferred = deferred;
+        self.class = IMMEDIATE_CLASS;
+        self
+    }
+
+    /// The name of its type.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn lanes(&self) -> Resources {
+        if self
+            .resources
+            .exclusive_names()
+            .any(|name| name == crate::prn::Prn::from(self.domain).to_string())
+        {
+            return self.resources.clone();
+        }
+        self.resources.clone().in_domain(self.domain)
+    }
+
+    fn to_row(&self, keyring: &Keyring) -> Result<Value, Error> {
+        let lanes = self.lanes();
+        lanes.validate()?;
+        let arguments = keyring
+            .encrypt(&self.arguments.to_string())
+            .map_err(Error::internal)?;
+        Ok(json!({
+            "id": self.id, "domain": self.domain, "name": self.name, "class": self.class, "cid": self.cid,
+            "created_by": self.created_by, "enc_args": arguments, "parent_task": self.parent,
+            "task_group": self.group, "exclusive": lanes.exclusive_names().collect::<Vec<_>>(),
+            "shared": lanes.shared_names().collect::<Vec<_>>(), "versions": self.versions,
+            "immediate": self.immediate, "deferred": self.deferred,
+            "rerun_after_loss": self.rerun_after_loss,
+        }))
+    }
+}
+
+/// A task that was recorded. Publish its announcement after the commit; the janitor finds what was
+/// not published.
+#[derive(Debug)]
+#[must_use = "a task that is not announced waits for the janitor"]
+pub struct Dispatched {
+    /// The task.
+    pub id: TaskId,
+    /// Its place in its lanes.
+    pub ticket: i64,
+    /// When it was recorded.
+    pub created: DateTime<Utc>,
+    /// `waiting`, or `canceled` for one that could not start at once and may not be deferred.
+    pub state: TaskState,
+    /// Present where nothing stands in front of it.
+    pub announcement: Option<Announcement>,
+}
+
+impl Dispatched {
+    /// What to publish after the commit.
+    pub fn announcements(&self) -> Announcements {
+        Announcements(self.announcement.iter().cloned().collect())
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    pulp_id: TaskId,
+    #[diesel(sql_type = BigInt)]
+    ticket: i64,
+    #[diesel(sql_type = Timestamptz)]
+    pulp_created: DateTime<Utc>,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    announcement: Option<Value>,
+}
+
+/// Records a task. In a caller's own transaction this is the last act before the commit: it takes the
+/// lane locks, and whoever holds them may wait for nothing else.
+///
+/// # Errors
+/// [`Error::Invalid`] for a resource that cannot be reserved; the database's errors, also where the
+/// transaction is not READ COMMITTED.
+pub async fn dispatch(
+    conn: &mut Conn,
+    keyring: &Keyring,
+    task: &NewTask,
+) -> Result<Dispatched, Error> {
+    let mut all = dispatch_many(conn, keyring, std::slice::from_ref(task)).await?;
+    all.pop()
+        .ok_or_else(|| Error::internal("dispatch returned no row"))
+}
+
+/// Records tasks in the given order, as [`dispatch`] does, in one statement.
+///
+/// # Errors
+/// See [`dispatch`]; nothing is recorded then.
+pub async fn dispatch_many(
+    conn: &mut Conn,
+    keyring: &Keyring,
+    tasks: &[NewTask],
+) -> Result<Vec<Dispatched>, Error> {
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = tasks
+        .iter()
+        .map(|task| task.to_row(keyring))
+        .collect::<Result<Vec<_>, _>>()?;
+    let rows: Vec<Row> = sql_query("SELECT * FROM millrace_dispatch($1)")
+        .bind::<Jsonb, _>(Value::Array(rows))
+        .load(conn)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Dispatched {
+                id: row.pulp_id,
+                ticket: row.ticket,
+                created: row.pulp_created,
+                state: row.state.parse().map_err(Error::internal)?,
+                announcement: row
+                    .announcement
+                    .map(serde_json::from_value)
+                    .transpose()
+                    .map_err(Error::internal)?,
+            })
+        })
+        .collect()
+}

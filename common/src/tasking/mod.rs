@@ -1,0 +1,39 @@
+//! The tasking engine, and the namespace that a plug-in author imports from.
+//!
+//! ```text
+//! waiting ──► running ──► completed | failed        waiting ──► canceled
+//!    ▲           │ └────► canceling ──► canceled
+//!    └───────────┘ lost worker or hand-back, of a type that may run again
+//! ```
+//!
+//! Promises:
+//! - Of two tasks that conflict on a resource, the one dispatched first starts first, and they never
+//!   overlap. Readers (shared) run together.
+//! - A task that was accepted reaches a final state; what it did and the record of it are one commit.
+//! - A run that lost its claim writes nothing more: every write shows the claim id.
+//!
+//! PostgreSQL is the truth; a message says "this task may be ready" and may be lost or doubled.
+
+mod announcement;
+mod context;
+mod dispatch;
+mod progress;
+mod registry;
+mod resources;
+mod state;
+mod task;
+
+pub use announcement::{Announcement, Announcements};
+pub use context::{TaskContext, TaskSession};
+pub use dispatch::{Dispatched, NewTask, dispatch, dispatch_many};
+pub use progress::Progress;
+pub use registry::{Component, Registry, TaskType, version_satisfies};
+pub use resources::{RESOURCE_BYTES, Resources};
+pub use state::TaskState;
+pub use task::{Effects, Flip, Outcome, Task, TaskError};
+
+/// The work class whose slots every worker keeps for short tasks that a request waits for.
+pub const IMMEDIATE_CLASS: &str = "immediate";
+
+/// Longest time that the body of an immediate task may take (contract 2.6).
+pub const IMMEDIATE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

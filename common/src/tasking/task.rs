@@ -1,0 +1,200 @@
+//! What a task is: a type with arguments, resources and a body.
+
+use super::context::TaskContext;
+use super::dispatch::NewTask;
+use super::resources::Resources;
+use crate::db::{Conn, RetryCause};
+use crate::error::Error;
+use crate::prn::Prn;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::time::Duration;
+
+/// A kind of task. Its fields are the arguments, stored as JSON; derive `Deserialize` with
+/// `#[serde(deny_unknown_fields)]`, so that an argument that does not fit is refused at dispatch.
+pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The dotted name that clients see. A wire contract: never change it.
+    const NAME: &'static str;
+    /// Names of the arguments in the order in which they may be given by position.
+    const ARGS: &'static [&'static str] = &[];
+    /// The work class; fleets may be dedicated to a class.
+    const CLASS: &'static str = "default";
+    /// The component whose version a worker must have at least.
+    const COMPONENT: &'static str = "core";
+    /// True: may run again after its worker died at any instruction. Every effect outside the
+    /// database must then be guarded.
+    const RERUN_AFTER_LOSS: bool = false;
+    /// Longest time that the body may take.
+    const TIMEOUT: Option<Duration> = None;
+
+    /// What the task reserves unless its dispatcher says otherwise; the domain is added.
+    fn resources(&self) -> Resources {
+        Resources::default()
+    }
+
+    /// Checks the arguments beyond their types. Called at dispatch, before anything is stored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the argument's name.
+    fn validate(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The work. Its last write is returned as a [`Flip`]; everything written before that must be
+    /// invisible until then, tagged with the claim id, and written through [`TaskContext::fenced`].
+    fn run(self, ctx: TaskContext) -> impl Future<Output = Result<Outcome, TaskError>> + Send;
+}
+
+/// What a successful body hands to settle.
+#[derive(Default)]
+pub struct Outcome {
+    pub(super) effects: Effects,
+    pub(super) flip: Option<Flip>,
+    pub(super) dispatches: Vec<NewTask>,
+}
+
+/// The last write of a body: runs in the settle transaction, about 1,000 rows at most. May be called
+/// again when that transaction is retried.
+pub type Flip =
+    Box<dyn for<'c> Fn(&'c mut Conn) -> BoxFuture<'c, Result<Effects, TaskError>> + Send + Sync>;
+
+/// What clients see of a completed task.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    /// The task's `result`.
+    pub result: Option<Value>,
+    /// What it made, in order (contract 2.10).
+    pub created: Vec<Prn>,
+}
+
+impl Outcome {
+    /// An outcome with a result and no last write.
+    #[must_use]
+    pub fn result(result: Value) -> Self {
+        Self {
+            effects: Effects {
+                result: Some(result),
+                created: Vec::new(),
+            },
+            ..Self::default()
+        }
+    }
+
+    /// An outcome whose last write is this closure.
+    pub fn flip<F>(flip: F) -> Self
+    where
+        F: for<'c> Fn(&'c mut Conn) -> BoxFuture<'c, Result<Effects, TaskError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self {
+            flip: Some(Box::new(flip)),
+            ..Self::default()
+        }
+    }
+
+    /// Adds an object that the task made.
+    #[must_use]
+    pub fn created(mut self, prn: Prn) -> Self {
+        self.effects.created.push(prn);
+        self
+    }
+
+    /// Adds a task that is dispatched if and only if this one completes.
+    #[must_use]
+    pub fn then_dispatch(mut self, task: NewTask) -> Self {
+        self.dispatches.push(task);
+        self
+    }
+}
+
+/// Why a task ended without success; `Display` is what the client reads in `error.description`.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The body says what is wrong.
+    #[error("{description}")]
+    Failed {
+        /// A code of the contract (`PLP0011`), put in front of the description.
+        code: Option<&'static str>,
+        /// For the client.
+        description: String,
+    },
+    /// The body stopped because it was asked to.
+    #[error("canceled")]
+    Canceled,
+    /// The run lost its claim: nothing that it writes counts any more.
+    #[error("the claim is lost")]
+    Fenced,
+    /// A fault of ours; the cause is logged, not shown.
+    #[error("An internal error occurred.")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl TaskError {
+    /// A failure that the client may read.
+    pub fn failed(description: impl Into<String>) -> Self {
+        Self::Failed {
+            code: None,
+            description: description.into(),
+        }
+    }
+
+    /// A failure with a code of the contract.
+    pub fn coded(code: &'static str, description: impl Into<String>) -> Self {
+        Self::Failed {
+            code: Some(code),
+            description: description.into(),
+        }
+    }
+
+    /// A fault of ours.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// The `error` of the task (contract 2.9).
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let code = match self {
+            Self::Failed { code, .. } => *code,
+            _ => Some("PLP0000"),
+        };
+        match code {
+            Some(code) => serde_json::json!({
+                "description": format!("[{code}] {self}"), "traceback": null, "error_code": code,
+            }),
+            None => serde_json::json!({"description": self.to_string(), "traceback": null}),
+        }
+    }
+}
+
+impl From<diesel::result::Error> for TaskError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<Error> for TaskError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound { .. } | Error::Invalid { .. } | Error::Conflict(_) => {
+                Self::failed(error.to_string())
+            }
+            Error::Unavailable { .. } | Error::Internal(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl RetryCause for TaskError {
+    fn diesel(&self) -> Option<&diesel::result::Error> {
+        match self {
+            Self::Internal(cause) => cause
+                .downcast_ref::<diesel::result::Error>()
+                .or_else(|| cause.downcast_ref::<Error>().and_then(RetryCause::diesel)),
+            _ => None,
+        }
+    }
+}
