@@ -2,6 +2,7 @@ DROP FUNCTION millrace_hand_back(uuid, uuid, boolean, interval);
 DROP FUNCTION millrace_lost();
 DROP FUNCTION millrace_sweep(text, integer);
 DROP FUNCTION millrace_resume(integer);
+DROP FUNCTION millrace_hold(uuid, uuid, text[], text[]);
 DROP FUNCTION millrace_finish(uuid, uuid, text[], text, jsonb, jsonb, integer);
 DROP FUNCTION millrace_behind(text, bigint, boolean, integer);
 DROP FUNCTION millrace_promote(uuid[], text[], bigint[]);

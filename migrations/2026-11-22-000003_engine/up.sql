@@ -63,10 +63,10 @@ END $$;
 
 -- What a message about a task says, as one JSON object.
 CREATE FUNCTION millrace_announcement(t task) RETURNS jsonb
-    LANGUAGE sql STABLE AS $$
+    LANGUAGE sql VOLATILE AS $$
     SELECT jsonb_build_object(
         'id', t.pulp_id, 'name', t.name, 'class', t.class, 'ticket', t.ticket, 'number', t.announce_no,
-        'attempt', t.attempts + 1, 'versions', t.versions, 'cid', t.logging_cid,
+        'attempt', t.attempts + 1, 'versions', t.versions, 'cid', t.logging_cid, 'at', clock_timestamp(),
         'resource_count', cardinality(t.reserved_resources_record),
         'resources', t.reserved_resources_record[1:200]) $$;
 
@@ -360,7 +360,25 @@ BEGIN
     END IF;
     DELETE FROM reservation WHERE reservation.task_id = ended;
     announcements := millrace_promote(candidates, passed, passed_tickets);
+    -- Only immediate tasks have a request that waits: commits that notify take turns in the server.
+    IF t.class = 'immediate' THEN PERFORM pg_notify('millrace_task_final', ended::text); END IF;
     RETURN NEXT;
+END $$;
+
+-- What settle begins with where the body has a last write: the lane locks of the task and of the tasks
+-- that it dispatches, then its own row. Null: the claim is lost; else `running` or `canceling`.
+CREATE FUNCTION millrace_hold(held uuid, expected_claim uuid, exclusive text[], shared text[]) RETURNS text
+    LANGUAGE plpgsql AS $$
+DECLARE
+    t task;
+BEGIN
+    SELECT * INTO t FROM task WHERE pulp_id = held;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM millrace_lock_lanes(millrace_exclusive(t.reserved_resources_record) || exclusive,
+                                millrace_shared(t.reserved_resources_record) || shared);
+    SELECT * INTO t FROM task
+     WHERE pulp_id = held AND claim_id = expected_claim AND state IN ('running', 'canceling') FOR UPDATE;
+    RETURN t.state;
 END $$;
 
 -- Goes on where a promotion stopped, one lane. No row: nothing is left to resume.

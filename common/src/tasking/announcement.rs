@@ -1,6 +1,7 @@
 //! What is said about an unblocked task: the content of a dispatch message.
 
 use crate::ids::TaskId;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ pub struct Announcement {
     pub attempt: i32,
     /// Component versions that a worker needs at least.
     pub versions: BTreeMap<String, String>,
+    /// When it became due, by the clock of the database.
+    pub at: DateTime<Utc>,
     /// Correlation id of the request that dispatched it.
     pub cid: String,
     /// How many resources it reserves.

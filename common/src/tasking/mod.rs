@@ -15,20 +15,28 @@
 //! PostgreSQL is the truth; a message says "this task may be ready" and may be lost or doubled.
 
 mod announcement;
+mod cancel;
+mod claim;
 mod context;
 mod dispatch;
+mod lanes;
 mod progress;
 mod registry;
 mod resources;
+mod settle;
 mod state;
 mod task;
 
 pub use announcement::{Announcement, Announcements};
+pub use cancel::{CANCEL_CHANNEL, CancelOutcome, cancel};
+pub use claim::{Claim, ClaimOutcome, Claimed, claim, defer, release};
 pub use context::{TaskContext, TaskSession};
 pub use dispatch::{Dispatched, NewTask, dispatch, dispatch_many};
+pub use lanes::{Sweep, resume_promotions, sweep_lanes};
 pub use progress::Progress;
 pub use registry::{Component, Registry, TaskType, version_satisfies};
 pub use resources::{RESOURCE_BYTES, Resources};
+pub use settle::{Settled, fail_for_reason, hand_back, settle};
 pub use state::TaskState;
 pub use task::{Effects, Flip, Outcome, Task, TaskError};
 

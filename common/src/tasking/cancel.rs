@@ -1,0 +1,106 @@
+//! Canceling a task in whatever state it is.
+
+use super::announcement::Announcements;
+use super::settle::{Finish, Settled};
+use super::state::TaskState;
+use crate::db::Conn;
+use crate::error::Error;
+use crate::ids::TaskId;
+use crate::schema::task;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Text;
+use diesel_async::RunQueryDsl;
+use serde_json::json;
+
+/// What came of a cancel.
+#[derive(Debug)]
+pub enum CancelOutcome {
+    /// It waited and is canceled now; its successors are to be announced.
+    Canceled(Announcements),
+    /// It runs: its worker has been told.
+    Canceling,
+    /// It had ended before, in this state.
+    AlreadyFinal(TaskState),
+    /// There is no such task.
+    NotFound,
+}
+
+/// The channel on which workers hear of cancels; the payload is the task's id.
+pub const CANCEL_CHANNEL: &str = "millrace_cancel";
+
+/// Cancels a task. A waiting one ends here, in a transaction with its lanes; a running one becomes
+/// `canceling` and its worker is told. A race that is lost to a claim or a settle is tried again.
+///
+/// # Errors
+/// As the session.
+pub async fn cancel(conn: &mut Conn, id: TaskId) -> Result<CancelOutcome, Error> {
+    loop {
+        let state: Option<String> = task::table
+            .find(id)
+            .select(task::state)
+            .first(conn)
+            .await
+            .optional()
+            .map_err(Error::from)?;
+        let Some(state) = state else {
+            return Ok(CancelOutcome::NotFound);
+        };
+        match state.parse().map_err(Error::internal)? {
+            TaskState::Waiting => {
+                if let Some(announcements) = cancel_waiting(conn, id, None).await? {
+                    return Ok(CancelOutcome::Canceled(announcements));
+                }
+            }
+            TaskState::Running => {
+                if cancel_running(conn, id).await? {
+                    return Ok(CancelOutcome::Canceling);
+                }
+            }
+            TaskState::Canceling => return Ok(CancelOutcome::Canceling),
+            state => return Ok(CancelOutcome::AlreadyFinal(state)),
+        }
+    }
+}
+
+/// Cancels a task that waits, with a reason that clients read, or none. `None`: it does not wait.
+pub(super) async fn cancel_waiting(
+    conn: &mut Conn,
+    id: TaskId,
+    reason: Option<&str>,
+) -> Result<Option<Announcements>, Error> {
+    let error = reason.map(|reason| json!({ "reason": reason }));
+    let finish = Finish {
+        task: id,
+        claim: None,
+        from: &[TaskState::Waiting],
+        to: TaskState::Canceled,
+        result: None,
+        error: error.as_ref(),
+    };
+    let settled = crate::db::retrying(async || finish.run(conn).await).await?;
+    Ok(match settled {
+        Some(Settled::Final { announcements, .. }) => Some(announcements),
+        _ => None,
+    })
+}
+
+async fn cancel_running(conn: &mut Conn, id: TaskId) -> Result<bool, Error> {
+    let moved = diesel::update(
+        task::table
+            .find(id)
+            .filter(task::state.eq(TaskState::Running.as_str())),
+    )
+    .set(task::state.eq(TaskState::Canceling.as_str()))
+    .execute(conn)
+    .await?;
+    if moved == 0 {
+        return Ok(false);
+    }
+    sql_query("SELECT pg_notify($1, $2)")
+        .bind::<Text, _>(CANCEL_CHANNEL)
+        .bind::<Text, _>(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(true)
+}

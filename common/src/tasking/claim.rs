@@ -1,0 +1,148 @@
+//! Claiming a task: its advisory locks on the slot's session, then `waiting` → `running`.
+
+use crate::db::Conn;
+use crate::ids::{ClaimId, DomainId, ProcessId, TaskGroupId, TaskId};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use std::time::Duration;
+
+/// The identity of one run: which task, and the token that all its writes show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The task.
+    pub task: TaskId,
+    /// The token.
+    pub id: ClaimId,
+}
+
+/// A task that this session holds now.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The run.
+    pub claim: Claim,
+    /// Encrypted arguments; decoded only after the claim, so that a task which kills its reader
+    /// uses up attempts.
+    pub enc_args: String,
+    /// Which run this is, from 1.
+    pub attempt: i32,
+    /// Milliseconds between being unblocked and this claim.
+    pub waited_ms: i64,
+    /// Correlation id.
+    pub cid: String,
+    /// The account that dispatched it.
+    pub created_by: Option<i32>,
+    /// Its domain.
+    pub domain: DomainId,
+    /// Its group.
+    pub group: Option<TaskGroupId>,
+}
+
+/// What came of a claim. Everything but `Claimed` leaves the session without locks.
+#[derive(Clone, Debug)]
+pub enum ClaimOutcome {
+    /// The session holds the task.
+    Claimed(Box<Claimed>),
+    /// The row does not wait to be run: the message is late. Drop it.
+    Stale,
+    /// The row says "not before": leave it to the janitor.
+    Early,
+    /// Its time to be claimed has passed: it is to be canceled.
+    Expired,
+    /// Somebody still holds one of its locks. Defer it.
+    Refused,
+    /// The lock table has no room for its resources now. Defer it.
+    Full,
+    /// The lock table of this server is too small for it. Defer it, and say so.
+    Oversized {
+        /// Locks that it needs.
+        needed: i32,
+    },
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    outcome: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    enc_args: Option<String>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    attempt: Option<i32>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    waited_ms: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    logging_cid: Option<String>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    created_by: Option<i32>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pulp_domain: Option<DomainId>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    task_group: Option<TaskGroupId>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    lock_count: Option<i32>,
+}
+
+/// Claims a task on this session, which must not be pooled: the locks live as long as it does.
+///
+/// # Errors
+/// As the session. The caller must [`release`] then: a lock may have been taken.
+pub async fn claim(
+    conn: &mut Conn,
+    task: TaskId,
+    name: &str,
+    worker: ProcessId,
+) -> QueryResult<ClaimOutcome> {
+    let id = ClaimId(uuid::Uuid::new_v4());
+    let row: Row = sql_query("SELECT * FROM millrace_claim($1, $2, $3, $4)")
+        .bind::<SqlUuid, _>(task)
+        .bind::<Text, _>(name)
+        .bind::<SqlUuid, _>(id)
+        .bind::<SqlUuid, _>(worker)
+        .get_result(conn)
+        .await?;
+    Ok(match row.outcome.as_str() {
+        "claimed" => ClaimOutcome::Claimed(Box::new(Claimed {
+            claim: Claim { task, id },
+            enc_args: row.enc_args.unwrap_or_default(),
+            attempt: row.attempt.unwrap_or(1),
+            waited_ms: row.waited_ms.unwrap_or(0),
+            cid: row.logging_cid.unwrap_or_default(),
+            created_by: row.created_by,
+            domain: row.pulp_domain.unwrap_or(DomainId::DEFAULT),
+            group: row.task_group,
+        })),
+        "early" => ClaimOutcome::Early,
+        "expired" => ClaimOutcome::Expired,
+        "refused" => ClaimOutcome::Refused,
+        "full" => ClaimOutcome::Full,
+        "oversized" => ClaimOutcome::Oversized {
+            needed: row.lock_count.unwrap_or(0),
+        },
+        _ => ClaimOutcome::Stale,
+    })
+}
+
+/// Gives all locks of this session back.
+///
+/// # Errors
+/// As the session, which is of no use then.
+pub async fn release(conn: &mut Conn) -> QueryResult<()> {
+    sql_query("SELECT pg_advisory_unlock_all()")
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Leaves a waiting task to an announcement after `delay`; nothing happens where it waits no more.
+///
+/// # Errors
+/// As the session.
+pub async fn defer(conn: &mut Conn, task: TaskId, delay: Duration) -> QueryResult<()> {
+    sql_query("SELECT millrace_defer($1, make_interval(secs => $2::double precision / 1000))")
+        .bind::<SqlUuid, _>(task)
+        .bind::<BigInt, _>(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX))
+        .execute(conn)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,295 @@
+//! Ending a run: its last write, its final state and its successors, in one transaction.
+
+use super::announcement::Announcements;
+use super::claim::Claim;
+use super::dispatch::dispatch_many;
+use super::resources::Resources;
+use super::state::TaskState;
+use super::task::{Effects, Outcome, TaskError};
+use crate::db::Conn;
+use crate::error::Error;
+use crate::ids::TaskId;
+use crate::schema::created_resource;
+use crate::secrets::Keyring;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What settling did.
+#[derive(Debug)]
+pub enum Settled {
+    /// The task is final.
+    Final {
+        /// The state that it ended in: `canceled` where a cancel came in time.
+        state: TaskState,
+        /// Successors, and tasks that the body dispatched.
+        announcements: Announcements,
+        /// True: more successors wait for [`super::resume_promotions`].
+        more: bool,
+    },
+    /// The claim was lost before: nothing was written.
+    Lost,
+}
+
+#[derive(QueryableByName)]
+struct Finished {
+    #[diesel(sql_type = Text)]
+    final_state: String,
+    #[diesel(sql_type = Jsonb)]
+    announcements: Value,
+    #[diesel(sql_type = Bool)]
+    more: bool,
+}
+
+#[derive(QueryableByName)]
+struct Held {
+    #[diesel(sql_type = Nullable<Text>)]
+    state: Option<String>,
+}
+
+/// How a task leaves an unfinished state; see `millrace_finish` in the migrations for the locks.
+pub(super) struct Finish<'a> {
+    pub task: TaskId,
+    /// `None`: whoever holds it.
+    pub claim: Option<Claim>,
+    pub from: &'a [TaskState],
+    pub to: TaskState,
+    pub result: Option<&'a Value>,
+    pub error: Option<&'a Value>,
+}
+
+impl Finish<'_> {
+    /// One statement, one transaction. `None` when the task was not in one of the states.
+    pub(super) async fn run(&self, conn: &mut Conn) -> Result<Option<Settled>, Error> {
+        let from: Vec<&str> = self.from.iter().map(|state| state.as_str()).collect();
+        let row: Option<Finished> =
+            sql_query("SELECT * FROM millrace_finish($1, $2, $3, $4, $5, $6)")
+                .bind::<SqlUuid, _>(self.task)
+                .bind::<Nullable<SqlUuid>, _>(self.claim.map(|claim| claim.id))
+                .bind::<Array<Text>, _>(from)
+                .bind::<Text, _>(self.to.as_str())
+                .bind::<Nullable<Jsonb>, _>(self.result)
+                .bind::<Nullable<Jsonb>, _>(self.error)
+                .get_result(conn)
+                .await
+                .optional()?;
+        row.map(|row| {
+            Ok(Settled::Final {
+                state: row.final_state.parse().map_err(Error::internal)?,
+                announcements: Announcements::from_json(row.announcements)
+                    .map_err(Error::internal)?,
+                more: row.more,
+            })
+        })
+        .transpose()
+    }
+}
+
+/// Ends a run with what its body returned. Runs on the slot's session, or on another one when that was
+/// lost; the claim decides. May be called again after an error: it then finds the effect and its record
+/// both done, or neither.
+///
+/// # Errors
+/// As the session. An error of the body's last write is no error here: the task fails by it.
+pub async fn settle(
+    conn: &mut Conn,
+    keyring: &Keyring,
+    claim: Claim,
+    verdict: &Result<Outcome, TaskError>,
+) -> Result<Settled, Error> {
+    crate::db::retrying(async || match verdict {
+        Ok(outcome)
+            if outcome.flip.is_some()
+                || !outcome.dispatches.is_empty()
+                || !outcome.effects.created.is_empty() =>
+        {
+            crate::db::transaction(conn, async |conn| {
+                settle_with_effects(conn, keyring, claim, outcome).await
+            })
+            .await
+        }
+        Ok(outcome) => complete(conn, claim, outcome.effects.result.as_ref()).await,
+        Err(error) => fail(conn, claim, error).await,
+    })
+    .await
+}
+
+async fn settle_with_effects(
+    conn: &mut Conn,
+    keyring: &Keyring,
+    claim: Claim,
+    outcome: &Outcome,
+) -> Result<Settled, Error> {
+    let lanes = outcome
+        .dispatches
+        .iter()
+        .fold(Resources::default(), |all, task| all.and(task.lanes()));
+    let held: Held = sql_query("SELECT millrace_hold($1, $2, $3, $4) AS state")
+        .bind::<SqlUuid, _>(claim.task)
+        .bind::<SqlUuid, _>(claim.id)
+        .bind::<Array<Text>, _>(lanes.exclusive_names().collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(lanes.shared_names().collect::<Vec<_>>())
+        .get_result(conn)
+        .await?;
+    match held.state.as_deref() {
+        None => return Ok(Settled::Lost),
+        Some("canceling") => return complete(conn, claim, None).await,
+        Some(_) => {}
+    }
+    // A savepoint: what the last write did before it failed is undone, and the task fails.
+    let applied = crate::db::transaction(conn, async |conn| {
+        apply(conn, keyring, claim, outcome).await
+    })
+    .await;
+    let (effects, mut dispatched) = match applied {
+        Ok(applied) => applied,
+        // The whole transaction is void and worth another attempt, or the session is gone.
+        Err(error) if is_transient(&error) => return Err(Error::internal(transient_cause(error))),
+        Err(error) => return fail(conn, claim, &error).await,
+    };
+    let settled = complete(conn, claim, effects.result.as_ref()).await?;
+    Ok(match settled {
+        Settled::Final {
+            state,
+            announcements,
+            more,
+        } => {
+            dispatched.0.extend(announcements.0);
+            Settled::Final {
+                state,
+                announcements: dispatched,
+                more,
+            }
+        }
+        Settled::Lost => Settled::Lost,
+    })
+}
+
+async fn apply(
+    conn: &mut Conn,
+    keyring: &Keyring,
+    claim: Claim,
+    outcome: &Outcome,
+) -> Result<(Effects, Announcements), TaskError> {
+    let mut effects = outcome.effects.clone();
+    if let Some(flip) = &outcome.flip {
+        let flipped = flip(conn).await?;
+        effects.result = flipped.result.or(effects.result);
+        effects.created.extend(flipped.created);
+    }
+    let created: Vec<_> = effects
+        .created
+        .iter()
+        .map(|prn| {
+            (
+                created_resource::task_id.eq(claim.task),
+                created_resource::prn.eq(prn.to_string()),
+            )
+        })
+        .collect();
+    diesel::insert_into(created_resource::table)
+        .values(created)
+        .execute(conn)
+        .await?;
+    let dispatched = dispatch_many(conn, keyring, &outcome.dispatches).await?;
+    let announcements = dispatched
+        .into_iter()
+        .filter_map(|d| d.announcement)
+        .collect();
+    Ok((effects, Announcements(announcements)))
+}
+
+async fn complete(conn: &mut Conn, claim: Claim, result: Option<&Value>) -> Result<Settled, Error> {
+    end(conn, claim, TaskState::Completed, result, None).await
+}
+
+async fn fail(conn: &mut Conn, claim: Claim, error: &TaskError) -> Result<Settled, Error> {
+    match error {
+        TaskError::Fenced => Ok(Settled::Lost),
+        TaskError::Canceled => {
+            // The body stopped although nobody canceled the task: that is an end without success.
+            let error = json!({"reason": "The task stopped by itself."});
+            end(conn, claim, TaskState::Failed, None, Some(&error)).await
+        }
+        error => end(conn, claim, TaskState::Failed, None, Some(&error.to_json())).await,
+    }
+}
+
+/// Ends a run as failed for a reason outside its body (contract 2.9: `{"reason": …}`).
+///
+/// # Errors
+/// As the session.
+pub async fn fail_for_reason(
+    conn: &mut Conn,
+    claim: Claim,
+    reason: &str,
+) -> Result<Settled, Error> {
+    let error = json!({ "reason": reason });
+    crate::db::retrying(async || end(conn, claim, TaskState::Failed, None, Some(&error)).await)
+        .await
+}
+
+async fn end(
+    conn: &mut Conn,
+    claim: Claim,
+    to: TaskState,
+    result: Option<&Value>,
+    error: Option<&Value>,
+) -> Result<Settled, Error> {
+    let from = [TaskState::Running, TaskState::Canceling];
+    let finish = Finish {
+        task: claim.task,
+        claim: Some(claim),
+        from: &from,
+        to,
+        result,
+        error,
+    };
+    Ok(finish.run(conn).await?.unwrap_or(Settled::Lost))
+}
+
+/// Puts the task of a run back into its place in the lanes, to be announced after `delay`. With `lost`,
+/// the run does not count as an attempt but as a loss. False: the task was not this run's any more, or
+/// is being canceled.
+///
+/// # Errors
+/// As the session.
+pub async fn hand_back(
+    conn: &mut Conn,
+    claim: Claim,
+    lost: bool,
+    delay: Duration,
+) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        done: bool,
+    }
+    let row: Row = sql_query(
+        "SELECT millrace_hand_back($1, $2, $3, make_interval(secs => $4::double precision / 1000)) AS done",
+    )
+    .bind::<SqlUuid, _>(claim.task)
+    .bind::<SqlUuid, _>(claim.id)
+    .bind::<Bool, _>(lost)
+    .bind::<BigInt, _>(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX))
+    .get_result(conn)
+    .await?;
+    Ok(row.done)
+}
+
+fn is_transient(error: &TaskError) -> bool {
+    use crate::db::RetryCause;
+    error
+        .diesel()
+        .is_some_and(|e| crate::error::is_retryable(e) || crate::error::is_connection_loss(e))
+}
+
+fn transient_cause(error: TaskError) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        TaskError::Internal(cause) => cause,
+        other => other.into(),
+    }
+}
