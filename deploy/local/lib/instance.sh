@@ -69,12 +69,15 @@ instance_prepare() {
   printf '%s\n' "$I_DIR" | write "$I_PLACE/belongs-to" 0644
 }
 
-# instance_start: both servers at once.
+# instance_start [pg|rabbitmq]: both servers at once, or one; none before all ports are known to be free.
 instance_start() {
-  local pg="" mq="" failed=""
+  local pg="" mq="" failed="" want_pg=$I_PG want_mq=$I_RABBITMQ
+  case ${1:-} in pg) want_mq="" ;; rabbitmq) want_pg="" ;; esac
   instance_prepare
-  if [ -n "$I_PG" ]; then pg_start & pg=$!; fi
-  if [ -n "$I_RABBITMQ" ]; then mq_start & mq=$!; fi
+  if [ -n "$want_pg" ] && ! pg_running; then pg_clear; fi
+  if [ -n "$want_mq" ] && ! mq_running; then mq_clear; fi
+  if [ -n "$want_pg" ]; then pg_start & pg=$!; fi
+  if [ -n "$want_mq" ]; then mq_start & mq=$!; fi
   if [ -n "$pg" ]; then wait "$pg" || failed=1; fi
   if [ -n "$mq" ]; then wait "$mq" || failed=1; fi
   [ -z "$failed" ] || exit 1
@@ -212,15 +215,15 @@ instance_command() {
   case $verb in
     stop) instance_stop ;;
     delete) instance_delete ;;
-    start-pg) pg_start ;;
+    start-pg) instance_start pg ;;
     stop-pg) pg_stop fast ;;
-    restart-pg) pg_stop fast && pg_start ;;
+    restart-pg) pg_stop fast && instance_start pg ;;
     kill-pg) pg_kill ;;
-    start-rabbitmq) mq_start ;;
+    start-rabbitmq) instance_start rabbitmq ;;
     stop-rabbitmq) mq_stop ;;
-    restart-rabbitmq) mq_stop && mq_start ;;
+    restart-rabbitmq) mq_stop && instance_start rabbitmq ;;
     kill-rabbitmq) mq_kill ;;
-    wipe-rabbitmq) mq_wipe && mq_start ;;
+    wipe-rabbitmq) mq_wipe && instance_start rabbitmq ;;
     *) instance_usage ;;
   esac
 }

@@ -20,11 +20,13 @@ main_open() {
   I_PG="" I_RABBITMQ=""
   if private_postgresql; then
     I_PG=1
-    pg_running || I_PG_PORT=$PG_PORT
+    if ! pg_running || [ -z "$I_PG_PORT" ]; then I_PG_PORT=$PG_PORT; fi
   fi
   if private_rabbitmq; then
     I_RABBITMQ=1
-    mq_running || I_EPMD_PORT=$EPMD_PORT I_AMQP_PORT=$AMQP_PORT I_MGMT_PORT=$MGMT_PORT I_DIST_PORT=$DIST_PORT
+    if ! mq_running || [ -z "$I_AMQP_PORT" ]; then
+      I_EPMD_PORT=$EPMD_PORT I_AMQP_PORT=$AMQP_PORT I_MGMT_PORT=$MGMT_PORT I_DIST_PORT=$DIST_PORT
+    fi
   fi
 }
 
@@ -35,6 +37,7 @@ main_start() {
   instance_lock
   main_open # again, as somebody may have been starting it
   instance_save
+  main_running || say "Starting PostgreSQL and RabbitMQ in .local"
   instance_start
   instance_unlock
 }

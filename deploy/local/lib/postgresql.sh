@@ -28,6 +28,16 @@ pg_running() { pg_postmaster >/dev/null; }
 
 pg_ready() { "$PG_BIN/pg_isready" -q -h 127.0.0.1 -p "$I_PG_PORT" -t 1; }
 
+# pg_answers: a server that is still recovering says so, and gets the time it needs.
+pg_answers() {
+  local silent=0
+  until pg_ready; do
+    if [ $? = 1 ]; then silent=0; else silent=$((silent + 1)); fi
+    [ "$silent" -lt 50 ] || return 1
+    sleep 0.2
+  done
+}
+
 # pg_sql DATABASE SQL
 pg_sql() {
   PGPASSWORD=$(secret postgresql) "$PG_BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 \
@@ -38,23 +48,31 @@ pg_url() { # DATABASE
   printf 'postgres://millrace:%s@127.0.0.1:%s/%s\n' "$(secret postgresql)" "$I_PG_PORT" "$1"
 }
 
-pg_start() {
-  local home user
-  home=$(pg_home) user=$(server_user postgres)
-  if pg_running; then
-    wait_until 60 pg_ready || die "PostgreSQL runs on port $I_PG_PORT, but does not answer; see $home/postgresql.log"
-    return
-  fi
-  # Backends outlive a killed server for a moment. Two servers must never share the directory.
+# pg_clear: after a crash. Backends outlive a killed server for a moment, and two servers must never
+# share the directory.
+pg_clear() {
   if ! wait_until 5 no_pg_processes; then
     # shellcheck disable=SC2046 # one word per process
     signal KILL $(pg_processes)
     wait_until 10 no_pg_processes
   fi
-  rm -f "$home/cluster/postmaster.pid"
+  rm -f "$(pg_home)/cluster/postmaster.pid"
   require_port "$I_PG_PORT" PostgreSQL MILLRACE_PG_PORT
+}
+
+# pg_start: after pg_clear, or when it runs.
+pg_start() {
+  local home user
+  home=$(pg_home) user=$(server_user postgres)
+  if pg_running; then
+    if pg_answers; then return; fi
+    say "PostgreSQL runs, but does not answer on port $I_PG_PORT: starting it again."
+    pg_stop fast
+    pg_clear
+  fi
   pg_create "$home" "$user"
   pg_use_version_of "$home/cluster"
+  pg_agree_on_password "$home" "$user"
   pg_configure "$home" "$user"
   if ! run_as "$user" "$home" env -u PGDATA "$PG_BIN/pg_ctl" -s -w -t 300 \
     -D "$home/cluster" -l "$home/postgresql.log" start 8>&- 9>&- </dev/null >/dev/null; then
@@ -81,8 +99,16 @@ pg_create() {
     tail -n 15 "$I_DIR/log/initdb.log" >&2
     die "initdb failed; its log is $I_DIR/log/initdb.log"
   }
-  rm -f "$home/password"
   mv "$home/cluster.new" "$home/cluster"
+}
+
+# The cluster may have been made with a password that got lost since.
+pg_agree_on_password() {
+  local home=$1 user=$2
+  ! cmp -s "$I_DIR/secrets/postgresql" "$home/password" || return 0
+  printf "ALTER ROLE millrace PASSWORD '%s'\n" "$(secret postgresql)" |
+    run_as "$user" "$home" "$PG_BIN/postgres" --single -D "$home/cluster" postgres >>"$I_DIR/log/initdb.log" 2>&1
+  secret postgresql | write "$home/password" 0600
 }
 
 # After an upgrade of the machine the older programs are often still there.

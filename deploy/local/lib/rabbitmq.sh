@@ -30,18 +30,16 @@ mq_ready() { port_taken "$I_AMQP_PORT" && [ "$(mq_api_code vhosts/%2F)" = 200 ];
 
 mq_url() { printf 'amqp://millrace:%s@127.0.0.1:%s/%%2F\n' "$(secret rabbitmq)" "$I_AMQP_PORT"; }
 
+# mq_start: after mq_clear, or when it runs.
 mq_start() {
   local home
   home=$(mq_home)
   if mq_running; then
-    mq_await || die "RabbitMQ runs, but does not answer on port $I_AMQP_PORT; see $I_DIR/log/rabbitmq.log"
-    return
+    if mq_await; then return; fi
+    say "RabbitMQ runs, but does not answer on port $I_AMQP_PORT: starting it again."
+    mq_stop
+    mq_clear
   fi
-  mq_clear_leftovers
-  require_port "$I_EPMD_PORT" epmd MILLRACE_EPMD_PORT
-  require_port "$I_AMQP_PORT" RabbitMQ MILLRACE_AMQP_PORT
-  require_port "$I_MGMT_PORT" "RabbitMQ's management" MILLRACE_MGMT_PORT
-  require_port "$I_DIST_PORT" "RabbitMQ's distribution" MILLRACE_DIST_PORT
   mq_configure "$home"
   mq_launch "$home"
   mq_await && return
@@ -64,7 +62,7 @@ mq_await() {
   until mq_ready; do
     any_marked "$(mq_mark)" && [ "$SECONDS" -lt "$deadline" ] || return 1
     if [ "$(mq_api_code whoami)" = 401 ]; then stranger=$((stranger + 1)); else stranger=0; fi
-    [ "$stranger" -lt 50 ] || return 1
+    [ "$stranger" -lt 20 ] || return 1
     sleep 0.2
   done
 }
@@ -132,6 +130,15 @@ mapfile -t RABBITMQ_UNSET < <(compgen -e RABBITMQ_ | sed 's/^/-u\n/')
 mq_clear_leftovers() {
   stop_marked "$(mq_mark)" 2
   stop_marked "$(epmd_mark)" 2
+}
+
+# mq_clear: after a crash.
+mq_clear() {
+  mq_clear_leftovers
+  require_port "$I_EPMD_PORT" epmd MILLRACE_EPMD_PORT
+  require_port "$I_AMQP_PORT" RabbitMQ MILLRACE_AMQP_PORT
+  require_port "$I_MGMT_PORT" "RabbitMQ's management" MILLRACE_MGMT_PORT
+  require_port "$I_DIST_PORT" "RabbitMQ's distribution" MILLRACE_DIST_PORT
 }
 
 mq_stop() {
