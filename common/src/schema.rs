@@ -77,7 +77,7 @@ table! {
         losses -> Int4,
         announce_no -> Int4,
         announced_at -> Nullable<Timestamptz>,
-        announce_tries -> Int4,
+        announce_after -> Nullable<Timestamptz>,
     }
 }
 

@@ -63,7 +63,8 @@ CREATE TABLE task (
     -- confirmation of an older one is not noted.
     announce_no integer NOT NULL DEFAULT 0,
     announced_at timestamptz,
-    announce_tries integer NOT NULL DEFAULT 0
+    -- The janitor announces again from then on; the pause doubles.
+    announce_after timestamptz
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
 CREATE INDEX task_created ON task (pulp_created DESC, pulp_id DESC);

@@ -208,7 +208,7 @@ BEGIN
 
     UPDATE task SET state = 'running', started_at = clock_timestamp(), claim_id = claim, worker_id = worker,
            attempts = task.attempts + 1, announce_no = task.announce_no + 1, announced_at = NULL,
-           announce_tries = 0, not_before = NULL, claim_before = NULL
+           announce_after = NULL, not_before = NULL, claim_before = NULL
      WHERE task.pulp_id = wanted AND task.state = 'waiting' AND task.unblocked_at IS NOT NULL
     RETURNING * INTO t;
     IF NOT FOUND THEN

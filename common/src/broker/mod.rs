@@ -1,1 +1,18 @@
-//! RabbitMQ.
+//! RabbitMQ: the topology, the messages, one connection to publish and one to consume.
+//!
+//! A message is a hint that a task may be claimed. Everything here may be lost, doubled or late
+//! without harm to a task; what must hold is that a process finds its way back by itself.
+
+mod announcement;
+mod consumer;
+mod link;
+mod message;
+mod publisher;
+mod topology;
+
+pub use announcement::{Announcement, Announcements};
+pub use consumer::{Delivered, SlotConsumer};
+pub use link::{BrokerError, Link};
+pub use message::{Message, Unreadable};
+pub use publisher::{Publisher, PublisherStats};
+pub use topology::{DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, queue_depth, queue_of};

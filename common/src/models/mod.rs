@@ -1,1 +1,3 @@
 //! Rows and every query on them: one file a table.
+
+pub mod announcement;

@@ -1,8 +1,8 @@
 //! Canceling a task in whatever state it is.
 
-use super::announcement::Announcements;
 use super::settle::{Finish, Settled};
 use super::state::TaskState;
+use crate::broker::Announcements;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;

@@ -1,11 +1,11 @@
 //! Recording a task with its reservations: one statement in the caller's transaction.
 
 use super::IMMEDIATE_CLASS;
-use super::announcement::{Announcement, Announcements};
 use super::registry::{Registry, TaskType, version_satisfies};
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::Task;
+use crate::broker::{Announcement, Announcements};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{DomainId, TaskGroupId, TaskId};

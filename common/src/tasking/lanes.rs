@@ -1,6 +1,6 @@
 //! Promotion outside a settle: the rest of a long run of readers, and the net under it all.
 
-use super::announcement::Announcements;
+use crate::broker::Announcements;
 use crate::db::Conn;
 use crate::error::Error;
 use diesel::prelude::*;

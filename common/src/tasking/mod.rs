@@ -14,7 +14,6 @@
 //!
 //! PostgreSQL is the truth; a message says "this task may be ready" and may be lost or doubled.
 
-mod announcement;
 mod cancel;
 mod claim;
 mod context;
@@ -27,7 +26,7 @@ mod settle;
 mod state;
 mod task;
 
-pub use announcement::{Announcement, Announcements};
+pub use crate::broker::{Announcement, Announcements};
 pub use cancel::{CANCEL_CHANNEL, CancelOutcome, cancel};
 pub use claim::{Claim, ClaimOutcome, Claimed, claim, defer, release};
 pub use context::{TaskContext, TaskSession};

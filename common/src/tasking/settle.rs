@@ -1,11 +1,11 @@
 //! Ending a run: its last write, its final state and its successors, in one transaction.
 
-use super::announcement::Announcements;
 use super::claim::Claim;
 use super::dispatch::dispatch_many;
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::{Effects, Outcome, TaskError};
+use crate::broker::Announcements;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;

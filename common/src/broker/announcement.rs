@@ -39,7 +39,7 @@ pub struct Announcements(pub Vec<Announcement>);
 
 impl Announcements {
     /// Reads what the engine's functions return.
-    pub(super) fn from_json(value: serde_json::Value) -> Result<Self, serde_json::Error> {
+    pub(crate) fn from_json(value: serde_json::Value) -> Result<Self, serde_json::Error> {
         if value.is_null() {
             return Ok(Self::default());
         }

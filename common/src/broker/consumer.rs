@@ -1,0 +1,158 @@
+//! Consuming: one channel a slot, one message at a time.
+
+use super::link::{Backoff, BrokerError, Link};
+use super::message::{Message, Unreadable};
+use super::topology::{declare_class, declare_exchanges, queue_of};
+use futures_util::StreamExt;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use log::{info, warn};
+use std::sync::Arc;
+
+/// The consumer of one slot. It finds its way back after every failure, for as long as it is asked.
+pub struct SlotConsumer {
+    link: Arc<Link>,
+    class: String,
+    tag: String,
+    open: Option<(Channel, Consumer)>,
+    backoff: Backoff,
+}
+
+/// A message that this slot has and must answer.
+pub struct Delivered {
+    /// What it says.
+    pub message: Message,
+    /// True when the broker has delivered it before.
+    pub redelivered: bool,
+    delivery: Delivery,
+}
+
+impl SlotConsumer {
+    /// The consumer of a slot for one work class. `tag` is what people see in the management UI.
+    #[must_use]
+    pub fn new(link: Arc<Link>, class: &str, tag: &str) -> Self {
+        let backoff = Backoff::new(link.settings());
+        Self {
+            link,
+            class: class.to_owned(),
+            tag: tag.to_owned(),
+            open: None,
+            backoff,
+        }
+    }
+
+    /// True while deliveries can come.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|(channel, _)| channel.status().connected())
+    }
+
+    /// The next message that can be read; what cannot be goes to the dead-letter queue. Waits as long as
+    /// it takes, through restarts of the broker. May be dropped at any await: a message that has been
+    /// delivered meanwhile goes back to its queue.
+    pub async fn next(&mut self) -> Delivered {
+        loop {
+            match self.receive().await {
+                Ok(Ok(delivered)) => {
+                    self.backoff.reset();
+                    return delivered;
+                }
+                Ok(Err((error, delivery))) => {
+                    warn!(error:% = error, tag = self.tag; "dead-lettering a message: {error}");
+                    let rejected = delivery.acker.reject(BasicRejectOptions { requeue: false });
+                    if let Err(error) = self.link.within("basic.reject", rejected).await {
+                        self.fail(&error).await;
+                    }
+                }
+                Err(error) => self.fail(&error).await,
+            }
+        }
+    }
+
+    /// Says that the message needs nothing more.
+    pub async fn acknowledge(&mut self, delivered: Delivered) {
+        let acknowledged = delivered.delivery.acker.ack(BasicAckOptions::default());
+        if let Err(error) = self.link.within("basic.ack", acknowledged).await {
+            // The broker delivers it again; whoever gets it sees that the row does not wait.
+            self.open = None;
+            warn!(error:% = error, tag = self.tag; "could not acknowledge: {error}");
+        }
+    }
+
+    /// Acknowledges early and takes no further message until [`SlotConsumer::next`] is asked: for a
+    /// task that runs longer than the broker would let its message stay unacknowledged.
+    pub async fn acknowledge_early(&mut self, delivered: Delivered) {
+        if let Some((channel, consumer)) = &self.open {
+            let cancelled = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+            if let Err(error) = self.link.within("basic.cancel", cancelled).await {
+                warn!(error:% = error, tag = self.tag; "could not pause the consumer: {error}");
+            }
+        }
+        self.acknowledge(delivered).await;
+        self.close().await;
+    }
+
+    /// Closes the channel; a message that is not acknowledged goes back to its queue.
+    pub async fn close(&mut self) {
+        if let Some((channel, _)) = self.open.take() {
+            let _ = self
+                .link
+                .within("channel.close", channel.close(200, "bye".into()))
+                .await;
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Result<Delivered, (Unreadable, Delivery)>, BrokerError> {
+        let (_, consumer) = match &mut self.open {
+            Some(open) => open,
+            closed => closed.insert(Self::consume(&self.link, &self.class, &self.tag).await?),
+        };
+        // An ended stream is a failure: the broker cancelled the consumer.
+        let delivery = consumer.next().await.ok_or(BrokerError::Ended)??;
+        Ok(match Message::decode(&delivery.data) {
+            Ok(message) => Ok(Delivered {
+                message,
+                redelivered: delivery.redelivered,
+                delivery,
+            }),
+            Err(error) => Err((error, delivery)),
+        })
+    }
+
+    async fn consume(
+        link: &Link,
+        class: &str,
+        tag: &str,
+    ) -> Result<(Channel, Consumer), BrokerError> {
+        let channel = link.channel().await?;
+        declare_exchanges(link, &channel).await?;
+        declare_class(link, &channel, class).await?;
+        link.within(
+            "basic.qos",
+            channel.basic_qos(1, BasicQosOptions::default()),
+        )
+        .await?;
+        let consuming = channel.basic_consume(
+            queue_of(class).as_str().into(),
+            tag.into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let consumer = link.within("basic.consume", consuming).await?;
+        info!(tag; "consuming {}", queue_of(class));
+        Ok((channel, consumer))
+    }
+
+    async fn fail(&mut self, error: &BrokerError) {
+        if self.open.take().is_some() {
+            warn!(error:% = error, tag = self.tag; "lost the broker for consuming: {error}");
+        }
+        self.backoff.pause().await;
+    }
+}

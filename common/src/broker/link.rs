@@ -1,0 +1,142 @@
+//! A connection that is made again whenever it is found broken.
+
+use crate::config::Broker;
+use lapin::types::LongString;
+use lapin::{Channel, Connection, ConnectionProperties};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// Why the broker could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// What the client library says.
+    #[error("broker: {0}")]
+    Client(#[from] lapin::Error),
+    /// No answer in time.
+    #[error("broker: no answer within {0:?} to {1}")]
+    Timeout(Duration, &'static str),
+    /// A stream of deliveries ended without an error, as it does when the broker cancels a consumer.
+    #[error("broker: the consumer was cancelled")]
+    Ended,
+    /// A message that no queue took.
+    #[error("broker: a message was returned: {0}")]
+    Returned(String),
+}
+
+/// One connection of a process, shared by its channels. Automatic recovery of the client library stays
+/// off: it gives up after some attempts and does not reopen a channel that the broker closed.
+pub struct Link {
+    settings: Broker,
+    name: String,
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Link {
+    /// A link under this connection name; nothing is connected yet.
+    #[must_use]
+    pub fn new(settings: &Broker, name: &str) -> Self {
+        Self {
+            settings: settings.clone(),
+            name: name.to_owned(),
+            connection: Mutex::new(None),
+        }
+    }
+
+    /// The settings of the broker.
+    #[must_use]
+    pub fn settings(&self) -> &Broker {
+        &self.settings
+    }
+
+    /// A new channel, on a new connection if the last one is not usable.
+    ///
+    /// # Errors
+    /// The broker does not answer, or refuses. The caller waits and asks again: see [`Backoff`].
+    pub async fn channel(&self) -> Result<Channel, BrokerError> {
+        let mut connection = self.connection.lock().await;
+        if let Some(usable) = connection.as_ref().filter(|c| c.status().connected())
+            && let Ok(channel) = self.within("channel.open", usable.create_channel()).await
+        {
+            return Ok(channel);
+        }
+        *connection = None;
+        let fresh = self.connect().await?;
+        let channel = self.within("channel.open", fresh.create_channel()).await?;
+        *connection = Some(fresh);
+        Ok(channel)
+    }
+
+    /// True while the broker refuses to take messages (an alarm).
+    pub async fn is_blocked(&self) -> bool {
+        self.connection
+            .lock()
+            .await
+            .as_ref()
+            .is_some_and(|c| c.status().blocked())
+    }
+
+    /// Closes the connection; what is not acknowledged goes back to its queue.
+    pub async fn close(&self) {
+        if let Some(connection) = self.connection.lock().await.take() {
+            let _ = timeout(
+                self.settings.timeout_ms.get(),
+                connection.close(200, "bye".into()),
+            )
+            .await;
+        }
+    }
+
+    /// Puts a bound on an answer of the broker: without it, a call on a dying connection may hang.
+    ///
+    /// # Errors
+    /// [`BrokerError::Timeout`], or what the call fails with.
+    pub async fn within<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, BrokerError> {
+        let limit = self.settings.timeout_ms.get();
+        timeout(limit, call)
+            .await
+            .map_err(|_| BrokerError::Timeout(limit, what))?
+            .map_err(BrokerError::from)
+    }
+
+    async fn connect(&self) -> Result<Connection, BrokerError> {
+        let url = self.settings.url.expose();
+        let sign = if url.contains('?') { '&' } else { '?' };
+        let uri = format!("{url}{sign}heartbeat={}", self.settings.heartbeat_seconds);
+        let properties = ConnectionProperties::default()
+            .with_connection_name(LongString::from(self.name.as_str()))
+            .with_client_property("product".into(), "Millrace".into())
+            .with_client_property("version".into(), crate::VERSION.into());
+        self.within("connection.open", Connection::connect(&uri, properties))
+            .await
+    }
+}
+
+/// Pauses between attempts: doubling up to a bound, with jitter, without an end.
+pub(super) struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new(settings: &Broker) -> Self {
+        Self {
+            next: Duration::from_millis(50),
+            longest: settings.reconnect_max_ms.get(),
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.next = Duration::from_millis(50);
+    }
+
+    pub(super) async fn pause(&mut self) {
+        let jitter = rand::random_range(0.5..1.0);
+        tokio::time::sleep(self.next.mul_f64(jitter)).await;
+        self.next = (self.next * 2).min(self.longest);
+    }
+}

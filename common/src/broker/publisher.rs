@@ -1,0 +1,308 @@
+//! Publishing announcements: confirmed, mandatory, on a connection of its own, within one bounded
+//! window a process.
+//!
+//! Nothing waits for it. When the window is full or the broker is away the hint is dropped: the
+//! janitor announces whatever was never confirmed.
+
+use super::announcement::{Announcement, Announcements};
+use super::link::{Backoff, BrokerError, Link};
+use super::message::{Message, properties};
+use super::topology::{DISPATCH_EXCHANGE, EVENTS_EXCHANGE, declare_class, declare_exchanges};
+use crate::config::Broker;
+use crate::db::Db;
+use crate::ids::TaskId;
+use crate::models::announcement::{Noted, note};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Channel, Confirmation};
+use log::{info, warn};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Confirmed announcements are noted together, this long after the first of them: most have been
+/// claimed by then, and cost no write.
+const NOTE_DELAY: Duration = Duration::from_millis(200);
+
+enum Outgoing {
+    Announce(Box<Announcement>, Instant),
+    Event { key: String, body: Vec<u8> },
+}
+
+/// The publisher of a process; cheap to clone.
+#[derive(Clone)]
+pub struct Publisher {
+    outgoing: mpsc::Sender<Outgoing>,
+    stats: Arc<Stats>,
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct Stats {
+    connected: AtomicBool,
+    blocked: AtomicBool,
+    confirmed: AtomicU64,
+    returned: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Counts since the process started.
+#[derive(Clone, Copy, Debug)]
+pub struct PublisherStats {
+    /// Announcements that the broker has confirmed.
+    pub confirmed: u64,
+    /// Announcements that no queue took.
+    pub returned: u64,
+    /// Hints that were dropped because the window was full.
+    pub dropped: u64,
+}
+
+impl Publisher {
+    /// Starts publishing in the background and connects there, for as long as the process lives.
+    #[must_use]
+    pub fn start(settings: &Broker, db: Db, name: &str) -> Self {
+        let (outgoing, incoming) = mpsc::channel(settings.window);
+        let publisher = Self {
+            outgoing,
+            stats: Arc::default(),
+            stop: CancellationToken::new(),
+        };
+        let (notes, noted) = mpsc::channel(settings.window * 2);
+        tokio::spawn(keep_notes(db, noted));
+        let line = Line {
+            link: Link::new(settings, &format!("{name} publish")),
+            stats: Arc::clone(&publisher.stats),
+            stop: publisher.stop.clone(),
+            notes,
+        };
+        tokio::spawn(line.run(incoming));
+        publisher
+    }
+
+    /// Publishes hints after the commit that made them true. Never waits, never fails.
+    pub fn announce(&self, announcements: Announcements) {
+        for announcement in announcements.0 {
+            let hint = Outgoing::Announce(Box::new(announcement), Instant::now());
+            if self.outgoing.try_send(hint).is_err() {
+                self.stats.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Tells the events exchange that a task has come into a state, as well as can be.
+    pub fn state_changed(&self, task: TaskId, name: &str, state: &str) {
+        let body = serde_json::json!({"v": 1, "task": task, "name": name, "state": state});
+        let event = Outgoing::Event {
+            key: format!("task.{state}.{name}"),
+            body: body.to_string().into_bytes(),
+        };
+        let _ = self.outgoing.try_send(event);
+    }
+
+    /// True while announcements can be published.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.stats.connected.load(Ordering::Relaxed)
+    }
+
+    /// True while the broker refuses messages because of an alarm.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.stats.blocked.load(Ordering::Relaxed)
+    }
+
+    /// What has been published.
+    #[must_use]
+    pub fn stats(&self) -> PublisherStats {
+        PublisherStats {
+            confirmed: self.stats.confirmed.load(Ordering::Relaxed),
+            returned: self.stats.returned.load(Ordering::Relaxed),
+            dropped: self.stats.dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Publishes what is in the window, then closes the connection; gives up after `limit`.
+    pub async fn close(&self, limit: Duration) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(limit, self.outgoing.closed()).await;
+    }
+}
+
+struct Line {
+    link: Link,
+    stats: Arc<Stats>,
+    stop: CancellationToken,
+    notes: mpsc::Sender<Noted>,
+}
+
+impl Line {
+    async fn run(self, mut incoming: mpsc::Receiver<Outgoing>) {
+        let mut backoff = Backoff::new(self.link.settings());
+        loop {
+            match self.serve(&mut incoming, &mut backoff).await {
+                Ok(()) => break,
+                Err(error) => {
+                    if self.stats.connected.swap(false, Ordering::Relaxed) {
+                        warn!(error:% = error; "lost the broker for publishing: {error}");
+                    }
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                () = backoff.pause() => {}
+            }
+        }
+        incoming.close();
+        self.link.close().await;
+    }
+
+    /// Publishes until the process stops (`Ok`) or the broker fails.
+    async fn serve(
+        &self,
+        incoming: &mut mpsc::Receiver<Outgoing>,
+        backoff: &mut Backoff,
+    ) -> Result<(), BrokerError> {
+        let channel = self.link.channel().await?;
+        self.link
+            .within(
+                "confirm.select",
+                channel.confirm_select(ConfirmSelectOptions::default()),
+            )
+            .await?;
+        declare_exchanges(&self.link, &channel).await?;
+        info!("publishing to the broker");
+        self.stats.connected.store(true, Ordering::Relaxed);
+        backoff.reset();
+
+        let mut declared = HashSet::new();
+        let mut unconfirmed = FuturesUnordered::new();
+        let mut look = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                biased;
+                Some(outcome) = unconfirmed.next(), if !unconfirmed.is_empty() => self.confirmed(outcome?),
+                next = incoming.recv(), if unconfirmed.len() < self.link.settings().window => match next {
+                    Some(Outgoing::Announce(announcement, since)) => {
+                        if declared.insert(announcement.class.clone()) {
+                            declare_class(&self.link, &channel, &announcement.class).await?;
+                        }
+                        unconfirmed.push(self.publish(&channel, &announcement, since).await?);
+                    }
+                    Some(Outgoing::Event { key, body }) => self.event(&channel, &key, &body).await?,
+                    None => return Ok(()),
+                },
+                _ = look.tick() => {
+                    self.stats.blocked.store(self.link.is_blocked().await, Ordering::Relaxed);
+                    if !channel.status().connected() {
+                        return Err(BrokerError::Ended);
+                    }
+                }
+                () = self.stop.cancelled(), if incoming.is_empty() && unconfirmed.is_empty() => return Ok(()),
+            }
+        }
+    }
+
+    async fn publish(
+        &self,
+        channel: &Channel,
+        announcement: &Announcement,
+        since: Instant,
+    ) -> Result<impl Future<Output = Result<Outcome, BrokerError>> + use<>, BrokerError> {
+        let at = announcement.at + since.elapsed();
+        let body = serde_json::to_vec(&Message::of(announcement, at)).unwrap_or_default();
+        let key = format!("{}.{}", announcement.class, announcement.name);
+        let sent = channel.basic_publish(
+            DISPATCH_EXCHANGE.into(),
+            key.as_str().into(),
+            BasicPublishOptions {
+                mandatory: true,
+                ..BasicPublishOptions::default()
+            },
+            &body,
+            properties(announcement, at),
+        );
+        let confirm = self.link.within("basic.publish", sent).await?;
+        let limit = self.link.settings().timeout_ms.get();
+        let noted = Noted {
+            id: announcement.id,
+            number: announcement.number,
+            at,
+        };
+        Ok(async move {
+            let confirmation = tokio::time::timeout(limit, confirm)
+                .await
+                .map_err(|_| BrokerError::Timeout(limit, "publisher confirm"))??;
+            Ok(Outcome {
+                noted,
+                confirmation,
+            })
+        })
+    }
+
+    fn confirmed(&self, outcome: Outcome) {
+        match outcome.confirmation {
+            Confirmation::Ack(None) => {
+                self.stats.confirmed.fetch_add(1, Ordering::Relaxed);
+                // A note that finds no room costs a second announcement.
+                let _ = self.notes.try_send(outcome.noted);
+            }
+            // An unroutable message comes back inside an acknowledgement.
+            Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
+                self.stats.returned.fetch_add(1, Ordering::Relaxed);
+                let (task, text) = (outcome.noted.id, returned.reply_text);
+                warn!(task_id:% = task; "the announcement of task {task} was returned: {text}");
+            }
+            Confirmation::Nack(None) | Confirmation::NotRequested => {
+                self.stats.returned.fetch_add(1, Ordering::Relaxed);
+                let task = outcome.noted.id;
+                warn!(task_id:% = task; "the broker refused the announcement of task {task}");
+            }
+        }
+    }
+
+    async fn event(&self, channel: &Channel, key: &str, body: &[u8]) -> Result<(), BrokerError> {
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_app_id("millrace".into());
+        let sent = channel.basic_publish(
+            EVENTS_EXCHANGE.into(),
+            key.into(),
+            BasicPublishOptions::default(),
+            body,
+            properties,
+        );
+        self.link.within("basic.publish", sent).await.map(drop)
+    }
+}
+
+struct Outcome {
+    noted: Noted,
+    confirmation: Confirmation,
+}
+
+/// Writes confirmations to the rows, in batches, where the task still waits for that announcement.
+async fn keep_notes(db: Db, mut noted: mpsc::Receiver<Noted>) {
+    let mut batch = Vec::new();
+    while noted.recv_many(&mut batch, 1000).await > 0 {
+        tokio::time::sleep(NOTE_DELAY).await;
+        while batch.len() < 1000
+            && let Ok(more) = noted.try_recv()
+        {
+            batch.push(more);
+        }
+        let written = async {
+            let mut conn = db.get().await?;
+            note(&mut conn, &batch)
+                .await
+                .map_err(crate::error::Error::from)
+        };
+        if let Err(error) = written.await {
+            warn!(error:% = error; "could not note {} announcements; they will be repeated", batch.len());
+        }
+        batch.clear();
+    }
+}
