@@ -1,0 +1,1 @@
+//! A plain client of the broker, for tests that meddle with messages.

@@ -1,0 +1,194 @@
+//! The engine's SQL functions as a test calls them: no Rust of the engine in between.
+
+use crate::{Sql, sql};
+use serde_json::json;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// The default domain: every task shares it, unless it takes it alone.
+pub const DOMAIN: &str = "prn:core.domain:00000000-0000-7000-8000-000000000001";
+const DOMAIN_ID: &str = "00000000-0000-7000-8000-000000000001";
+
+/// A task that is to be dispatched.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its id.
+    pub id: Uuid,
+    /// Its exclusive resources.
+    pub exclusive: BTreeSet<String>,
+    /// Its shared resources, with the domain.
+    pub shared: BTreeSet<String>,
+}
+
+impl Wanted {
+    /// One with these resources; the domain is added.
+    pub fn new<S: ToString>(
+        exclusive: impl IntoIterator<Item = S>,
+        shared: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let exclusive: BTreeSet<_> = exclusive.into_iter().map(|r| r.to_string()).collect();
+        let mut shared: BTreeSet<_> = shared.into_iter().map(|r| r.to_string()).collect();
+        shared.insert(DOMAIN.into());
+        let shared = shared.difference(&exclusive).cloned().collect();
+        Self {
+            id: Uuid::now_v7(),
+            exclusive,
+            shared,
+        }
+    }
+
+    fn row(&self) -> serde_json::Value {
+        json!({
+            "id": self.id, "domain": DOMAIN_ID, "name": "test.task", "class": "default",
+            "cid": "c", "enc_args": "-", "exclusive": self.exclusive, "shared": self.shared,
+            "versions": {}, "immediate": false, "deferred": true, "rerun_after_loss": false,
+        })
+    }
+}
+
+/// Dispatches in one transaction; gives the tickets.
+///
+/// # Errors
+/// The database's.
+pub async fn dispatch(sql: &Sql, tasks: &[Wanted]) -> Result<Vec<i64>, tokio_postgres::Error> {
+    let rows = serde_json::Value::from(tasks.iter().map(Wanted::row).collect::<Vec<_>>());
+    let statement = "SELECT ticket FROM millrace_dispatch($1::text::jsonb) ORDER BY ticket";
+    let rows = sql.query(statement, &[&rows.to_string()]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Claims a task for this session; gives the outcome.
+///
+/// # Errors
+/// The database's.
+pub async fn claim(sql: &Sql, id: Uuid, claim: Uuid) -> Result<String, tokio_postgres::Error> {
+    let statement = "SELECT outcome FROM millrace_claim($1::text::uuid, 'test.task', $2::text::uuid, gen_random_uuid())";
+    let row = sql
+        .query_one(statement, &[&id.to_string(), &claim.to_string()])
+        .await?;
+    Ok(row.get(0))
+}
+
+/// Ends a running task and frees its locks; gives whether successors were left to a continuation.
+/// Like the engine, tries again when it was a deadlock's victim, and counts that.
+///
+/// # Errors
+/// The database's.
+pub async fn finish(
+    sql: &Sql,
+    id: Uuid,
+    batch: i32,
+) -> Result<(Option<String>, u32), tokio_postgres::Error> {
+    let outcome = end(sql, id, "{running,canceling}", "completed", batch).await?;
+    sql.batch_execute("SELECT pg_advisory_unlock_all()").await?;
+    Ok(outcome)
+}
+
+/// Cancels a waiting task; nothing when it does not wait.
+///
+/// # Errors
+/// The database's.
+pub async fn cancel(
+    sql: &Sql,
+    id: Uuid,
+    batch: i32,
+) -> Result<(Option<String>, u32), tokio_postgres::Error> {
+    end(sql, id, "{waiting}", "canceled", batch).await
+}
+
+async fn end(
+    sql: &Sql,
+    id: Uuid,
+    from: &str,
+    to: &str,
+    batch: i32,
+) -> Result<(Option<String>, u32), tokio_postgres::Error> {
+    let statement = "SELECT final_state FROM millrace_finish(
+        $1::text::uuid, NULL, $2::text::text[], $3, NULL, NULL, $4)";
+    let mut deadlocks = 0;
+    loop {
+        match sql
+            .query_opt(statement, &[&id.to_string(), &from, &to, &batch])
+            .await
+        {
+            Ok(row) => return Ok((row.map(|row| row.get(0)), deadlocks)),
+            Err(e) if sql::is_retryable(&e) && deadlocks < 8 => deadlocks += 1,
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Gives a running task back to its place and frees its locks.
+///
+/// # Errors
+/// The database's.
+pub async fn hand_back(sql: &Sql, id: Uuid, claim: Uuid) -> Result<bool, tokio_postgres::Error> {
+    let statement = "SELECT millrace_hand_back($1::text::uuid, $2::text::uuid, false, '0 s')";
+    let row = sql
+        .query_one(statement, &[&id.to_string(), &claim.to_string()])
+        .await?;
+    sql.batch_execute("SELECT pg_advisory_unlock_all()").await?;
+    Ok(row.get(0))
+}
+
+/// Goes on with continuations until there are none; gives how many steps that took.
+///
+/// # Errors
+/// The database's.
+pub async fn resume_all(sql: &Sql, batch: i32) -> Result<u32, tokio_postgres::Error> {
+    let mut steps = 0;
+    loop {
+        let statement = "SELECT 1 FROM millrace_resume($1)";
+        match sql.query_opt(statement, &[&batch]).await {
+            Ok(Some(_)) => steps += 1,
+            Ok(None) => return Ok(steps),
+            Err(e) if sql::is_retryable(&e) => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// A task as the rows show it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The task.
+    pub id: Uuid,
+    /// Its state.
+    pub state: String,
+    /// Unblocked, by its own row.
+    pub unblocked: bool,
+    /// All of its reservations agree with that.
+    pub consistent: bool,
+}
+
+/// The incomplete tasks in the order of their tickets.
+pub async fn incomplete(sql: &Sql) -> Vec<Seen> {
+    let statement = "SELECT t.pulp_id::text, t.state, t.unblocked_at IS NOT NULL,
+               bool_and(r.granted = (t.unblocked_at IS NOT NULL)) AND count(*) = max(cardinality(t.reserved_resources_record))
+          FROM task t JOIN reservation r ON r.task_id = t.pulp_id
+         WHERE t.state IN ('waiting', 'running', 'canceling') GROUP BY t.pulp_id ORDER BY t.ticket";
+    let rows = sql.query(statement, &[]).await.unwrap();
+    rows.iter()
+        .map(|row| Seen {
+            id: row.get::<_, &str>(0).parse().unwrap(),
+            state: row.get(1),
+            unblocked: row.get(2),
+            consistent: row.get(3),
+        })
+        .collect()
+}
+
+/// Sweeps all lanes as the janitor does; gives the repairs, which must be none.
+pub async fn repairs(sql: &Sql) -> i64 {
+    let mut after = String::new();
+    let mut repaired = 0;
+    loop {
+        let statement = "SELECT last, repaired FROM millrace_sweep($1, 1000)";
+        let row = sql.query_one(statement, &[&after]).await.unwrap();
+        repaired += row.get::<_, i64>(1);
+        match row.get::<_, Option<String>>(0) {
+            Some(last) => after = last,
+            None => return repaired,
+        }
+    }
+}

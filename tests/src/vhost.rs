@@ -1,0 +1,134 @@
+//! A virtual host of the broker for each test.
+
+use crate::stack;
+use crate::test_db::in_own_runtime;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU32, Ordering};
+use url::Url;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A virtual host of a test's own; deleted at the end.
+pub struct Vhost {
+    broker: String,
+    management: Url,
+    name: String,
+}
+
+impl Vhost {
+    /// One on the shared broker.
+    pub async fn create() -> Self {
+        Self::create_on(&stack::broker_url(), &stack::management_url()).await
+    }
+
+    /// One on a test's own broker.
+    pub async fn create_on(broker: &str, management: &str) -> Self {
+        let name = format!(
+            "test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let vhost = Self {
+            broker: broker.to_owned(),
+            management: Url::parse(management).unwrap(),
+            name,
+        };
+        vhost.make().await;
+        vhost
+    }
+
+    /// Creates it (again), empty.
+    pub async fn make(&self) {
+        self.call(reqwest::Method::PUT, &format!("vhosts/{}", self.name), None)
+            .await;
+        let user = self.management.username().to_owned();
+        self.call(
+            reqwest::Method::PUT,
+            &format!("permissions/{}/{user}", self.name),
+            Some(json!({"configure": ".*", "write": ".*", "read": ".*"})),
+        )
+        .await;
+    }
+
+    /// Deletes it with everything in it; clients are cut off.
+    pub async fn delete(&self) {
+        let path = format!("vhosts/{}", self.name);
+        self.call(reqwest::Method::DELETE, &path, None).await;
+    }
+
+    /// Its address for AMQP clients.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut url = Url::parse(&self.broker).unwrap();
+        url.set_path(&self.name);
+        url.into()
+    }
+
+    /// Deletes the messages that wait in a queue.
+    pub async fn purge(&self, queue: &str) {
+        let path = format!("queues/{}/{queue}/contents", self.name);
+        self.call(reqwest::Method::DELETE, &path, None).await;
+    }
+
+    /// Closes the connections of all clients, as an operator would.
+    pub async fn close_connections(&self) {
+        let path = format!("vhosts/{}/connections", self.name);
+        for connection in self
+            .call(reqwest::Method::GET, &path, None)
+            .await
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let name = connection["name"].as_str().unwrap().replace(' ', "%20");
+            let path = format!("connections/{}", name.replace("->", "-%3E"));
+            self.call(reqwest::Method::DELETE, &path, None).await;
+        }
+    }
+
+    /// Names of its queues.
+    pub async fn queues(&self) -> Vec<String> {
+        let path = format!("queues/{}", self.name);
+        let queues = self.call(reqwest::Method::GET, &path, None).await;
+        let names = queues
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|q| q["name"].as_str());
+        names.map(|name| name.unwrap().to_owned()).collect()
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
+        call(&self.management, method, path, body)
+            .await
+            .unwrap_or_else(|e| panic!("management API: {path}: {e:#}"))
+    }
+}
+
+impl Drop for Vhost {
+    fn drop(&mut self) {
+        let (management, path) = (self.management.clone(), format!("vhosts/{}", self.name));
+        in_own_runtime(async move {
+            let _ = call(&management, reqwest::Method::DELETE, &path, None).await;
+        });
+    }
+}
+
+async fn call(
+    management: &Url,
+    method: reqwest::Method,
+    path: &str,
+    body: Option<Value>,
+) -> anyhow::Result<Value> {
+    let mut request = reqwest::Client::builder()
+        .no_proxy()
+        .build()?
+        .request(method, management.join(&format!("/api/{path}"))?)
+        .basic_auth(management.username(), management.password());
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let answer = request.send().await?.error_for_status()?;
+    let text = answer.text().await?;
+    Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+}

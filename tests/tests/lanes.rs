@@ -1,0 +1,5 @@
+//! The lanes, straight on the engine's SQL functions: against a model, and many sessions at once.
+
+mod history;
+mod model;
+mod pairs;
