@@ -8,7 +8,7 @@ VENV_PACKAGES="pulp-cli==0.41.1"
 venv_ensure() {
   local venv=$MAIN/venv
   if [ "$(cat "$venv/complete" 2>/dev/null)" = "$VENV_PACKAGES" ] && "$venv/bin/pulp" --version >/dev/null 2>&1; then
-    return
+    return 0
   fi
   say "Installing $VENV_PACKAGES into .local/venv"
   mkdir -p "$MAIN/log"

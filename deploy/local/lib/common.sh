@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Words, waiting, ports and processes: what every other part needs.
 
+# All functions here may run while the shell is ending (in its EXIT trap), where a bare `return` would
+# hand on the status with which it ends: so they say `return 0`.
+
 say() { printf '%s\n' "$*" >&2; }
 note() { printf '  %s\n' "$*" >&2; }
 die() {
@@ -35,7 +38,7 @@ port_free() { ! port_taken "$1"; }
 # require_port PORT WHAT SETTING: ends with a message that can be acted on.
 require_port() {
   local holder=""
-  port_free "$1" && return
+  port_free "$1" && return 0
   if command -v ss >/dev/null; then
     holder=$(ss -Hltnp "sport = :$1" 2>/dev/null | grep -o 'users:(("[^"]*",pid=[0-9]*' | head -n 1 |
       sed 's/users:(("\([^"]*\)",pid=\([0-9]*\)/ by \1, process \2/') || true
@@ -77,7 +80,7 @@ signal() {
 stop_marked() {
   # shellcheck disable=SC2046 # one word per process
   signal TERM $(marked "$1")
-  wait_until "$2" none_marked "$1" && return
+  wait_until "$2" none_marked "$1" && return 0
   # shellcheck disable=SC2046
   signal KILL $(marked "$1")
   wait_until 10 none_marked "$1"

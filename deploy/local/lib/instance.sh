@@ -197,10 +197,10 @@ END
 
 instance_command() {
   local verb=${1:-} dir=${2:-}
-  if [ "$verb" = reap ]; then instance_reap 0; return; fi
+  if [ "$verb" = reap ]; then instance_reap 0; return 0; fi
   [ -n "$dir" ] || instance_usage
   shift 2
-  if [ "$verb" = start ]; then instance_start_command "$dir" "$@"; return; fi
+  if [ "$verb" = start ]; then instance_start_command "$dir" "$@"; return 0; fi
   [ -d "$dir" ] || [ "$verb" = delete ] || die "there is no instance in $dir"
   [ $# = 0 ] || instance_usage
   instance_open "$dir"
@@ -208,8 +208,8 @@ instance_command() {
   find_postgresql || [ -z "$I_PG" ] || die "PostgreSQL is not installed any more."
   find_rabbitmq || [ -z "$I_RABBITMQ" ] || die "RabbitMQ is not installed any more."
   case $verb in
-    env) instance_env; return ;;
-    status) instance_status; return ;;
+    env) instance_env; return 0 ;;
+    status) instance_status; return 0 ;;
   esac
   instance_lock
   case $verb in

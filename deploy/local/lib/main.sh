@@ -64,7 +64,8 @@ main_env() {
   }
   private_rabbitmq || {
     export_line MILLRACE__BROKER__URL "$MILLRACE__BROKER__URL"
-    export_line MILLRACE__BROKER__MANAGEMENT_URL "${MILLRACE__BROKER__MANAGEMENT_URL:-}"
+    [ -z "${MILLRACE__BROKER__MANAGEMENT_URL:-}" ] ||
+      export_line MILLRACE__BROKER__MANAGEMENT_URL "$MILLRACE__BROKER__MANAGEMENT_URL"
     export_line MILLRACE_TEST_BROKER_URL "$MILLRACE__BROKER__URL"
     export_line MILLRACE_TEST_MANAGEMENT_URL "$(external_management_url)"
   }
@@ -72,7 +73,7 @@ main_env() {
   if find_postgresql; then export_line MILLRACE_TEST_PG_BIN "$PG_BIN"; fi
   export_line MILLRACE_TEST_STACK "$STACK_HOME/stack"
   export_line MILLRACE_TEST_VENV "$MAIN/venv"
-  export_line MILLRACE_TEST_BIN_DIR "$(bin_dir)"
+  export_line MILLRACE_TEST_BIN_DIR "$(PROFILE=${PROFILE:-debug} bin_dir)"
 }
 
 management_url() { if [ -n "$I_RABBITMQ" ]; then mq_management_url; else external_management_url; fi; }

@@ -156,14 +156,12 @@ require_api_port() {
 }
 
 addresses() {
-  say
-  say "  API            $(api_origin)/pulp/api/v3/   (admin / ${MILLRACE__ADMIN__PASSWORD:-password})"
-  say "  documentation  $(api_origin)/pulp/api/v3/docs/"
+  printf '\n  API            %s/pulp/api/v3/   (admin / %s)\n' "$(api_origin)" "${MILLRACE__ADMIN__PASSWORD:-password}"
+  printf '  documentation  %s/pulp/api/v3/docs/\n' "$(api_origin)"
   if [ -n "$I_RABBITMQ" ]; then
-    say "  RabbitMQ       http://127.0.0.1:$I_MGMT_PORT/   (millrace / $(secret rabbitmq))"
+    printf '  RabbitMQ       http://127.0.0.1:%s/   (millrace / %s)\n' "$I_MGMT_PORT" "$(secret rabbitmq)"
   fi
-  say "  logs           $I_DIR/log/"
-  say
+  printf '  logs           %s/log/\n\n' "$I_DIR"
 }
 
 millrace_down() {

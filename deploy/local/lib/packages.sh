@@ -72,7 +72,8 @@ apt_install() {
   if ! command -v apt-get >/dev/null; then
     die "this machine lacks: $*. Install them with its package manager (these are Debian's names)."
   elif ! is_root; then
-    sudo -n true 2>/dev/null || die "this machine lacks: $*. As root: apt-get install $*"
+    sudo -n true 2>/dev/null ||
+      die "this machine lacks: $*. As root, \`deploy/local/stack install\` installs them (or apt-get install $*)."
     root=(sudo -n)
   fi
   say "Installing $*"

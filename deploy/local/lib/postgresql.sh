@@ -65,7 +65,7 @@ pg_start() {
   local home user
   home=$(pg_home) user=$(server_user postgres)
   if pg_running; then
-    if pg_answers; then return; fi
+    if pg_answers; then return 0; fi
     say "PostgreSQL runs, but does not answer on port $I_PG_PORT: starting it again."
     pg_stop fast
     pg_clear
@@ -148,7 +148,7 @@ pg_stop() {
   if pid=$(pg_postmaster); then
     if [ "${1:-fast}" = fast ]; then signal INT "$pid"; else signal QUIT "$pid"; fi
   fi
-  wait_until 60 no_pg_processes && return
+  wait_until 60 no_pg_processes && return 0
   # shellcheck disable=SC2046
   signal KILL $(pg_processes)
   wait_until 10 no_pg_processes

@@ -35,14 +35,14 @@ mq_start() {
   local home
   home=$(mq_home)
   if mq_running; then
-    if mq_await; then return; fi
+    if mq_await; then return 0; fi
     say "RabbitMQ runs, but does not answer on port $I_AMQP_PORT: starting it again."
     mq_stop
     mq_clear
   fi
   mq_configure "$home"
   mq_launch "$home"
-  mq_await && return
+  mq_await && return 0
 
   # RabbitMQ holds only wake-ups, which Millrace sends again. So a damaged node (killed in its very
   # first start, for instance) is not repaired but made anew.
@@ -51,7 +51,7 @@ mq_start() {
   rm -rf "$home/mnesia"
   mq_configure "$home"
   mq_launch "$home"
-  mq_await && return
+  mq_await && return 0
   tail -n 20 "$I_DIR/log/rabbitmq-start.log" >&2
   die "RabbitMQ did not start; see $I_DIR/log/rabbitmq-start.log and $I_DIR/log/rabbitmq.log"
 }
