@@ -149,6 +149,16 @@ table! {
 }
 
 table! {
+    janitor (id) {
+        id -> Bool,
+        last_pass -> Timestamptz,
+        last_sweep -> Timestamptz,
+        sweep_after -> Text,
+        repairs -> Int8,
+    }
+}
+
+table! {
     artifact (pulp_id) {
         pulp_id -> Uuid,
         pulp_created -> Timestamptz,
@@ -292,6 +302,7 @@ allow_tables_to_appear_in_same_query!(
     created_resource,
     app_status,
     worker_session,
+    janitor,
     artifact,
     intent,
     tombstone,

@@ -1,3 +1,4 @@
+DROP TABLE janitor;
 DROP TABLE worker_session;
 DROP TABLE app_status;
 DROP TABLE created_resource;

@@ -154,3 +154,15 @@ CREATE TABLE worker_session (
     backend_start timestamptz NOT NULL,
     PRIMARY KEY (worker_id, pid)
 );
+
+-- The janitor of the fleet: one row. Whoever finds a pass due takes it.
+CREATE TABLE janitor (
+    id boolean PRIMARY KEY DEFAULT true CHECK (id),
+    last_pass timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_sweep timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Where the next page of lanes begins.
+    sweep_after text NOT NULL DEFAULT '',
+    -- Tasks that promotion had left behind and the sweep unblocked. Must stay zero.
+    repairs bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 10);
+INSERT INTO janitor DEFAULT VALUES;

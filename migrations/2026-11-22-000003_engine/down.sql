@@ -1,4 +1,5 @@
-DROP FUNCTION millrace_hand_back(uuid, uuid, boolean, interval);
+DROP FUNCTION millrace_look(interval, interval);
+DROP FUNCTION millrace_hand_back(uuid, uuid, text);
 DROP FUNCTION millrace_lost();
 DROP FUNCTION millrace_sweep(text, integer);
 DROP FUNCTION millrace_resume(integer);

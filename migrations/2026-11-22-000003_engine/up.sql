@@ -452,13 +452,59 @@ BEGIN
     END LOOP;
 END $$;
 
--- Puts a run's task back into its place in the lanes. False: it was not this run's any more.
-CREATE FUNCTION millrace_hand_back(wanted uuid, expected_claim uuid, lost boolean, delay interval) RETURNS boolean
+-- Puts a run's task back into its place in the lanes. `rescue`: its worker is gone, the attempt counts.
+-- `loss`: its worker lives and lost the session; counted apart, ten at most, each with a longer pause.
+-- `shutdown`: counts as nothing. False: it was not this run's any more, or it may not go back.
+CREATE FUNCTION millrace_hand_back(wanted uuid, expected_claim uuid, why text) RETURNS boolean
     LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE task SET state = 'waiting', claim_id = NULL, worker_id = NULL, announced_at = NULL,
-           announce_no = announce_no + 1, not_before = clock_timestamp() + delay,
-           attempts = attempts - CASE WHEN lost THEN 1 ELSE 0 END, losses = losses + CASE WHEN lost THEN 1 ELSE 0 END
-     WHERE pulp_id = wanted AND claim_id = expected_claim AND state = 'running';
+           announce_no = announce_no + 1, announce_after = NULL,
+           not_before = CASE WHEN why = 'loss' THEN clock_timestamp() + interval '100 ms' * 2 ^ losses END,
+           attempts = attempts - CASE WHEN why = 'rescue' THEN 0 ELSE 1 END,
+           losses = losses + CASE WHEN why = 'loss' THEN 1 ELSE 0 END
+     WHERE pulp_id = wanted AND claim_id = expected_claim AND state = 'running' AND rerun_after_loss
+       AND CASE why WHEN 'rescue' THEN attempts < 3 WHEN 'loss' THEN losses < 10 ELSE true END;
     RETURN FOUND;
+END $$;
+
+-- ---------------------------------------------------------------- janitor
+-- One look at what needs care, a single statement for an idle fleet. No row: another process has
+-- this pass. Otherwise what there is to do; each duty then runs in transactions of its own, any
+-- number of them side by side without harm.
+CREATE FUNCTION millrace_look(pass interval, sweep interval)
+    RETURNS TABLE (lost jsonb, expired jsonb, unconfirmed boolean, announced text[], resume boolean,
+                   tombstones boolean, sweep_due boolean, sweep_after text)
+    LANGUAGE plpgsql
+    SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    j janitor;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(7116, 1) THEN RETURN; END IF;
+    SELECT * INTO j FROM janitor;
+    IF j.last_pass > clock_timestamp() - pass THEN RETURN; END IF;
+    sweep_due := j.last_sweep <= clock_timestamp() - sweep;
+    sweep_after := j.sweep_after;
+    UPDATE janitor SET last_pass = clock_timestamp(),
+           last_sweep = CASE WHEN sweep_due THEN clock_timestamp() ELSE janitor.last_sweep END;
+    SELECT coalesce(jsonb_agg(jsonb_build_object('task', l.pulp_id, 'claim', l.claim_id, 'worker_gone', l.worker_gone)), '[]')
+      INTO lost FROM millrace_lost() l;
+    SELECT coalesce(jsonb_agg(e.pulp_id), '[]') INTO expired FROM (
+        SELECT t.pulp_id FROM task t
+         WHERE t.state = 'waiting' AND t.claim_before IS NOT NULL AND t.claim_before < clock_timestamp()
+         ORDER BY t.claim_before LIMIT 100) e;
+    unconfirmed := EXISTS (
+        SELECT FROM task t WHERE t.state = 'waiting' AND t.unblocked_at IS NOT NULL AND t.announced_at IS NULL
+           AND t.unblocked_at < clock_timestamp() - interval '1 s');
+    WITH RECURSIVE found(class) AS (
+        (SELECT t.class FROM task t WHERE t.state = 'waiting' AND t.announced_at IS NOT NULL
+          ORDER BY t.class LIMIT 1)
+        UNION ALL
+        SELECT (SELECT t.class FROM task t WHERE t.state = 'waiting' AND t.announced_at IS NOT NULL
+                   AND t.class > found.class ORDER BY t.class LIMIT 1)
+          FROM found WHERE found.class IS NOT NULL)
+    SELECT coalesce(array_agg(found.class), '{}') INTO announced FROM found WHERE found.class IS NOT NULL;
+    resume := EXISTS (SELECT FROM lane_continuation);
+    tombstones := EXISTS (SELECT FROM tombstone b WHERE b.not_before <= clock_timestamp());
+    RETURN NEXT;
 END $$;

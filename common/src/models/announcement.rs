@@ -76,23 +76,6 @@ pub async fn due_lost(
     Ok(due.announcements.unwrap_or_default())
 }
 
-#[derive(QueryableByName)]
-struct Class {
-    #[diesel(sql_type = Text)]
-    class: String,
-}
-
-/// The classes that have announced tasks waiting.
-///
-/// # Errors
-/// As the session.
-pub async fn waiting_classes(conn: &mut Conn) -> QueryResult<Vec<String>> {
-    let rows: Vec<Class> = sql_query(include_str!("announcement_classes.sql"))
-        .load(conn)
-        .await?;
-    Ok(rows.into_iter().map(|row| row.class).collect())
-}
-
 /// Remembers how far first deliveries of a class have been claimed.
 ///
 /// # Errors

@@ -64,7 +64,7 @@ pub async fn cancel(conn: &mut Conn, id: TaskId) -> Result<CancelOutcome, Error>
 }
 
 /// Cancels a task that waits, with a reason that clients read, or none. `None`: it does not wait.
-pub(super) async fn cancel_waiting(
+async fn cancel_waiting(
     conn: &mut Conn,
     id: TaskId,
     reason: Option<&str>,
@@ -83,6 +83,18 @@ pub(super) async fn cancel_waiting(
         Some(Settled::Final { announcements, .. }) => Some(announcements),
         _ => None,
     })
+}
+
+/// What clients read of a task that could not start at once and may not be deferred (contract 2.6).
+const UNAVAILABLE: &str = "Resources temporarily unavailable.";
+
+/// Cancels a waiting task that may not be deferred and was not claimed in time. `None`: it does not
+/// wait any more.
+///
+/// # Errors
+/// As the session.
+pub async fn expire(conn: &mut Conn, id: TaskId) -> Result<Option<Announcements>, Error> {
+    cancel_waiting(conn, id, Some(UNAVAILABLE)).await
 }
 
 async fn cancel_running(conn: &mut Conn, id: TaskId) -> Result<bool, Error> {

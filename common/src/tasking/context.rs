@@ -6,7 +6,6 @@ use super::task::TaskError;
 use crate::config::Settings;
 use crate::db::{Conn, Db};
 use crate::ids::{ClaimId, DomainId, TaskGroupId, TaskId};
-use crate::secrets::Keyring;
 use crate::storage::Storage;
 use diesel::prelude::*;
 use diesel::sql_types::{Text, Uuid as SqlUuid};
@@ -38,7 +37,6 @@ pub(super) struct Inner {
     pub db: Db,
     pub storage: Storage,
     pub registry: Arc<Registry>,
-    pub keyring: Keyring,
     pub settings: Arc<Settings>,
     pub stop: CancellationToken,
     pub blocking: TaskTracker,

@@ -18,6 +18,8 @@ mod cancel;
 mod claim;
 mod context;
 mod dispatch;
+mod execute;
+pub mod janitor;
 mod lanes;
 mod progress;
 mod registry;
@@ -27,15 +29,17 @@ mod state;
 mod task;
 
 pub use crate::broker::{Announcement, Announcements};
-pub use cancel::{CANCEL_CHANNEL, CancelOutcome, cancel};
+pub use cancel::{CANCEL_CHANNEL, CancelOutcome, cancel, expire};
 pub use claim::{Claim, ClaimOutcome, Claimed, claim, defer, release};
 pub use context::{TaskContext, TaskSession};
 pub use dispatch::{Dispatched, NewTask, dispatch, dispatch_many};
+pub use execute::{Ended, Execution};
+pub use janitor::Janitor;
 pub use lanes::{Sweep, resume_promotions, sweep_lanes};
 pub use progress::Progress;
 pub use registry::{Component, Registry, TaskType, version_satisfies};
 pub use resources::{RESOURCE_BYTES, Resources};
-pub use settle::{Settled, fail_for_reason, hand_back, settle};
+pub use settle::{HandBack, Settled, fail_for_reason, hand_back, settle};
 pub use state::TaskState;
 pub use task::{Effects, Flip, Outcome, Task, TaskError};
 

@@ -12,11 +12,10 @@ use crate::ids::TaskId;
 use crate::schema::created_resource;
 use crate::secrets::Keyring;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// What settling did.
 #[derive(Debug)]
@@ -251,32 +250,39 @@ async fn end(
     Ok(finish.run(conn).await?.unwrap_or(Settled::Lost))
 }
 
-/// Puts the task of a run back into its place in the lanes, to be announced after `delay`. With `lost`,
-/// the run does not count as an attempt but as a loss. False: the task was not this run's any more, or
-/// is being canceled.
+/// Why a run is handed back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandBack {
+    /// Its worker is gone: the attempt counts, three at most.
+    Rescue,
+    /// Its worker lives and lost the session: counted apart, ten at most.
+    Loss,
+    /// Its worker stops: counts as nothing.
+    Shutdown,
+}
+
+/// Puts the task of a run back into its place in the lanes. False: the task was not this run's any
+/// more, is being canceled, or is of a type that may not run again, or not once more.
 ///
 /// # Errors
 /// As the session.
-pub async fn hand_back(
-    conn: &mut Conn,
-    claim: Claim,
-    lost: bool,
-    delay: Duration,
-) -> QueryResult<bool> {
+pub async fn hand_back(conn: &mut Conn, claim: Claim, why: HandBack) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Bool)]
         done: bool,
     }
-    let row: Row = sql_query(
-        "SELECT millrace_hand_back($1, $2, $3, make_interval(secs => $4::double precision / 1000)) AS done",
-    )
-    .bind::<SqlUuid, _>(claim.task)
-    .bind::<SqlUuid, _>(claim.id)
-    .bind::<Bool, _>(lost)
-    .bind::<BigInt, _>(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX))
-    .get_result(conn)
-    .await?;
+    let why = match why {
+        HandBack::Rescue => "rescue",
+        HandBack::Loss => "loss",
+        HandBack::Shutdown => "shutdown",
+    };
+    let row: Row = sql_query("SELECT millrace_hand_back($1, $2, $3) AS done")
+        .bind::<SqlUuid, _>(claim.task)
+        .bind::<SqlUuid, _>(claim.id)
+        .bind::<Text, _>(why)
+        .get_result(conn)
+        .await?;
     Ok(row.done)
 }
 

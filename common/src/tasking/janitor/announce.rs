@@ -1,0 +1,47 @@
+//! Announcing again what was never confirmed, or was lost by the broker.
+
+use super::Janitor;
+use crate::broker::{Announcements, queue_depth};
+use crate::error::Error;
+use crate::models::announcement::{due_lost, due_unconfirmed};
+
+/// Announcements of one pass: less than the publisher's window holds by default.
+const BATCH: i64 = 400;
+
+impl Janitor {
+    pub(super) async fn announce_unconfirmed(&self) -> Result<(), Error> {
+        if !self.publisher.is_connected() {
+            return Ok(());
+        }
+        let mut conn = self.db.get().await?;
+        let due = due_unconfirmed(&mut conn, BATCH).await?;
+        self.publisher
+            .announce(Announcements::from_json(due).map_err(Error::internal)?);
+        Ok(())
+    }
+
+    pub(super) async fn announce_lost(&self, class: &str) -> Result<(), Error> {
+        // A queue that does not exist, or a broker that does not answer, is not an empty queue.
+        let empty = match self.link.channel().await {
+            Ok(channel) => {
+                let depth = queue_depth(&self.link, &channel, class).await;
+                let _ = channel.close(200, "bye".into()).await;
+                depth.is_ok_and(|messages| messages == 0)
+            }
+            Err(_) => return Ok(()),
+        };
+        let mut conn = self.db.get().await?;
+        let due = due_lost(&mut conn, class, empty, BATCH).await?;
+        self.publisher
+            .announce(Announcements::from_json(due).map_err(Error::internal)?);
+        Ok(())
+    }
+
+    pub(super) async fn resume(&self) -> Result<(), Error> {
+        let mut conn = self.db.get().await?;
+        while let Some(announcements) = crate::tasking::resume_promotions(&mut conn).await? {
+            self.publisher.announce(announcements);
+        }
+        Ok(())
+    }
+}

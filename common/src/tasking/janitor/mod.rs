@@ -1,0 +1,107 @@
+//! Housekeeping of the whole fleet: one look a second, and a duty only where the look found work.
+//!
+//! Every worker asks; the database gives a pass to the first that finds one due. All duties are
+//! compare-and-set or skip what is locked, so that two janitors at once do no harm.
+
+mod announce;
+mod look;
+mod rescue;
+mod sweep;
+
+use crate::broker::{Link, Publisher};
+use crate::config::Settings;
+use crate::db::Db;
+use crate::error::Error;
+use crate::storage::Storage;
+use log::warn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The janitor of a process.
+pub struct Janitor {
+    db: Db,
+    storage: Storage,
+    publisher: Publisher,
+    link: Arc<Link>,
+    settings: Arc<Settings>,
+    repairs: AtomicU64,
+    rescues: AtomicU64,
+}
+
+impl Janitor {
+    /// A janitor that announces through this publisher and asks queue depths over this link.
+    #[must_use]
+    pub fn new(
+        db: Db,
+        storage: Storage,
+        publisher: Publisher,
+        link: Arc<Link>,
+        settings: Arc<Settings>,
+    ) -> Self {
+        let (repairs, rescues) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self {
+            db,
+            storage,
+            publisher,
+            link,
+            settings,
+            repairs,
+            rescues,
+        }
+    }
+
+    /// Takes the pass if it is due, and does what it finds. False: another process has it.
+    ///
+    /// # Errors
+    /// The database cannot be used now. A duty that fails is logged and met again in the next pass.
+    pub async fn pass(&self) -> Result<bool, Error> {
+        let Some(found) = look::look(&self.db, &self.settings.worker).await? else {
+            return Ok(false);
+        };
+        for lost in &found.lost {
+            self.duty("rescue", self.rescue(lost).await);
+        }
+        for task in &found.expired {
+            self.duty("expire", self.expire(*task).await);
+        }
+        if found.resume {
+            self.duty("resume promotions", self.resume().await);
+        }
+        if found.unconfirmed {
+            self.duty("announce again", self.announce_unconfirmed().await);
+        }
+        for class in &found.announced {
+            self.duty("find lost messages", self.announce_lost(class).await);
+        }
+        if found.tombstones {
+            self.duty("unlink files", self.unlink().await);
+        }
+        if found.sweep_due {
+            self.duty("sweep", self.sweep(&found.sweep_after).await);
+        }
+        Ok(true)
+    }
+
+    /// Tasks that promotion had left behind; must stay zero.
+    pub fn repairs(&self) -> u64 {
+        self.repairs.load(Ordering::Relaxed)
+    }
+
+    /// Tasks taken from dead workers.
+    pub fn rescues(&self) -> u64 {
+        self.rescues.load(Ordering::Relaxed)
+    }
+
+    fn duty(&self, what: &'static str, outcome: Result<(), Error>) {
+        if let Err(error) = outcome {
+            warn!(error:% = error, duty = what; "janitor: {what}: {}", cause(&error));
+        }
+    }
+}
+
+fn cause(error: &Error) -> String {
+    use std::error::Error as _;
+    error
+        .source()
+        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}

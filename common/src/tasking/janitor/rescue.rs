@@ -1,0 +1,86 @@
+//! Tasks of workers that are gone, and tasks that nobody claimed in time.
+
+use super::Janitor;
+use super::look::Lost;
+use crate::broker::Announcements;
+use crate::db::Conn;
+use crate::error::Error;
+use crate::ids::TaskId;
+use crate::tasking::cancel;
+use crate::tasking::settle::{Finish, HandBack, Settled, hand_back};
+use crate::tasking::{Claim, TaskState};
+use diesel::sql_types::{Bool, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use log::warn;
+use serde_json::json;
+use std::sync::atomic::Ordering;
+
+#[derive(QueryableByName)]
+struct Free {
+    #[diesel(sql_type = Bool)]
+    free: bool,
+}
+
+impl Janitor {
+    /// Takes a task from a dead worker. A worker that lives and lost only the session of this task
+    /// hands it back itself, or exits.
+    pub(super) async fn rescue(&self, lost: &Lost) -> Result<(), Error> {
+        if !lost.worker_gone {
+            return Ok(());
+        }
+        let claim = Claim {
+            task: lost.task,
+            id: lost.claim,
+        };
+        let mut conn = self.db.get().await?;
+        let rescued = crate::db::retrying(async || {
+            crate::db::transaction(&mut conn, async |conn| rescue(conn, claim).await).await
+        })
+        .await?;
+        if let Some(announcements) = rescued {
+            self.rescues.fetch_add(1, Ordering::Relaxed);
+            let id = lost.task;
+            warn!(task_id:% = id; "task {id} was taken from a worker that is gone");
+            self.publisher.announce(announcements);
+        }
+        Ok(())
+    }
+
+    /// Cancels a task that may not be deferred and that nobody claimed in time.
+    pub(super) async fn expire(&self, id: TaskId) -> Result<(), Error> {
+        let mut conn = self.db.get().await?;
+        if let Some(announcements) = cancel::expire(&mut conn, id).await? {
+            self.publisher.announce(announcements);
+        }
+        Ok(())
+    }
+}
+
+/// In one transaction: the lock is still free (and stays so until the commit), then the row changes.
+/// `None`: somebody was faster.
+async fn rescue(conn: &mut Conn, claim: Claim) -> Result<Option<Announcements>, Error> {
+    let probe: Free = sql_query("SELECT pg_try_advisory_xact_lock(millrace_task_key($1)) AS free")
+        .bind::<SqlUuid, _>(claim.task)
+        .get_result(conn)
+        .await?;
+    if !probe.free {
+        return Ok(None);
+    }
+    if hand_back(conn, claim, HandBack::Rescue).await? {
+        return Ok(Some(Announcements::default()));
+    }
+    let error = json!({"reason": "Worker has gone missing."});
+    let finish = Finish {
+        task: claim.task,
+        claim: Some(claim),
+        from: &[TaskState::Running, TaskState::Canceling],
+        to: TaskState::Failed,
+        result: None,
+        error: Some(&error),
+    };
+    Ok(match finish.run(conn).await? {
+        Some(Settled::Final { announcements, .. }) => Some(announcements),
+        _ => None,
+    })
+}

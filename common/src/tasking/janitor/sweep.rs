@@ -1,0 +1,47 @@
+//! The slow round: the net under promotion, leftovers of dead processes, files to unlink.
+
+use super::Janitor;
+use crate::error::Error;
+use crate::schema::janitor;
+use crate::tasking::sweep_lanes;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
+use log::error;
+use std::sync::atomic::Ordering;
+
+/// Lanes that one sweep looks at.
+const LANES: i32 = 1000;
+
+impl Janitor {
+    pub(super) async fn sweep(&self, after: &str) -> Result<(), Error> {
+        let mut conn = self.db.get().await?;
+        let swept = sweep_lanes(&mut conn, after, LANES).await?;
+        if swept.repaired > 0 {
+            self.repairs
+                .fetch_add(swept.repaired.unsigned_abs(), Ordering::Relaxed);
+            error!(repaired = swept.repaired; "the sweep unblocked {} tasks that promotion left behind", swept.repaired);
+        }
+        diesel::update(janitor::table)
+            .set((
+                janitor::sweep_after.eq(swept.last.unwrap_or_default()),
+                janitor::repairs.eq(janitor::repairs + swept.repaired),
+            ))
+            .execute(&mut conn)
+            .await?;
+        self.publisher.announce(swept.announcements);
+        // A process that is gone holds no lock; its row went stale at the end of its time.
+        sql_query(
+            "DELETE FROM app_status WHERE last_heartbeat < clock_timestamp() - make_interval(secs => ttl_seconds) \
+                AND pg_try_advisory_xact_lock(millrace_process_key(pulp_id))",
+        )
+        .execute(&mut conn)
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn unlink(&self) -> Result<(), Error> {
+        let _ = &self.storage;
+        Ok(())
+    }
+}
