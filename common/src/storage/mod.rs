@@ -1,5 +1,228 @@
-//! The artifact store.
+//! The artifact store: files under keys that are never used twice.
+//!
+//! Promises:
+//! - A row in `artifact` has its whole file: the file and its directory are on disk before the row is.
+//! - Deleting never takes a file that a row needs: the row goes first, guarded by foreign keys, the
+//!   file after that commit.
+//! - No file is leaked: what is being written has an *intent*, what is to be removed has a
+//!   *tombstone*, both rows, and the janitor finishes what a dead process left.
+//!
+//! [`upload`] writes, [`tombstones`] removes, [`intents`] gives up for the dead.
+
+mod digests;
+pub mod intents;
+mod key;
+pub mod tombstones;
+pub mod upload;
+mod writer;
+
+pub use digests::{ALGORITHMS, Digests, Hashers};
+pub use key::StorageKey;
+pub use upload::{Saved, Stored, Upload};
+pub use writer::Writer;
+
+use crate::config::{self, StorageBackend};
+use crate::error::Error;
+use crate::ids::ProcessId;
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Location;
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt};
+use serde::Serialize;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Bytes of one part of a local file: what a running upload keeps in memory, twice.
+const LOCAL_PART_BYTES: usize = 1 << 20;
 
 /// The artifact store of a process; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Storage {}
+pub struct Storage {
+    store: Arc<dyn ObjectStore>,
+    /// Where the files are, if they are on a local file system.
+    root: Option<PathBuf>,
+    part_bytes: usize,
+    checksums: Arc<[String]>,
+    owner: ProcessId,
+}
+
+/// Bytes of the file system that holds the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Size of the file system.
+    pub total: u64,
+    /// What is taken.
+    pub used: u64,
+    /// What an ordinary process may still write.
+    pub free: u64,
+}
+
+impl Storage {
+    /// Opens the store that the settings describe; makes its root and checks that it can be written.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on `storage.root` or `storage.checksums`.
+    pub fn open(settings: &config::Storage) -> Result<Self, Error> {
+        Hashers::new(&settings.checksums)?;
+        let StorageBackend::Filesystem = settings.backend;
+        let root = prepare_root(&settings.root).map_err(|e| {
+            Error::invalid("storage.root", format!("{}: {e}", settings.root.display()))
+        })?;
+        let store = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|e| Error::invalid("storage.root", e.to_string()))?
+            .with_fsync(true);
+        Ok(Self {
+            store: Arc::new(store),
+            root: Some(root),
+            part_bytes: LOCAL_PART_BYTES,
+            checksums: settings.checksums.clone().into(),
+            owner: ProcessId(Uuid::nil()),
+        })
+    }
+
+    /// The same store for a process whose lock is held: its uploads are given up only once that lock
+    /// is free. Without an owner, uploads may be given up at any time.
+    #[must_use]
+    pub fn owned_by(mut self, owner: ProcessId) -> Self {
+        self.owner = owner;
+        self
+    }
+
+    /// The process that uploads.
+    #[must_use]
+    pub fn owner(&self) -> ProcessId {
+        self.owner
+    }
+
+    /// The algorithms that every artifact gets a digest of.
+    #[must_use]
+    pub fn checksums(&self) -> &[String] {
+        &self.checksums
+    }
+
+    /// Where the files are, if they are on a local file system.
+    #[must_use]
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// Starts a file. Nobody may know its key before [`Writer::finish`] has returned.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on `storage.checksums`.
+    pub fn writer(&self, key: &StorageKey) -> Result<Writer, Error> {
+        Ok(Writer::new(
+            Arc::clone(&self.store),
+            location(key),
+            self.part_bytes,
+            Hashers::new(&self.checksums)?,
+        ))
+    }
+
+    /// The bytes of a file, or of a part of it, as a stream.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such file.
+    pub async fn read(
+        &self,
+        key: &StorageKey,
+        range: Option<Range<u64>>,
+    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        let options = GetOptions {
+            range: range.map(Into::into),
+            ..GetOptions::default()
+        };
+        let found = self
+            .store
+            .get_opts(&location(key), options)
+            .await
+            .map_err(unavailable)?;
+        Ok(found.into_stream().map_err(unavailable).boxed())
+    }
+
+    /// Size of a file in bytes; `None` when it is missing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store does not answer.
+    pub async fn size(&self, key: &StorageKey) -> Result<Option<u64>, Error> {
+        match self.store.head(&location(key)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Removes a file; a missing one counts as removed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store does not answer.
+    pub async fn delete(&self, key: &StorageKey) -> Result<(), Error> {
+        if let Some(root) = &self.root {
+            // The store writes `<key>#1` and renames it; a killed process leaves that behind.
+            let staged = root.join(format!("{key}#1"));
+            ignore_missing(tokio::fs::remove_file(staged).await)?;
+        }
+        match self.store.delete(&location(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Room on the file system; `None` for a store that has no such figure.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the file system does not answer.
+    pub async fn usage(&self) -> Result<Option<Usage>, Error> {
+        let Some(root) = self.root.clone() else {
+            return Ok(None);
+        };
+        let figures = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&root))
+            .await
+            .map_err(Error::internal)?
+            .map_err(unavailable)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(figures.f_frsize);
+        Ok(Some(Usage {
+            total: bytes(figures.f_blocks),
+            used: bytes(figures.f_blocks.saturating_sub(figures.f_bfree)),
+            free: bytes(figures.f_bavail),
+        }))
+    }
+}
+
+fn location(key: &StorageKey) -> Location {
+    Location::from(key.as_str())
+}
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    let source = error.into();
+    if let Some(object_store::Error::NotFound { .. }) = source.downcast_ref() {
+        return Error::NotFound { what: "file" };
+    }
+    Error::Unavailable {
+        what: "artifact store",
+        source,
+    }
+}
+
+fn ignore_missing(result: std::io::Result<()>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(unavailable(error)),
+        _ => Ok(()),
+    }
+}
+
+fn prepare_root(root: &Path) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(root.join("artifact"))?;
+    let root = root.canonicalize()?;
+    let probe = root.join(format!(".probe-{}", Uuid::new_v4()));
+    std::fs::File::create(&probe)?.sync_all()?;
+    std::fs::remove_file(&probe)?;
+    std::fs::File::open(&root)?.sync_all()?;
+    Ok(root)
+}
+
+#[cfg(test)]
+mod tests;

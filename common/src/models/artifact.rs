@@ -1,0 +1,260 @@
+//! Stored files.
+
+use crate::db::Conn;
+use crate::ids::{ArtifactId, DomainId};
+use crate::schema::{artifact, content_artifact};
+use crate::storage::{Digests, StorageKey};
+use chrono::{DateTime, Utc};
+use diesel::dsl::{exists, not, now};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Integer, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+
+use super::Tombstone;
+
+/// A stored file. The row says that the whole file is in the store.
+#[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
+#[diesel(table_name = artifact)]
+#[expect(missing_docs, reason = "the contract describes the columns (1.2)")]
+pub struct Artifact {
+    pub pulp_id: ArtifactId,
+    pub pulp_created: DateTime<Utc>,
+    pub pulp_last_updated: DateTime<Utc>,
+    pub pulp_domain: DomainId,
+    pub storage_key: StorageKey,
+    pub size: i64,
+    pub md5: Option<String>,
+    pub sha1: Option<String>,
+    pub sha224: Option<String>,
+    pub sha256: String,
+    pub sha384: Option<String>,
+    pub sha512: Option<String>,
+}
+
+/// A stored file that has no row yet.
+#[derive(Insertable)]
+#[diesel(table_name = artifact)]
+#[expect(missing_docs, reason = "the contract describes the columns (1.2)")]
+pub struct NewArtifact<'a> {
+    pub pulp_id: ArtifactId,
+    pub pulp_domain: DomainId,
+    pub storage_key: &'a StorageKey,
+    pub size: i64,
+    pub md5: Option<&'a str>,
+    pub sha1: Option<&'a str>,
+    pub sha224: Option<&'a str>,
+    pub sha256: &'a str,
+    pub sha384: Option<&'a str>,
+    pub sha512: Option<&'a str>,
+}
+
+impl<'a> NewArtifact<'a> {
+    /// The row of a file that has been written.
+    #[must_use]
+    pub fn new(domain: DomainId, key: &'a StorageKey, size: i64, digests: &'a Digests) -> Self {
+        Self {
+            pulp_id: ArtifactId::new(),
+            pulp_domain: domain,
+            storage_key: key,
+            size,
+            md5: digests.get("md5"),
+            sha1: digests.get("sha1"),
+            sha224: digests.get("sha224"),
+            sha256: digests.sha256(),
+            sha384: digests.get("sha384"),
+            sha512: digests.get("sha512"),
+        }
+    }
+
+    /// Inserts the row; `None` when the domain has this file already.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn insert(&self, conn: &mut Conn) -> QueryResult<Option<Artifact>> {
+        diesel::insert_into(artifact::table)
+            .values(self)
+            .on_conflict_do_nothing()
+            .returning(Artifact::as_returning())
+            .get_result(conn)
+            .await
+            .optional()
+    }
+}
+
+impl Artifact {
+    /// The artifact with this id.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find(
+        conn: &mut Conn,
+        domain: DomainId,
+        id: ArtifactId,
+    ) -> QueryResult<Option<Self>> {
+        artifact::table
+            .find(id)
+            .filter(artifact::pulp_domain.eq(domain))
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// True where a row needs this file.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn has_key(conn: &mut Conn, key: &StorageKey) -> QueryResult<bool> {
+        diesel::select(exists(
+            artifact::table.filter(artifact::storage_key.eq(key)),
+        ))
+        .get_result(conn)
+        .await
+    }
+
+    /// The artifact with this digest, locked: nobody deletes it before the transaction ends.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn lock_by_sha256(
+        conn: &mut Conn,
+        domain: DomainId,
+        sha256: &str,
+    ) -> QueryResult<Option<Self>> {
+        artifact::table
+            .filter(artifact::pulp_domain.eq(domain))
+            .filter(artifact::sha256.eq(sha256))
+            .select(Self::as_select())
+            .for_no_key_update()
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// Points the row to another copy of its bytes and buries the old copy. Lock the row before.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn attach(&mut self, conn: &mut Conn, key: &StorageKey) -> QueryResult<()> {
+        let old = std::mem::replace(&mut self.storage_key, key.clone());
+        diesel::update(artifact::table.find(self.pulp_id))
+            .set((
+                artifact::storage_key.eq(key),
+                artifact::pulp_last_updated.eq(now),
+            ))
+            .execute(conn)
+            .await?;
+        Tombstone::bury(conn, &old, Some(self.size)).await
+    }
+
+    /// Keeps the artifact from orphan clean-up for some hours from now, whatever protection time the
+    /// clean-up is given: for a file whose user is about to come.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn hold(conn: &mut Conn, id: ArtifactId, hours: i32) -> QueryResult<()> {
+        sql_query(
+            "UPDATE artifact SET timestamp_of_interest = now() + $2 * interval '1 h' \
+              WHERE pulp_id = $1",
+        )
+        .bind::<SqlUuid, _>(id)
+        .bind::<Integer, _>(hours)
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
+
+    /// Says that the artifact is of interest now, and no longer than usual.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn touch(conn: &mut Conn, id: ArtifactId) -> QueryResult<()> {
+        diesel::update(artifact::table.find(id))
+            .set(artifact::timestamp_of_interest.eq(now))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// How many artifacts belong to no content and were last of interest before this moment.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_orphans(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+    ) -> QueryResult<i64> {
+        artifact::table
+            .filter(artifact::pulp_domain.eq(domain))
+            .filter(artifact::timestamp_of_interest.lt(before))
+            .filter(not(exists(content_artifact::table.filter(
+                content_artifact::artifact_id.eq(artifact::pulp_id.nullable()),
+            ))))
+            .count()
+            .get_result(conn)
+            .await
+    }
+
+    /// Locks the next orphans behind this id, in the order of ids; what somebody else has locked is
+    /// left out. Look again, with [`Artifact::bury_many`], before deleting.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn lock_orphans(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+        behind: Option<ArtifactId>,
+        limit: i64,
+    ) -> QueryResult<Vec<ArtifactId>> {
+        let behind = behind.unwrap_or(ArtifactId(uuid::Uuid::nil()));
+        artifact::table
+            .filter(artifact::pulp_domain.eq(domain))
+            .filter(artifact::timestamp_of_interest.lt(before))
+            .filter(artifact::pulp_id.gt(behind))
+            .filter(not(exists(content_artifact::table.filter(
+                content_artifact::artifact_id.eq(artifact::pulp_id.nullable()),
+            ))))
+            .order(artifact::pulp_id)
+            .limit(limit)
+            .select(artifact::pulp_id)
+            .for_update()
+            .skip_locked()
+            .load(conn)
+            .await
+    }
+
+    /// Deletes those of the given artifacts that belong to no content and buries their files, in the
+    /// caller's transaction. Remove the files of what comes back after the commit.
+    ///
+    /// # Errors
+    /// A foreign key violation where a row that this query does not know of uses one of them.
+    pub async fn bury_many(
+        conn: &mut Conn,
+        ids: &[ArtifactId],
+        before: DateTime<Utc>,
+    ) -> QueryResult<Vec<Tombstone>> {
+        let buried: Vec<(StorageKey, i64)> = diesel::delete(
+            artifact::table
+                .filter(artifact::pulp_id.eq_any(ids))
+                .filter(artifact::timestamp_of_interest.lt(before))
+                .filter(not(exists(content_artifact::table.filter(
+                    content_artifact::artifact_id.eq(artifact::pulp_id.nullable()),
+                )))),
+        )
+        .returning((artifact::storage_key, artifact::size))
+        .get_results(conn)
+        .await?;
+        let buried: Vec<_> = buried
+            .into_iter()
+            .map(|(storage_key, size)| Tombstone {
+                storage_key,
+                size: Some(size),
+            })
+            .collect();
+        Tombstone::bury_all(conn, &buried).await?;
+        Ok(buried)
+    }
+}

@@ -1,0 +1,51 @@
+//! Uploads that are under way.
+
+use crate::db::Conn;
+use crate::ids::ProcessId;
+use crate::schema::intent;
+use crate::storage::StorageKey;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
+use diesel_async::RunQueryDsl;
+
+/// Written before the first byte of an upload, removed in the transaction that inserts the artifact.
+pub struct Intent;
+
+impl Intent {
+    /// Notes that a process is about to write this file. Commit it before any byte is written.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn declare(conn: &mut Conn, key: &StorageKey, owner: ProcessId) -> QueryResult<()> {
+        diesel::insert_into(intent::table)
+            .values((intent::storage_key.eq(key), intent::owner.eq(owner)))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes an intent back. False: the upload was given up by somebody else, and its file is being
+    /// removed.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn redeem(conn: &mut Conn, key: &StorageKey) -> QueryResult<bool> {
+        let taken = diesel::delete(intent::table.find(key))
+            .execute(conn)
+            .await?;
+        Ok(taken == 1)
+    }
+
+    /// Turns intents of processes that are gone into tombstones; gives their number. A process is
+    /// gone when its lock is free: never call this on the session that holds the caller's own lock.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn bury_abandoned(conn: &mut Conn, limit: i64) -> QueryResult<usize> {
+        sql_query(include_str!("intent_bury_abandoned.sql"))
+            .bind::<BigInt, _>(limit)
+            .execute(conn)
+            .await
+    }
+}

@@ -1,0 +1,57 @@
+//! Names of files in the store.
+
+use diesel_derive_newtype::DieselNewType;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::Uuid;
+
+/// The name of a file in the store: `artifact/<2 hex>/<upload uuid>`. Never used twice, so a late or
+/// repeated delete can only hit a file that nobody needs.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, DieselNewType,
+)]
+#[serde(transparent)]
+pub struct StorageKey(String);
+
+impl StorageKey {
+    /// A key that no file has had.
+    #[must_use]
+    pub fn new() -> Self {
+        // Random rather than by time: the first digits spread the files over the directories.
+        let id = Uuid::new_v4().to_string();
+        let directory: String = id.chars().take(2).collect();
+        Self(format!("artifact/{directory}/{id}"))
+    }
+
+    /// As text, relative to the root of the store.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for StorageKey {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for StorageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spread_over_directories_and_never_equal() {
+        let key = StorageKey::new();
+        let parts: Vec<_> = key.as_str().split('/').collect();
+        assert_eq!(parts[0], "artifact");
+        assert!(parts[2].starts_with(parts[1]) && parts[1].len() == 2);
+        assert_ne!(key, StorageKey::new());
+    }
+}

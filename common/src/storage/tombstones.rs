@@ -1,0 +1,79 @@
+//! Removing files that no row needs any more.
+
+use super::Storage;
+use crate::db::Db;
+use crate::error::Error;
+use crate::models::Tombstone;
+use futures_util::stream::{self, StreamExt};
+use log::warn;
+
+/// Files that are removed at the same time.
+const AT_ONCE: usize = 16;
+
+/// What became of some buried files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unlinked {
+    /// Files that are gone.
+    pub files: u64,
+    /// Their bytes, as far as they are known.
+    pub bytes: u64,
+    /// Files that could not be removed; their tombstones stay, and the janitor tries again.
+    pub failed: u64,
+}
+
+impl std::ops::AddAssign for Unlinked {
+    fn add_assign(&mut self, more: Self) {
+        self.files += more.files;
+        self.bytes += more.bytes;
+        self.failed += more.failed;
+    }
+}
+
+/// Removes up to `limit` files whose tombstones are due, and says how many are gone; fewer than
+/// `limit` when there are no more. Several processes may do it at once; doing it twice is harmless.
+/// A file that cannot be removed is tried again after a minute, two, four, up to an hour.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the database does not answer.
+pub async fn unlink_due(db: &Db, storage: &Storage, limit: i64) -> Result<u64, Error> {
+    let claimed = Tombstone::claim_due(&mut *db.get().await?, limit).await?;
+    Ok(unlink(db, storage, &claimed).await?.files)
+}
+
+/// Removes these files, whose tombstones are committed, and then their tombstones.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the database does not answer; a file that cannot be removed is counted
+/// and logged, not an error.
+pub async fn unlink(db: &Db, storage: &Storage, buried: &[Tombstone]) -> Result<Unlinked, Error> {
+    if buried.is_empty() {
+        return Ok(Unlinked::default());
+    }
+    let gone: Vec<Tombstone> = stream::iter(buried.to_vec())
+        .map(|tombstone| delete(storage.clone(), tombstone))
+        .buffer_unordered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    let keys: Vec<&str> = gone.iter().map(|t| t.storage_key.as_str()).collect();
+    Tombstone::forget(&mut *db.get().await?, &keys).await?;
+    Ok(Unlinked {
+        files: gone.len() as u64,
+        bytes: gone
+            .iter()
+            .filter_map(|t| u64::try_from(t.size?).ok())
+            .sum(),
+        failed: (buried.len() - gone.len()) as u64,
+    })
+}
+
+async fn delete(storage: Storage, tombstone: Tombstone) -> Option<Tombstone> {
+    match storage.delete(&tombstone.storage_key).await {
+        Ok(()) => Some(tombstone),
+        Err(error) => {
+            let key = &tombstone.storage_key;
+            warn!(key:% = key, error:? = error; "{key} cannot be removed now");
+            None
+        }
+    }
+}

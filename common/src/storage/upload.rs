@@ -1,0 +1,192 @@
+//! Uploading: an intent, the bytes, then the artifact's row.
+
+use super::{Digests, Storage, StorageKey, Writer};
+use crate::db::{Conn, Db, retrying, transaction};
+use crate::error::Error;
+use crate::ids::DomainId;
+use crate::models::{Artifact, Intent, NewArtifact, Tombstone};
+use bytes::Bytes;
+use log::warn;
+
+/// A file on its way into the store. Dropped before it became an artifact, it is given up.
+pub struct Upload {
+    ticket: Ticket,
+    writer: Writer,
+}
+
+/// A file that is whole and durable, but has no row yet.
+pub struct Stored {
+    ticket: Ticket,
+    size: i64,
+    digests: Digests,
+}
+
+/// What an upload became.
+#[derive(Clone, Debug)]
+pub enum Saved {
+    /// A new artifact.
+    New(Artifact),
+    /// The domain had these bytes already; the uploaded copy is buried.
+    Existing(Artifact),
+    /// The domain had the row, but its file was missing: the uploaded copy took its place.
+    Restored(Artifact),
+}
+
+impl Saved {
+    /// The artifact, new or not.
+    #[must_use]
+    pub fn into_artifact(self) -> Artifact {
+        match self {
+            Self::New(artifact) | Self::Existing(artifact) | Self::Restored(artifact) => artifact,
+        }
+    }
+}
+
+impl Upload {
+    /// Commits the intent to write a new file. No byte is written before that.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer.
+    pub async fn begin(db: &Db, storage: &Storage) -> Result<Self, Error> {
+        let key = StorageKey::new();
+        let writer = storage.writer(&key)?;
+        Intent::declare(&mut *db.get().await?, &key, storage.owner()).await?;
+        Ok(Self {
+            ticket: Ticket {
+                db: db.clone(),
+                storage: storage.clone(),
+                key,
+                open: true,
+            },
+            writer,
+        })
+    }
+
+    /// Takes the next bytes in. Memory stays bounded: it returns once the store has whole parts.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store does not take them; the upload is lost then.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        self.writer.write(bytes).await
+    }
+
+    /// Ends the file; it is durable then.
+    ///
+    /// # Errors
+    /// As [`Upload::write`].
+    pub async fn finish(self) -> Result<Stored, Error> {
+        let (size, digests) = self.writer.finish().await?;
+        Ok(Stored {
+            ticket: self.ticket,
+            size: i64::try_from(size).map_err(Error::internal)?,
+            digests,
+        })
+    }
+}
+
+impl Stored {
+    /// Size in bytes.
+    #[must_use]
+    pub fn size(&self) -> i64 {
+        self.size
+    }
+
+    /// Its digests.
+    #[must_use]
+    pub fn digests(&self) -> &Digests {
+        &self.digests
+    }
+
+    /// Makes the artifact, or finds the one that has these bytes already; commits.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the upload was given up meanwhile or the database does not answer.
+    pub async fn save(mut self, domain: DomainId) -> Result<Saved, Error> {
+        let mut conn = self.ticket.db.get().await?;
+        let saved = retrying(async || {
+            transaction(&mut conn, async |conn| self.record(conn, domain).await).await
+        })
+        .await?;
+        // Whatever became of it, the intent is gone, and a copy that is not needed is buried.
+        self.ticket.open = false;
+        Ok(saved)
+    }
+
+    async fn record(&self, conn: &mut Conn, domain: DomainId) -> Result<Saved, Error> {
+        let key = &self.ticket.key;
+        if !Intent::redeem(conn, key).await? {
+            return Err(Error::Unavailable {
+                what: "artifact store",
+                source: "the upload was given up, because its process seemed gone".into(),
+            });
+        }
+        loop {
+            let new = NewArtifact::new(domain, key, self.size, &self.digests);
+            if let Some(artifact) = new.insert(conn).await? {
+                return Ok(Saved::New(artifact));
+            }
+            // The row that was in the way may be deleted before it can be locked: then insert again.
+            let sha256 = self.digests.sha256();
+            let Some(mut winner) = Artifact::lock_by_sha256(conn, domain, sha256).await? else {
+                continue;
+            };
+            Artifact::touch(conn, winner.pulp_id).await?;
+            let there = self.ticket.storage.size(&winner.storage_key).await?;
+            if there == u64::try_from(winner.size).ok() {
+                Tombstone::bury(conn, key, Some(self.size)).await?;
+                return Ok(Saved::Existing(winner));
+            }
+            winner.attach(conn, key).await?;
+            return Ok(Saved::Restored(winner));
+        }
+    }
+}
+
+/// The right to write one file.
+struct Ticket {
+    db: Db,
+    storage: Storage,
+    key: StorageKey,
+    open: bool,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        // Should this not get through, the janitor does it once this process is gone.
+        let (db, storage, key) = (self.db.clone(), self.storage.clone(), self.key.clone());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = give_up(&db, &storage, &key).await {
+                    warn!(key:% = key, error:? = error; "{key} is not given up yet");
+                }
+            });
+        }
+    }
+}
+
+async fn give_up(db: &Db, storage: &Storage, key: &StorageKey) -> Result<(), Error> {
+    let mut conn = db.get().await?;
+    let buried = transaction(&mut conn, async |conn| {
+        // Waits for a commit of this upload whose answer was lost. Only then look: with the intent
+        // gone and no row, there never will be a row.
+        Intent::redeem(conn, key).await?;
+        if Artifact::has_key(conn, key).await? {
+            return Ok::<_, Error>(false);
+        }
+        Tombstone::bury(conn, key, None).await?;
+        Ok(true)
+    })
+    .await?;
+    drop(conn);
+    if buried {
+        let tombstone = Tombstone {
+            storage_key: key.clone(),
+            size: None,
+        };
+        super::tombstones::unlink(db, storage, &[tombstone]).await?;
+    }
+    Ok(())
+}
