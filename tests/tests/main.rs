@@ -1,6 +1,8 @@
 //! All tests that need servers. Each has a database and a virtual host of its own where it needs them.
 
 #[cfg(test)]
+mod engine_cost;
+#[cfg(test)]
 mod lanes;
 #[cfg(test)]
 mod support;
