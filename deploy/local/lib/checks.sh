@@ -26,6 +26,7 @@ venv_ensure() {
 checks_begin() {
   local had_servers=""
   if main_running; then had_servers=1; fi
+  servers_hold
   # shellcheck disable=SC2064 # what was found is known now
   trap "checks_end '$had_servers'" EXIT
   trap 'exit 130' HUP INT TERM
@@ -38,7 +39,7 @@ checks_end() { # HAD_SERVERS
   local code=$?
   trap - EXIT
   instance_reap $$
-  if [ -z "$1" ]; then main_stop; fi
+  servers_release "$1"
   exit "$code"
 }
 

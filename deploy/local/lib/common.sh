@@ -96,8 +96,10 @@ daemon() {
   fi
   (
     cd "$dir" || exit
-    exec setsid env "$MARK=$name" "${drop[@]}" "$@" 8>&- 9>&-
+    exec setsid env "$MARK=$name" "${drop[@]}" "$@" 7>&- 8>&- 9>&-
   ) </dev/null >>"$log" 2>&1 &
+  # Until the mark is there, nobody could tell that it runs.
+  until grep -qzxF -- "$MARK=$name" "/proc/$!/environ" 2>/dev/null || ! alive $!; do sleep 0.02; done
 }
 
 # run_as USER DIR COMMAND...

@@ -164,6 +164,8 @@ instance_remember() {
   printf '%s\n' "$I_DIR" | write "$MAIN/run/instances/$(printf %s "$I_DIR" | sha256sum | cut -c 1-12)" 0600
 }
 
+instance_forget() { rm -f "$MAIN/run/instances/$(printf %s "$I_DIR" | sha256sum | cut -c 1-12)"; }
+
 # instance_reap PID: deletes the instances of this owner (0: of nobody) and of owners that have ended.
 instance_reap() {
   local file dir own
@@ -172,14 +174,13 @@ instance_reap() {
     [ -f "$file" ] || continue
     dir=$(cat "$file")
     (
-      # The directory may be gone (a test removed it) while its servers still run.
       instance_open "$dir"
-      if [ ! -s "$I_DIR/instance.env" ]; then I_OWNER=gone:; fi
-      [ -n "$I_OWNER" ] || exit 0
-      if [ "$I_OWNER" = "$own" ] || [ "$I_OWNER" != "$(owner_mark "${I_OWNER%%:*}")" ]; then
-        instance_delete
-        rm -f "$file"
-      fi
+      if [ -s "$I_DIR/instance.env" ]; then
+        [ -n "$I_OWNER" ] || exit 0
+        if [ "$I_OWNER" != "$own" ] && [ "$I_OWNER" = "$(owner_mark "${I_OWNER%%:*}")" ]; then exit 0; fi
+      fi # else the directory was removed, and perhaps its servers still run
+      instance_delete
+      instance_forget
     )
   done
 }
@@ -214,7 +215,7 @@ instance_command() {
   instance_lock
   case $verb in
     stop) instance_stop ;;
-    delete) instance_delete ;;
+    delete) instance_delete && instance_forget ;;
     start-pg) instance_start pg ;;
     stop-pg) pg_stop fast ;;
     restart-pg) pg_stop fast && instance_start pg ;;

@@ -50,6 +50,17 @@ main_stop() {
   instance_unlock
 }
 
+# servers_hold, servers_release HAD: a run that started the servers stops them, but not under another
+# run or a Millrace that uses them by then.
+servers_hold() {
+  mkdir -p "$MAIN/run"
+  exec 7>"$MAIN/run/users"
+  flock -s 7
+}
+servers_release() {
+  if [ -z "$1" ] && [ -z "$(millrace_names)" ] && flock -n -x 7; then main_stop; fi
+}
+
 main_running() {
   main_open
   { [ -z "$I_PG" ] || pg_running; } && { [ -z "$I_RABBITMQ" ] || mq_running; }

@@ -35,6 +35,8 @@ settings_export() {
   export MILLRACE__SECRETS__KEY_FILES=${MILLRACE__SECRETS__KEY_FILES:-$MAIN/secrets/data.key}
   export MILLRACE__DIAGNOSTICS__ENABLED=${MILLRACE__DIAGNOSTICS__ENABLED:-true}
   export MILLRACE__WORKER__HEALTH_LISTEN=${MILLRACE__WORKER__HEALTH_LISTEN:-}
+  # `make down` gives up waiting for tasks some time after the workers have.
+  export MILLRACE__WORKER__GRACE_SECONDS=${MILLRACE__WORKER__GRACE_SECONDS:-30}
   mkdir -p "$MAIN/storage" "$MAIN/log" "$MAIN/run" "$MAIN/secrets"
   chmod 0700 "$MAIN/secrets"
   [ -s "$MAIN/secrets/data.key" ] || head -c 32 /dev/urandom | base64 | write "$MAIN/secrets/data.key" 0600
@@ -95,17 +97,16 @@ process_stop() {
   done
 }
 
-# process_await NAME SECONDS COMMAND...: until the command succeeds; a process that ends shows its log.
+# process_await NAME SECONDS COMMAND...: until it lives and the command succeeds, else shows its log.
 process_await() {
   local name=$1 deadline=$((SECONDS + $2))
   shift 2
-  until "$@"; do
-    if ! any_marked "$I_DIR:$name" || [ "$SECONDS" -ge "$deadline" ]; then
-      tail -n 20 "$I_DIR/log/$name.log" >&2
-      die "$name did not start; its log is $I_DIR/log/$name.log"
-    fi
+  while any_marked "$I_DIR:$name" && [ "$SECONDS" -lt "$deadline" ]; do
+    if "$@"; then return 0; fi
     sleep 0.1
   done
+  tail -n 20 "$I_DIR/log/$name.log" >&2
+  die "$name did not start; its log is $I_DIR/log/$name.log"
 }
 
 workers_online() { # COUNT
@@ -210,6 +211,7 @@ millrace_reset() {
 millrace_demo() {
   local had_servers="" had_millrace=""
   if main_running; then had_servers=1; fi
+  servers_hold
   if any_marked "$I_DIR:api"; then had_millrace=1; fi
   # shellcheck disable=SC2064 # what was found is known now
   trap "demo_end '$had_millrace' '$had_servers'" EXIT
@@ -229,6 +231,6 @@ demo_end() { # HAD_MILLRACE HAD_SERVERS
     say "Stopping what was started"
     millrace_stop
   fi
-  if [ -z "$2" ]; then main_stop; fi
+  servers_release "$2"
   exit "$code"
 }

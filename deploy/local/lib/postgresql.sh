@@ -75,7 +75,7 @@ pg_start() {
   pg_agree_on_password "$home" "$user"
   pg_configure "$home" "$user"
   if ! run_as "$user" "$home" env -u PGDATA "$PG_BIN/pg_ctl" -s -w -t 300 \
-    -D "$home/cluster" -l "$home/postgresql.log" start 8>&- 9>&- </dev/null >/dev/null; then
+    -D "$home/cluster" -l "$home/postgresql.log" start 7>&- 8>&- 9>&- </dev/null >/dev/null; then
     tail -n 15 "$home/postgresql.log" >&2
     die "PostgreSQL did not start; its log is $home/postgresql.log." \
       "\`make reset\` gives up the private data and begins anew."
