@@ -7,10 +7,7 @@ use diesel::result::{Error as DieselError, QueryResult};
 use diesel::sql_types::{Bool, Integer, Text, Timestamptz};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
-use diesel_async::{
-    AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
-    TransactionManager,
-};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::time::Duration;
 
@@ -268,54 +265,83 @@ pub async fn now(conn: &mut Conn) -> QueryResult<chrono::DateTime<chrono::Utc>> 
     Ok(row.now)
 }
 
-/// Runs `work` in a transaction (in a savepoint, where one is open already): committed when it
-/// succeeds, else rolled back.
-///
-/// # Errors
-/// What `work` fails with, or what the commit does.
-pub async fn transaction<T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
-where
-    F: AsyncFnOnce(&mut Conn) -> Result<T, E>,
-    E: From<DieselError>,
-{
-    AnsiTransactionManager::begin_transaction(conn).await?;
-    match work(conn).await {
-        Ok(value) => {
-            AnsiTransactionManager::commit_transaction(conn).await?;
-            Ok(value)
-        }
-        Err(error) => {
-            // What failed first is what the caller wants to know.
-            let _ = AnsiTransactionManager::rollback_transaction(conn).await;
-            Err(error)
-        }
-    }
+/// An asynchronous closure over a session whose future may move between threads. Exists because the
+/// `Send` of an `AsyncFn`'s future cannot be named yet; every closure that fits has it.
+pub trait Work<C, T>: AsyncFn(C) -> T + Fn(C) -> <Self as Work<C, T>>::Fut {
+    /// What the closure returns.
+    type Fut: Future<Output = T>;
 }
 
-/// Runs a transaction again when it was a deadlock's or a serialisation failure's victim, or did not
-/// get a lock in time; gives up after `RETRIES` attempts.
+impl<F, C, T, Fut> Work<C, T> for F
+where
+    F: AsyncFn(C) -> T + Fn(C) -> Fut,
+    Fut: Future<Output = T>,
+{
+    type Fut = Fut;
+}
+
+/// Runs `work` on a session again when it was a deadlock's or a serialisation failure's victim, or did
+/// not get a lock in time; gives up after some attempts. For single statements; see [`transaction`].
 ///
 /// # Errors
-/// What the transaction failed with at last.
-pub async fn retrying<T, E, F>(mut attempt: F) -> Result<T, E>
+/// What `work` failed with at last.
+pub async fn retrying<'a, T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
 where
-    F: AsyncFnMut() -> Result<T, E>,
+    for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
+        + Work<&'r mut Conn, Result<T, E>, Fut: Send>
+        + Send
+        + Sync
+        + 'a,
     E: RetryCause,
 {
-    const RETRIES: u32 = 8;
     let mut tries = 0;
     loop {
-        match attempt().await {
+        match work(conn).await {
             Err(error)
                 if tries < RETRIES && error.diesel().is_some_and(crate::error::is_retryable) =>
             {
                 tries += 1;
-                let pause = rand::random_range(1..=(5u64 << tries.min(6)));
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+                pause(tries).await;
             }
             outcome => return outcome,
         }
     }
+}
+
+/// Runs `work` in a transaction: committed when it succeeds, else rolled back. Tried again as
+/// [`retrying`] does, so it may be called several times.
+///
+/// # Errors
+/// What `work` failed with at last, or what the commit did.
+pub async fn transaction<'a, T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
+where
+    for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
+        + Work<&'r mut Conn, Result<T, E>, Fut: Send>
+        + Send
+        + Sync
+        + 'a,
+    E: RetryCause + From<DieselError> + Send + 'a,
+    T: Send + 'a,
+{
+    let mut tries = 0;
+    loop {
+        match conn.transaction(&work).await {
+            Err(error)
+                if tries < RETRIES && error.diesel().is_some_and(crate::error::is_retryable) =>
+            {
+                tries += 1;
+                pause(tries).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+const RETRIES: u32 = 8;
+
+async fn pause(tries: u32) {
+    let longest = 5u64 << tries.min(6);
+    tokio::time::sleep(Duration::from_millis(rand::random_range(1..=longest))).await;
 }
 
 /// Errors that may carry a database error worth another attempt.

@@ -78,7 +78,7 @@ async fn cancel_waiting(
         result: None,
         error: error.as_ref(),
     };
-    let settled = crate::db::retrying(async || finish.run(conn).await).await?;
+    let settled = crate::db::retrying(conn, async |conn| finish.run(conn).await).await?;
     Ok(match settled {
         Some(Settled::Final { announcements, .. }) => Some(announcements),
         _ => None,

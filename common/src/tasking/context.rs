@@ -4,7 +4,7 @@ use super::progress::Progress;
 use super::registry::Registry;
 use super::task::TaskError;
 use crate::config::Settings;
-use crate::db::{Conn, Db};
+use crate::db::{Conn, Db, Work};
 use crate::ids::{ClaimId, DomainId, TaskGroupId, TaskId};
 use crate::storage::Storage;
 use diesel::prelude::*;
@@ -138,18 +138,20 @@ impl TaskContext {
     /// # Errors
     /// [`TaskError::Canceled`] when asked to stop, [`TaskError::Fenced`] when the claim is lost, else
     /// what `write` fails with; nothing is written then.
-    pub async fn fenced<T, F>(&self, mut write: F) -> Result<T, TaskError>
+    pub async fn fenced<'a, T, F>(&self, write: F) -> Result<T, TaskError>
     where
-        F: AsyncFnMut(&mut Conn) -> Result<T, TaskError>,
+        for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, TaskError>
+            + Work<&'r mut Conn, Result<T, TaskError>, Fut: Send>
+            + Send
+            + Sync
+            + 'a,
+        T: Send + 'a,
     {
         self.checkpoint()?;
         let mut session = self.session().await;
-        crate::db::retrying(async || {
-            crate::db::transaction(&mut session, async |conn| {
-                self.show_claim(conn).await?;
-                write(conn).await
-            })
-            .await
+        crate::db::transaction(&mut session, async |conn| {
+            self.show_claim(conn).await?;
+            write(conn).await
         })
         .await
     }

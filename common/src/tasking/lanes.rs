@@ -20,7 +20,7 @@ struct Resumed {
 /// # Errors
 /// As the session.
 pub async fn resume_promotions(conn: &mut Conn) -> Result<Option<Announcements>, Error> {
-    let row: Option<Resumed> = crate::db::retrying(async || {
+    let row: Option<Resumed> = crate::db::retrying(conn, async |conn| {
         sql_query("SELECT * FROM millrace_resume()")
             .get_result(conn)
             .await
@@ -57,7 +57,7 @@ struct Swept {
 /// # Errors
 /// As the session.
 pub async fn sweep_lanes(conn: &mut Conn, after: &str, page: i32) -> Result<Sweep, Error> {
-    let row: Swept = crate::db::retrying(async || {
+    let row: Swept = crate::db::retrying(conn, async |conn| {
         sql_query("SELECT * FROM millrace_sweep($1, $2)")
             .bind::<Text, _>(after)
             .bind::<Integer, _>(page)

@@ -14,7 +14,7 @@ use crate::secrets::Keyring;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncConnection, RunQueryDsl};
 use serde_json::{Value, json};
 
 /// What settling did.
@@ -99,21 +99,19 @@ pub async fn settle(
     claim: Claim,
     verdict: &Result<Outcome, TaskError>,
 ) -> Result<Settled, Error> {
-    crate::db::retrying(async || match verdict {
-        Ok(outcome)
-            if outcome.flip.is_some()
-                || !outcome.dispatches.is_empty()
-                || !outcome.effects.created.is_empty() =>
-        {
+    match verdict {
+        Ok(outcome) if outcome.has_effects() => {
             crate::db::transaction(conn, async |conn| {
                 settle_with_effects(conn, keyring, claim, outcome).await
             })
             .await
         }
-        Ok(outcome) => complete(conn, claim, outcome.effects.result.as_ref()).await,
-        Err(error) => fail(conn, claim, error).await,
-    })
-    .await
+        Ok(outcome) => {
+            let result = outcome.effects.result.as_ref();
+            crate::db::retrying(conn, async |conn| complete(conn, claim, result).await).await
+        }
+        Err(error) => crate::db::retrying(conn, async |conn| fail(conn, claim, error).await).await,
+    }
 }
 
 async fn settle_with_effects(
@@ -139,10 +137,9 @@ async fn settle_with_effects(
         Some(_) => {}
     }
     // A savepoint: what the last write did before it failed is undone, and the task fails.
-    let applied = crate::db::transaction(conn, async |conn| {
-        apply(conn, keyring, claim, outcome).await
-    })
-    .await;
+    let applied = conn
+        .transaction(async |conn| apply(conn, keyring, claim, outcome).await)
+        .await;
     let (effects, mut dispatched) = match applied {
         Ok(applied) => applied,
         // The whole transaction is void and worth another attempt, or the session is gone.
@@ -227,8 +224,10 @@ pub async fn fail_for_reason(
     reason: &str,
 ) -> Result<Settled, Error> {
     let error = json!({ "reason": reason });
-    crate::db::retrying(async || end(conn, claim, TaskState::Failed, None, Some(&error)).await)
-        .await
+    crate::db::retrying(conn, async |conn| {
+        end(conn, claim, TaskState::Failed, None, Some(&error)).await
+    })
+    .await
 }
 
 async fn end(

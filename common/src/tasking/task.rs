@@ -70,6 +70,11 @@ pub struct Effects {
 }
 
 impl Outcome {
+    /// True where settling is more than one statement.
+    pub(super) fn has_effects(&self) -> bool {
+        self.flip.is_some() || !self.dispatches.is_empty() || !self.effects.created.is_empty()
+    }
+
     /// An outcome with a result and no last write.
     #[must_use]
     pub fn result(result: Value) -> Self {

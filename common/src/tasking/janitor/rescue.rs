@@ -34,10 +34,8 @@ impl Janitor {
             id: lost.claim,
         };
         let mut conn = self.db.get().await?;
-        let rescued = crate::db::retrying(async || {
-            crate::db::transaction(&mut conn, async |conn| rescue(conn, claim).await).await
-        })
-        .await?;
+        let rescued =
+            crate::db::transaction(&mut conn, async |conn| rescue(conn, claim).await).await?;
         if let Some(announcements) = rescued {
             self.rescues.fetch_add(1, Ordering::Relaxed);
             let id = lost.task;

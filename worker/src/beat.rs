@@ -1,0 +1,252 @@
+//! The beat: one statement a second on a session that holds the worker's own lock. It says that the
+//! worker lives, hears of cancels, looks after the sessions of the runs, and watches other workers.
+
+use crate::hung::Watch;
+use crate::running::{Cause, Run, lock};
+use crate::sessions;
+use crate::slot::exit_unless_ended;
+use crate::worker::Shared;
+use diesel::sql_types::{
+    Array, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use futures_util::StreamExt;
+use log::{info, warn};
+use millrace_common::db::{Conn, Session, require_direct_session};
+use millrace_common::error::Error;
+use millrace_common::ids::{ProcessId, TaskId};
+use millrace_common::models::announcement::record_progress;
+use millrace_common::tasking::CANCEL_CHANNEL;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// A session that answers neither itself nor is seen on the server for so long is lost.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(crate) struct Beat {
+    shared: Arc<Shared>,
+    session: Session,
+    watch: Watch,
+}
+
+#[derive(QueryableByName)]
+struct Pulse {
+    #[diesel(sql_type = Bool)]
+    registered: bool,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    canceling: Vec<TaskId>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    others: Option<serde_json::Value>,
+    #[diesel(sql_type = Array<Integer>)]
+    present: Vec<i32>,
+}
+
+impl Beat {
+    /// Takes the worker's lock and registers it.
+    pub(crate) async fn start(shared: Arc<Shared>) -> Result<Self, Error> {
+        let mut session = shared.db().session("beat").await?;
+        require_direct_session(&mut session.conn).await?;
+        register(&shared, &mut session).await?;
+        Ok(Self {
+            shared,
+            session,
+            watch: Watch::default(),
+        })
+    }
+
+    /// Beats for as long as the process lives; the session is made again when it is lost.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if let Err(error) = self.beat_on().await {
+                warn!(error:% = error; "the beat was lost: {error}");
+            }
+            let mut pause = Duration::from_millis(100);
+            loop {
+                // Nothing says that the sessions of the runs live while nobody can ask.
+                self.judge_sessions(&[]);
+                match self.reconnect().await {
+                    Ok(()) => break,
+                    Err(error) => warn!(error:% = error; "no beat session: {error}"),
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+            info!("the beat goes on");
+        }
+    }
+
+    async fn reconnect(&mut self) -> Result<(), Error> {
+        let mut session = self.shared.db().session("beat").await?;
+        register(&self.shared, &mut session).await?;
+        self.session = session;
+        self.watch.forget();
+        Ok(())
+    }
+
+    async fn beat_on(&mut self) -> Result<(), Error> {
+        let mut ticks = interval(self.shared.settings().worker.beat_ms.get());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let heard = {
+                let mut notifications = std::pin::pin!(self.session.conn.notifications_stream());
+                tokio::select! {
+                    _ = ticks.tick() => None,
+                    notification = notifications.next() => match notification {
+                        Some(Ok(notification)) => Some(notification.payload),
+                        Some(Err(error)) => return Err(error.into()),
+                        None => return Err(Error::internal("the beat session ended")),
+                    },
+                }
+            };
+            match heard {
+                Some(payload) => {
+                    if let Ok(task) = payload.parse() {
+                        self.shared.running.stop(task, Cause::Canceled);
+                    }
+                }
+                None => self.beat().await?,
+            }
+        }
+    }
+
+    async fn beat(&mut self) -> Result<(), Error> {
+        let busy = ping_idle_sessions(self.shared.running.all()).await;
+        let pulse: Pulse = timeout(
+            PATIENCE,
+            pulse(&mut self.session.conn, self.shared.id, &busy),
+        )
+        .await
+        .map_err(Error::internal)??;
+        if !pulse.registered {
+            register_row(&self.shared, &mut self.session.conn).await?;
+        }
+        for task in pulse.canceling {
+            self.shared.running.stop(task, Cause::Canceled);
+        }
+        self.judge_sessions(&pulse.present);
+        let progress = self.shared.progress.take();
+        if !progress.is_empty() {
+            record_progress(&mut self.session.conn, &progress).await?;
+        }
+        let others: HashMap<ProcessId, i64> = pulse
+            .others
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(Error::internal)?
+            .unwrap_or_default();
+        for hung in self.watch.observe(others, Instant::now()) {
+            self.shared.metrics.terminated_workers.count();
+            crate::hung::terminate(&mut self.session.conn, hung).await?;
+        }
+        Ok(())
+    }
+
+    /// Marks as seen what is present on the server, and as lost what nobody saw for too long.
+    fn judge_sessions(&self, present: &[i32]) {
+        for run in self.shared.running.all() {
+            let mut seen = lock(&run.seen);
+            if present.contains(&run.backend.pid) {
+                *seen = Instant::now();
+            }
+            if seen.elapsed() > PATIENCE {
+                drop(seen);
+                lose(&self.shared, &run);
+            }
+        }
+    }
+}
+
+fn lose(shared: &Arc<Shared>, run: &Arc<Run>) {
+    if run.stop(Cause::Lost) {
+        let id = run.claim.task;
+        shared.metrics.session_losses.count();
+        warn!(task_id:% = id; "the database session of task {id} is lost: it is asked to stop");
+        tokio::spawn(exit_unless_ended(Arc::clone(shared), Arc::clone(run)));
+    }
+}
+
+/// Asks each session that is between two statements for a sign of life; gives those that are inside one.
+async fn ping_idle_sessions(runs: Vec<Arc<Run>>) -> Vec<Arc<Run>> {
+    let pings = runs.into_iter().map(async |run| {
+        let answered = match run.session.try_lock() {
+            Ok(mut conn) => matches!(
+                timeout(PATIENCE, conn.batch_execute("SELECT 1")).await,
+                Ok(Ok(()))
+            ),
+            Err(_) => return Some(Arc::clone(&run)),
+        };
+        if answered {
+            *lock(&run.seen) = Instant::now();
+        }
+        None
+    });
+    futures_util::future::join_all(pings)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+async fn pulse(conn: &mut Conn, me: ProcessId, busy: &[Arc<Run>]) -> diesel::QueryResult<Pulse> {
+    sql_query(include_str!("beat.sql"))
+        .bind::<SqlUuid, _>(me)
+        .bind::<Array<Integer>, _>(busy.iter().map(|run| run.backend.pid).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(
+            busy.iter()
+                .map(|run| run.backend.backend_start)
+                .collect::<Vec<_>>(),
+        )
+        .get_result(conn)
+        .await
+}
+
+/// The lock of the process, then its row. The lock may still be held by the session that was lost.
+async fn register(shared: &Shared, session: &mut Session) -> Result<(), Error> {
+    let locking = sql_query("SELECT pg_advisory_lock(millrace_process_key($1))")
+        .bind::<SqlUuid, _>(shared.id)
+        .execute(&mut session.conn);
+    timeout(Duration::from_secs(10), locking)
+        .await
+        .map_err(Error::internal)??;
+    session
+        .conn
+        .batch_execute(&format!("LISTEN {CANCEL_CHANNEL}"))
+        .await?;
+    register_row(shared, &mut session.conn).await?;
+    sessions::register(shared, &mut session.conn, &session.backend).await
+}
+
+async fn register_row(shared: &Shared, conn: &mut Conn) -> Result<(), Error> {
+    let versions =
+        serde_json::to_value(shared.execution.registry.versions()).map_err(Error::internal)?;
+    sql_query(
+        "INSERT INTO app_status (pulp_id, app_type, name, versions, ttl_seconds) \
+         VALUES ($1, 'worker', $2, $3, $4) \
+             ON CONFLICT (pulp_id) DO UPDATE SET last_heartbeat = clock_timestamp()",
+    )
+    .bind::<SqlUuid, _>(shared.id)
+    .bind::<Text, _>(&shared.name)
+    .bind::<Jsonb, _>(versions)
+    .bind::<Integer, _>(shared.settings().worker.ttl_seconds)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes the worker's row away at its orderly end.
+pub(crate) async fn unregister(shared: &Shared) {
+    let deleted = async {
+        let mut conn = shared.db().get().await?;
+        sql_query("DELETE FROM app_status WHERE pulp_id = $1")
+            .bind::<SqlUuid, _>(shared.id)
+            .execute(&mut conn)
+            .await
+            .map_err(Error::from)
+    };
+    if let Err(error) = deleted.await {
+        warn!(error:% = error; "the worker's row stays until it is stale: {error}");
+    }
+}

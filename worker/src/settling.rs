@@ -1,0 +1,160 @@
+//! From the end of a body to the end of its task.
+
+use crate::running::Cause;
+use crate::sessions::{self, SlotSession};
+use crate::worker::Shared;
+use diesel_async::pooled_connection::PoolableConnection;
+use log::{error, info, warn};
+use millrace_common::broker::Announcements;
+use millrace_common::db::Conn;
+use millrace_common::error::Error;
+use millrace_common::tasking::{
+    self, Claimed, Ended, HandBack, Outcome, Settled, TaskError, TaskState, TaskType,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is to become of the task.
+enum Verdict {
+    /// What its body returned.
+    Body(Result<Outcome, TaskError>),
+    /// It goes back to its place, or fails for this reason where its type may not run again.
+    HandBack(HandBack, &'static str),
+}
+
+/// Settles, through losses of the database, then publishes what came of it. Gives the session that the
+/// slot may go on with; `None` where it needs a new one.
+pub(crate) async fn settle(
+    shared: &Arc<Shared>,
+    kind: &TaskType,
+    claimed: &Claimed,
+    ended: Ended,
+    cause: Option<Cause>,
+    session: SlotSession,
+    clean: bool,
+) -> Option<SlotSession> {
+    let id = claimed.claim.task;
+    let verdict = judge(kind, claimed, ended, cause);
+    if let Verdict::Body(Err(TaskError::Internal(cause))) = &verdict {
+        error!(error:% = cause, task_id:% = id, cid = claimed.cid; "task {id} ({}): {cause}", kind.name);
+    }
+    let mut usable = None;
+    if clean && !session.conn.lock().await.is_broken() {
+        usable = Some(session);
+    } else {
+        sessions::discard(session).await;
+    }
+    loop {
+        // A session without the locks will do where theirs was lost: the claim decides.
+        let session = match usable.take() {
+            Some(session) => session,
+            None => sessions::open_patiently(shared, "settle").await?,
+        };
+        let mut conn = session.conn.lock().await;
+        match write(shared, &mut conn, claimed, &verdict).await {
+            Ok(settled) => {
+                let released = tasking::release(&mut conn).await;
+                drop(conn);
+                publish(shared, kind, claimed, settled).await;
+                return released.is_ok().then_some(session);
+            }
+            Err(error) => warn!(error:% = error, task_id:% = id; "settling task {id}: {error}"),
+        }
+        drop(conn);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn judge(kind: &TaskType, claimed: &Claimed, ended: Ended, cause: Option<Cause>) -> Verdict {
+    let body = match (ended, cause) {
+        (Ended::Finished(Ok(outcome)), _) => Ok(outcome),
+        (_, Some(Cause::Lost)) => {
+            return Verdict::HandBack(HandBack::Loss, "The worker lost its database session.");
+        }
+        (Ended::Aborted | Ended::Finished(Err(TaskError::Canceled)), Some(Cause::Shutdown)) => {
+            return Verdict::HandBack(HandBack::Shutdown, "Aborted during worker shutdown.");
+        }
+        (Ended::Finished(Err(error)), _) => Err(error),
+        (Ended::Aborted, _) => Err(TaskError::Canceled),
+        (Ended::TimedOut(limit), _) => Err(TaskError::coded(
+            "PLP0024",
+            format!(
+                "Immediate task {} (type: {}) timed out after {} seconds.",
+                claimed.claim.task,
+                kind.name,
+                limit.as_secs()
+            ),
+        )),
+    };
+    Verdict::Body(body)
+}
+
+async fn write(
+    shared: &Shared,
+    conn: &mut Conn,
+    claimed: &Claimed,
+    verdict: &Verdict,
+) -> Result<Option<Settled>, Error> {
+    match verdict {
+        Verdict::Body(body) => {
+            tasking::settle(conn, &shared.execution.keyring, claimed.claim, body)
+                .await
+                .map(Some)
+        }
+        Verdict::HandBack(why, reason) => {
+            if tasking::hand_back(conn, claimed.claim, *why).await? {
+                return Ok(None);
+            }
+            tasking::fail_for_reason(conn, claimed.claim, reason)
+                .await
+                .map(Some)
+        }
+    }
+}
+
+/// After the commit and the release of the locks: successors first, then the rest of a long run.
+async fn publish(
+    shared: &Arc<Shared>,
+    kind: &TaskType,
+    claimed: &Claimed,
+    settled: Option<Settled>,
+) {
+    let (id, name) = (claimed.claim.task, kind.name);
+    match settled {
+        Some(Settled::Final {
+            state,
+            announcements,
+            more,
+        }) => {
+            shared.publisher.announce(announcements);
+            shared.publisher.state_changed(id, name, state.as_str());
+            info!(task_id:% = id, name, cid = claimed.cid, state = state.as_str(); "task {id} ({name}) is {state}");
+            debug_assert!(TaskState::is_final(state));
+            if more && let Err(error) = resume(shared).await {
+                // The janitor resumes it.
+                warn!(error:% = error; "resuming promotions: {error}");
+            }
+        }
+        Some(Settled::Lost) => {
+            shared.metrics.fence_rejections.count();
+            warn!(task_id:% = id; "the claim on task {id} was lost: nothing of this run was written");
+        }
+        None => {
+            shared.metrics.hand_backs.count();
+            shared
+                .publisher
+                .state_changed(id, name, TaskState::Waiting.as_str());
+            info!(task_id:% = id, name; "task {id} ({name}) was handed back");
+        }
+    }
+}
+
+async fn resume(shared: &Shared) -> Result<(), Error> {
+    let mut conn = shared.db().get().await?;
+    let mut more: Option<Announcements> = tasking::resume_promotions(&mut conn).await?;
+    while let Some(announcements) = more {
+        shared.publisher.announce(announcements);
+        more = tasking::resume_promotions(&mut conn).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! A slot: one message at a time, from its delivery to its acknowledgement.
+
+use crate::running::{Cause, Run};
+use crate::sessions::{self, SlotSession};
+use crate::settling;
+use crate::worker::Shared;
+use log::{debug, error, info, warn};
+use millrace_common::broker::{Delivered, Message, SlotConsumer};
+use millrace_common::error::is_out_of_locks;
+use millrace_common::tasking::{
+    self, ClaimOutcome, Claimed, Ended, IMMEDIATE_CLASS, IMMEDIATE_TIMEOUT, TaskType,
+};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Another try after somebody held a lock, or the lock table was full for now.
+const SOON: Duration = Duration::from_millis(500);
+/// Another try where this worker, or this server, cannot run the task as it is.
+const LATER: Duration = Duration::from_secs(5);
+
+struct Slot {
+    shared: Arc<Shared>,
+    class: String,
+    label: String,
+    consumer: SlotConsumer,
+    session: Option<SlotSession>,
+}
+
+/// Works until the worker drains.
+pub(crate) async fn run(shared: Arc<Shared>, class: String, number: u16) {
+    let label = format!("{class}.{number}");
+    let tag = format!("{}.{label}", shared.name);
+    let consumer = SlotConsumer::new(Arc::clone(&shared.link), &class, &tag);
+    let mut slot = Slot {
+        shared,
+        class,
+        label,
+        consumer,
+        session: None,
+    };
+    slot.work().await;
+    slot.consumer.close().await;
+}
+
+impl Slot {
+    async fn work(&mut self) {
+        let drain = self.shared.shutdown.drain.clone();
+        loop {
+            // A message is taken only where it can be claimed.
+            if self.session.is_none() {
+                tokio::select! {
+                    () = drain.cancelled() => return,
+                    session = sessions::open_patiently(&self.shared, &self.label) => self.session = session,
+                }
+            }
+            self.shared.consuming.fetch_add(1, Ordering::Relaxed);
+            let delivered = tokio::select! {
+                biased;
+                () = drain.cancelled() => None,
+                delivered = self.consumer.next() => Some(delivered),
+            };
+            self.shared.consuming.fetch_sub(1, Ordering::Relaxed);
+            match delivered {
+                Some(delivered) => self.serve(delivered).await,
+                None => return,
+            }
+        }
+    }
+
+    async fn serve(&mut self, delivered: Delivered) {
+        let message = delivered.message.clone();
+        let shared = Arc::clone(&self.shared);
+        let kind = shared.execution.registry.get(&message.name).filter(|_| {
+            shared
+                .execution
+                .registry
+                .can_run(&message.name, &message.versions)
+        });
+        let Some(kind) = kind else {
+            shared.metrics.unknown_types.count();
+            let (id, name) = (message.id, &message.name);
+            info!(task_id:% = id, name; "task {id} ({name}) waits for a worker that knows it");
+            self.defer(&message, LATER).await;
+            return self.consumer.acknowledge(delivered).await;
+        };
+        match self.claim(&message).await {
+            Some(ClaimOutcome::Claimed(claimed)) => {
+                shared.metrics.claims.count();
+                if !delivered.redelivered {
+                    shared.progress.claimed(&self.class, message.announced_at);
+                }
+                self.run_claimed(kind, &claimed, delivered).await;
+            }
+            Some(outcome) => {
+                self.answer(&message, outcome).await;
+                self.consumer.acknowledge(delivered).await;
+            }
+            // The worker stops: the message goes back with the channel.
+            None => {}
+        }
+    }
+
+    /// Claims on the slot's session, on a new one if that turns out dead. `None`: the worker stops.
+    async fn claim(&mut self, message: &Message) -> Option<ClaimOutcome> {
+        loop {
+            if self.session.is_none() {
+                self.session = sessions::open_patiently(&self.shared, &self.label).await;
+            }
+            let session = self.session.as_ref()?;
+            let mut conn = session.conn.lock().await;
+            match tasking::claim(&mut conn, message.id, &message.name, self.shared.id).await {
+                Ok(outcome) => return Some(outcome),
+                Err(error) if is_out_of_locks(&error) => {
+                    let id = message.id;
+                    warn!(task_id:% = id; "the lock table of PostgreSQL is full: task {id} waits; raise max_locks_per_transaction");
+                    if tasking::release(&mut conn).await.is_ok() {
+                        return Some(ClaimOutcome::Full);
+                    }
+                }
+                Err(error) => warn!(error:% = error, task_id:% = message.id; "claim: {error}"),
+            }
+            drop(conn);
+            self.session = None;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Deals with a claim that did not succeed.
+    async fn answer(&mut self, message: &Message, outcome: ClaimOutcome) {
+        let (metrics, id) = (&self.shared.metrics, message.id);
+        match outcome {
+            ClaimOutcome::Stale => {
+                metrics.stale_deliveries.count();
+                debug!(task_id:% = id; "a message about task {id} is late");
+            }
+            ClaimOutcome::Refused => {
+                metrics.lock_refusals.count();
+                info!(task_id:% = id; "a lock of task {id} is still held: it waits");
+                self.defer(message, SOON).await;
+            }
+            ClaimOutcome::Full => {
+                metrics.lock_table_refusals.count();
+                self.defer(message, SOON).await;
+            }
+            ClaimOutcome::Oversized { needed } => {
+                metrics.lock_table_refusals.count();
+                warn!(
+                    task_id:% = id, needed;
+                    "task {id} needs {needed} locks, more than the lock table of PostgreSQL is sized for: \
+                     it waits; raise max_locks_per_transaction"
+                );
+                self.defer(message, LATER).await;
+            }
+            ClaimOutcome::Expired => match self.shared.db().get().await {
+                Ok(mut conn) => match tasking::expire(&mut conn, id).await {
+                    Ok(announcements) => self
+                        .shared
+                        .publisher
+                        .announce(announcements.unwrap_or_default()),
+                    Err(error) => warn!(error:% = error, task_id:% = id; "expire: {error}"),
+                },
+                Err(error) => warn!(error:% = error, task_id:% = id; "expire: {error}"),
+            },
+            ClaimOutcome::Early | ClaimOutcome::Claimed(_) => {}
+        }
+    }
+
+    async fn defer(&mut self, message: &Message, delay: Duration) {
+        let Some(session) = &self.session else { return };
+        let mut conn = session.conn.lock().await;
+        if let Err(error) = tasking::defer(&mut conn, message.id, delay).await {
+            // Nothing is lost: the janitor finds an announcement that nobody claims.
+            warn!(error:% = error, task_id:% = message.id; "defer: {error}");
+        }
+    }
+
+    async fn run_claimed(&mut self, kind: &TaskType, claimed: &Claimed, delivered: Delivered) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        let (id, name) = (claimed.claim.task, kind.name);
+        info!(task_id:% = id, name, cid = claimed.cid, attempt = claimed.attempt, waited_ms = claimed.waited_ms;
+              "task {id} ({name}) starts");
+        shared.publisher.state_changed(id, name, "running");
+
+        let started = std::time::Instant::now();
+        let run = Arc::new(Run::new(
+            claimed.claim,
+            Arc::clone(&session.conn),
+            session.backend.clone(),
+        ));
+        shared.running.enter(&run);
+        let mut delivered = Some(delivered);
+        let ended = self.execute(kind, claimed, &run, &mut delivered).await;
+        shared.running.leave(&run);
+
+        let clean = matches!(ended, Ended::Finished(_)) && run.cause() != Some(Cause::Lost);
+        self.session =
+            settling::settle(&shared, kind, claimed, ended, run.cause(), session, clean).await;
+        debug!(task_id:% = id, duration_ms:? = started.elapsed().as_millis(); "task {id} has been settled");
+        if let Some(delivered) = delivered {
+            self.consumer.acknowledge(delivered).await;
+        }
+    }
+
+    /// Runs the body; meanwhile acknowledges early what takes long, and passes a shutdown on.
+    async fn execute(
+        &mut self,
+        kind: &TaskType,
+        claimed: &Claimed,
+        run: &Run,
+        delivered: &mut Option<Delivered>,
+    ) -> Ended {
+        let shared = Arc::clone(&self.shared);
+        let worker = &shared.settings().worker;
+        let limit = if self.class == IMMEDIATE_CLASS {
+            Some(IMMEDIATE_TIMEOUT)
+        } else {
+            kind.timeout
+        };
+        let grace = worker.cancel_grace_ms.get();
+        let running = shared.execution.run(
+            kind,
+            claimed,
+            Arc::clone(&run.session),
+            limit,
+            &run.stop,
+            grace,
+        );
+        let patience = tokio::time::sleep(Duration::from_secs(worker.acknowledge_after_seconds));
+        tokio::pin!(running, patience);
+        loop {
+            tokio::select! {
+                ended = &mut running => return ended,
+                () = shared.shutdown.hand_back.cancelled(), if run.cause().is_none() => {
+                    run.stop(Cause::Shutdown);
+                }
+                () = &mut patience, if delivered.is_some() => {
+                    if let Some(delivered) = delivered.take() {
+                        self.consumer.acknowledge_early(delivered).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Ends the process where a run neither stops nor holds its locks any more: nothing else makes sure
+/// that it writes no more outside the database.
+pub(crate) async fn exit_unless_ended(shared: Arc<Shared>, run: Arc<Run>) {
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    if shared.running.is_running(run.claim) {
+        let id = run.claim.task;
+        error!(task_id:% = id; "task {id} lost its session and did not stop within 10 s: the worker exits");
+        std::process::exit(70);
+    }
+}
