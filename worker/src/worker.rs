@@ -85,7 +85,7 @@ impl Worker {
             consuming: AtomicUsize::new(0),
             execution: Execution {
                 db: pool,
-                storage: Storage::open(&settings.storage).await?,
+                storage: Storage::open(&settings.storage)?,
                 registry: Arc::new(catalog.tasks),
                 keyring,
                 settings: Arc::new(settings),

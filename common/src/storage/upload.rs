@@ -1,7 +1,7 @@
 //! Uploading: an intent, the bytes, then the artifact's row.
 
 use super::{Digests, Storage, StorageKey, Writer};
-use crate::db::{Conn, Db, retrying, transaction};
+use crate::db::{Conn, Db, transaction};
 use crate::error::Error;
 use crate::ids::DomainId;
 use crate::models::{Artifact, Intent, NewArtifact, Tombstone};
@@ -103,10 +103,7 @@ impl Stored {
     /// [`Error::Unavailable`] when the upload was given up meanwhile or the database does not answer.
     pub async fn save(mut self, domain: DomainId) -> Result<Saved, Error> {
         let mut conn = self.ticket.db.get().await?;
-        let saved = retrying(async || {
-            transaction(&mut conn, async |conn| self.record(conn, domain).await).await
-        })
-        .await?;
+        let saved = transaction(&mut conn, async |conn| self.record(conn, domain).await).await?;
         // Whatever became of it, the intent is gone, and a copy that is not needed is buried.
         self.ticket.open = false;
         Ok(saved)

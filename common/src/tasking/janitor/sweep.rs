@@ -3,12 +3,17 @@
 use super::Janitor;
 use crate::error::Error;
 use crate::schema::janitor;
+use crate::storage::intents::bury_abandoned;
+use crate::storage::tombstones::unlink_due;
 use crate::tasking::sweep_lanes;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use log::error;
 use std::sync::atomic::Ordering;
+
+/// Files unlinked a round.
+const FILES: i64 = 500;
 
 /// Lanes that one sweep looks at.
 const LANES: i32 = 1000;
@@ -37,11 +42,13 @@ impl Janitor {
         )
         .execute(&mut conn)
         .await?;
+        while bury_abandoned(&mut conn, FILES).await? > 0 {}
         Ok(())
     }
 
     pub(super) async fn unlink(&self) -> Result<(), Error> {
-        let _ = &self.storage;
+        // Each round claims what is due; what fails is due again later.
+        while unlink_due(&self.db, &self.storage, FILES).await? > 0 {}
         Ok(())
     }
 }
