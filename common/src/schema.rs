@@ -64,7 +64,7 @@ table! {
         enc_args -> Text,
         parent_task -> Nullable<Uuid>,
         task_group -> Nullable<Uuid>,
-        reserved_resources_record -> Text,
+        reserved_resources_record -> Array<Text>,
         versions -> Jsonb,
         immediate -> Bool,
         deferred -> Bool,

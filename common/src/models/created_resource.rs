@@ -1,0 +1,20 @@
+//! What tasks made.
+
+use crate::db::Conn;
+use crate::ids::TaskId;
+use crate::schema::created_resource;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+/// Names of what these tasks made, each with its task, in the order in which it was made.
+///
+/// # Errors
+/// As the session.
+pub async fn of_tasks(conn: &mut Conn, tasks: &[TaskId]) -> QueryResult<Vec<(TaskId, String)>> {
+    created_resource::table
+        .filter(created_resource::task_id.eq_any(tasks))
+        .order_by(created_resource::id)
+        .select((created_resource::task_id, created_resource::prn))
+        .load(conn)
+        .await
+}

@@ -1,0 +1,14 @@
+SELECT pulp_id, 'artifact' AS kind, NULL AS pulp_type, NULL::uuid AS repository, NULL::integer AS number
+  FROM artifact WHERE pulp_id = ANY ($1)
+UNION ALL
+SELECT pulp_id, 'content', pulp_type, NULL, NULL FROM content WHERE pulp_id = ANY ($1)
+UNION ALL
+SELECT pulp_id, 'repository', pulp_type, NULL, NULL FROM repository WHERE pulp_id = ANY ($1)
+UNION ALL
+SELECT v.pulp_id, 'version', r.pulp_type, v.repository_id, v.number
+  FROM repository_version v JOIN repository r ON r.pulp_id = v.repository_id
+ WHERE v.pulp_id = ANY ($1) AND v.complete
+UNION ALL
+SELECT pulp_id, 'task', NULL, NULL, NULL FROM task WHERE pulp_id = ANY ($1)
+UNION ALL
+SELECT pulp_id, 'task_group', NULL, NULL, NULL FROM task_group WHERE pulp_id = ANY ($1)
