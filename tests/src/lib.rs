@@ -10,16 +10,20 @@
     reason = "support of tests: a broken assumption is the failure of the test that made it"
 )]
 
+pub mod app;
 pub mod broker;
+pub mod client;
 pub mod eventually;
 pub mod history;
 pub mod lanes;
 pub mod model;
+pub mod process;
 pub mod sql;
 pub mod stack;
 pub mod test_db;
 pub mod vhost;
 
+pub use app::TestApp;
 pub use eventually::eventually;
 pub use sql::Sql;
 pub use test_db::TestDb;

@@ -1,0 +1,21 @@
+//! A plug-in as somebody outside the tree writes it: tasks of its own, one `register`, and both
+//! binaries. The tests run it.
+
+mod ledger;
+mod sum;
+
+use millrace_common::catalog::Catalog;
+use millrace_common::tasking::Component;
+
+/// Adds what this plug-in brings.
+pub fn register(catalog: &mut Catalog) {
+    catalog.tasks.component(Component {
+        component: "plugin",
+        version: env!("CARGO_PKG_VERSION"),
+        package: "millrace-plugin-example",
+        module: "plugin",
+    });
+    catalog.tasks.register::<sum::Sum>();
+    catalog.tasks.register::<ledger::Ledger>();
+    catalog.tasks.register::<ledger::LedgerOnce>();
+}

@@ -1,0 +1,302 @@
+//! The whole system for one test: the real programs on a database and a virtual host of its own.
+
+use crate::client::Client;
+use crate::eventually::holds;
+use crate::process::Process;
+use crate::{Sql, TestDb, Vhost, eventually, lanes, stack};
+use base64::Engine;
+use std::net::TcpListener;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const PASSWORD: &str = "test-password";
+
+/// What a test wants otherwise than usual.
+#[derive(Default)]
+pub struct Builder {
+    db: Option<TestDb>,
+    database_url: Option<String>,
+    vhost: Option<Vhost>,
+    workers: usize,
+    plugin: bool,
+    no_broker: bool,
+    settings: Vec<(String, String)>,
+}
+
+impl Builder {
+    /// With so many workers.
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
+    /// With a setting (`worker.beat_ms`).
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.push(variable(key, &value.to_string()));
+        self
+    }
+
+    /// With the programs of the example plug-in.
+    #[must_use]
+    pub fn plugin(mut self) -> Self {
+        self.plugin = true;
+        self
+    }
+
+    /// On this database.
+    #[must_use]
+    pub fn db(mut self, db: TestDb) -> Self {
+        self.db = Some(db);
+        self
+    }
+
+    /// Reaches the database by another address (a proxy).
+    #[must_use]
+    pub fn database_url(mut self, url: String) -> Self {
+        self.database_url = Some(url);
+        self
+    }
+
+    /// On this virtual host.
+    #[must_use]
+    pub fn vhost(mut self, vhost: Vhost) -> Self {
+        self.vhost = Some(vhost);
+        self
+    }
+
+    /// With an address of a broker where none is.
+    #[must_use]
+    pub fn without_broker(mut self) -> Self {
+        self.no_broker = true;
+        self
+    }
+
+    /// Starts it, and waits until it serves.
+    pub async fn start(self) -> TestApp {
+        let db = match self.db {
+            Some(db) => db,
+            None => TestDb::create().await,
+        };
+        let vhost = match self.vhost {
+            Some(vhost) => vhost,
+            None => Vhost::create().await,
+        };
+        let dir = tempfile::Builder::new()
+            .prefix("millrace-test-")
+            .tempdir()
+            .unwrap();
+        let broker = if self.no_broker {
+            format!("amqp://guest:guest@127.0.0.1:{}/%2f", free_port())
+        } else {
+            vhost.url()
+        };
+        let database = self.database_url.unwrap_or_else(|| db.url());
+        let port = free_port();
+        let mut settings = defaults(&database, &broker, port, dir.path());
+        settings.extend(self.settings);
+        let mut app = TestApp {
+            client: Client::new(&format!("http://127.0.0.1:{port}"), PASSWORD),
+            sql: db.sql().await,
+            db,
+            vhost,
+            api: None,
+            workers: Vec::new(),
+            settings,
+            plugin: self.plugin,
+            started: 0,
+            dir,
+        };
+        app.start_api().await;
+        for _ in 0..self.workers {
+            app.spawn_worker(&[]);
+        }
+        app.workers_online(self.workers).await;
+        app
+    }
+}
+
+fn variable(key: &str, value: &str) -> (String, String) {
+    let key = key.to_uppercase().replace('.', "__");
+    (format!("MILLRACE__{key}"), value.to_owned())
+}
+
+fn defaults(database: &str, broker: &str, port: u16, dir: &Path) -> Vec<(String, String)> {
+    let key = base64::engine::general_purpose::STANDARD.encode([7u8; 32]);
+    std::fs::write(dir.join("key"), key).unwrap();
+    std::fs::create_dir_all(dir.join("media")).unwrap();
+    std::fs::create_dir_all(dir.join("work")).unwrap();
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    [
+        ("database.url", database.to_owned()),
+        ("database.pool_size", "4".to_owned()),
+        ("broker.url", broker.to_owned()),
+        ("api.listen", format!("127.0.0.1:{port}")),
+        ("admin.password", PASSWORD.to_owned()),
+        ("storage.root", path("media")),
+        ("secrets.key_files", path("key")),
+        ("worker.working_directory", path("work")),
+        ("worker.slots.default", "4".to_owned()),
+        ("worker.slots.storage", "1".to_owned()),
+        ("worker.slots.immediate", "1".to_owned()),
+        ("diagnostics.enabled", "true".to_owned()),
+    ]
+    .map(|(key, value)| variable(key, &value))
+    .to_vec()
+}
+
+/// A port that is free now. Somebody may take it before it is used; then the start fails by name.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The system of one test; calls of its API go through it as through a [`Client`].
+pub struct TestApp {
+    client: Client,
+    /// A session with its database.
+    pub sql: Sql,
+    /// The API, while it runs.
+    pub api: Option<Process>,
+    /// The workers that were started.
+    pub workers: Vec<Process>,
+    /// Its virtual host.
+    pub vhost: Vhost,
+    /// Its database.
+    pub db: TestDb,
+    settings: Vec<(String, String)>,
+    plugin: bool,
+    started: usize,
+    dir: tempfile::TempDir,
+}
+
+impl Deref for TestApp {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl TestApp {
+    /// The API and no worker.
+    pub async fn start() -> Self {
+        Builder::default().start().await
+    }
+
+    /// The API and so many workers.
+    pub async fn with_workers(count: usize) -> Self {
+        Builder::default().workers(count).start().await
+    }
+
+    /// See [`Builder`].
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where artifacts are stored.
+    #[must_use]
+    pub fn media(&self) -> PathBuf {
+        self.dir.path().join("media")
+    }
+
+    /// A directory of the test's own.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A client of its own, to be moved into tasks.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Starts the API (again) and waits until it answers.
+    pub async fn start_api(&mut self) {
+        let name = if self.plugin {
+            "plugin-api"
+        } else {
+            "millrace-api"
+        };
+        let program = stack::program(name);
+        let mut api = Process::start("api", &program, &["serve"], &self.settings, self.dir.path());
+        let client = self.client.clone();
+        eventually(Duration::from_secs(60), async || {
+            assert!(api.ended().is_none(), "the API ended:\n{}", api.log());
+            let request = client.anonymous(reqwest::Method::GET, "livez/");
+            let answer = client.try_send(request).await;
+            answer
+                .map_err(|e| e.to_string())
+                .and_then(|a| holds(a.status.is_success(), || a.text.clone()))
+        })
+        .await;
+        self.api = Some(api);
+    }
+
+    /// Starts a worker, with settings of its own beside those of the test; gives its place.
+    pub fn spawn_worker(&mut self, settings: &[(&str, &str)]) -> usize {
+        let name = if self.plugin {
+            "plugin-worker"
+        } else {
+            "millrace-worker"
+        };
+        self.spawn_worker_program(name, settings)
+    }
+
+    /// Starts a worker of another program.
+    pub fn spawn_worker_program(&mut self, program: &str, settings: &[(&str, &str)]) -> usize {
+        self.started += 1;
+        let name = format!("worker-{}", self.started);
+        let mut all = self.settings.clone();
+        all.push(variable("worker.name", &name));
+        all.extend(settings.iter().map(|(key, value)| variable(key, value)));
+        let program = stack::program(program);
+        let worker = Process::start(&name, &program, &["run"], &all, self.dir.path());
+        self.workers.push(worker);
+        self.workers.len() - 1
+    }
+
+    /// Waits until so many workers are known to be online.
+    pub async fn workers_online(&self, count: usize) {
+        let count = i64::try_from(count).unwrap();
+        eventually(Duration::from_secs(60), async || {
+            let online = self
+                .sql
+                .number("SELECT count(*) FROM app_status WHERE app_type = 'worker' AND last_heartbeat > clock_timestamp() - interval '5 s'")
+                .await;
+            holds(online >= count, || format!("{online} of {count} workers are online"))
+        })
+        .await;
+    }
+
+    /// Waits until no task is unfinished.
+    pub async fn quiet(&self, deadline: Duration) {
+        eventually(deadline, async || {
+            let states = self
+                .sql
+                .texts("SELECT state || ' ' || name || ' ' || pulp_id || ' ' || coalesce(unblocked_at::text, 'blocked')
+                          FROM task WHERE state IN ('waiting', 'running', 'canceling') LIMIT 5")
+                .await;
+            holds(states.is_empty(), || format!("unfinished: {states:#?}"))
+        })
+        .await;
+    }
+
+    /// Ends the test well: nothing unfinished, and nothing that promotion left behind, ever.
+    pub async fn finish(self) {
+        self.quiet(Duration::from_secs(30)).await;
+        assert_eq!(lanes::repairs(&self.sql).await, 0, "left behind");
+        let repairs = "SELECT coalesce(sum(repairs), 0) FROM janitor";
+        assert_eq!(self.sql.number(repairs).await, 0, "the janitor repaired");
+        for table in ["reservation", "lane_continuation"] {
+            let left = self
+                .sql
+                .number(&format!("SELECT count(*) FROM {table}"))
+                .await;
+            assert_eq!(left, 0, "rows left in {table}");
+        }
+    }
+}
