@@ -170,24 +170,22 @@ fn lose(shared: &Arc<Shared>, run: &Arc<Run>) {
 
 /// Asks each session that is between two statements for a sign of life; gives those that are inside one.
 async fn ping_idle_sessions(runs: Vec<Arc<Run>>) -> Vec<Arc<Run>> {
-    let pings = runs.into_iter().map(async |run| {
-        let answered = match run.session.try_lock() {
-            Ok(mut conn) => matches!(
-                timeout(PATIENCE, conn.batch_execute("SELECT 1")).await,
-                Ok(Ok(()))
-            ),
-            Err(_) => return Some(Arc::clone(&run)),
-        };
-        if answered {
-            *lock(&run.seen) = Instant::now();
-        }
-        None
-    });
+    let pings = runs.into_iter().map(ping);
     futures_util::future::join_all(pings)
         .await
         .into_iter()
         .flatten()
         .collect()
+}
+
+async fn ping(run: Arc<Run>) -> Option<Arc<Run>> {
+    let Ok(mut conn) = run.session.try_lock() else {
+        return Some(Arc::clone(&run));
+    };
+    if let Ok(Ok(())) = timeout(PATIENCE, conn.batch_execute("SELECT 1")).await {
+        *lock(&run.seen) = Instant::now();
+    }
+    None
 }
 
 async fn pulse(conn: &mut Conn, me: ProcessId, busy: &[Arc<Run>]) -> diesel::QueryResult<Pulse> {

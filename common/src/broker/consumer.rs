@@ -2,7 +2,7 @@
 
 use super::link::{Backoff, BrokerError, Link};
 use super::message::{Message, Unreadable};
-use super::topology::{declare_class, declare_exchanges, queue_of};
+use super::topology::queue_of;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
@@ -131,8 +131,7 @@ impl SlotConsumer {
         tag: &str,
     ) -> Result<(Channel, Consumer), BrokerError> {
         let channel = link.channel().await?;
-        declare_exchanges(link, &channel).await?;
-        declare_class(link, &channel, class).await?;
+        link.declare_class(&channel, class).await?;
         link.within(
             "basic.qos",
             channel.basic_qos(1, BasicQosOptions::default()),
@@ -150,6 +149,8 @@ impl SlotConsumer {
     }
 
     async fn fail(&mut self, error: &BrokerError) {
+        // The failure may be that the queue was deleted.
+        self.link.forget_declared().await;
         if self.open.take().is_some() {
             warn!(error:% = error, tag = self.tag; "lost the broker for consuming: {error}");
         }

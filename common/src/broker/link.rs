@@ -1,8 +1,10 @@
 //! A connection that is made again whenever it is found broken.
 
+use super::topology::{declare_class, declare_exchanges};
 use crate::config::Broker;
 use lapin::types::LongString;
 use lapin::{Channel, Connection, ConnectionProperties};
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -29,7 +31,13 @@ pub enum BrokerError {
 pub struct Link {
     settings: Broker,
     name: String,
-    connection: Mutex<Option<Connection>>,
+    open: Mutex<Option<Open>>,
+}
+
+struct Open {
+    connection: Connection,
+    /// Classes whose queue has been declared on this connection.
+    declared: HashSet<String>,
 }
 
 impl Link {
@@ -39,7 +47,7 @@ impl Link {
         Self {
             settings: settings.clone(),
             name: name.to_owned(),
-            connection: Mutex::new(None),
+            open: Mutex::new(None),
         }
     }
 
@@ -54,36 +62,66 @@ impl Link {
     /// # Errors
     /// The broker does not answer, or refuses. The caller waits and asks again: see [`Backoff`].
     pub async fn channel(&self) -> Result<Channel, BrokerError> {
-        let mut connection = self.connection.lock().await;
-        if let Some(usable) = connection.as_ref().filter(|c| c.status().connected())
-            && let Ok(channel) = self.within("channel.open", usable.create_channel()).await
+        let mut open = self.open.lock().await;
+        if let Some(usable) = open.as_ref().filter(|o| o.connection.status().connected())
+            && let Ok(channel) = self
+                .within("channel.open", usable.connection.create_channel())
+                .await
         {
             return Ok(channel);
         }
-        *connection = None;
-        let fresh = self.connect().await?;
-        let channel = self.within("channel.open", fresh.create_channel()).await?;
-        *connection = Some(fresh);
+        *open = None;
+        let connection = self.connect().await?;
+        let channel = self
+            .within("channel.open", connection.create_channel())
+            .await?;
+        // Once a connection: what was wiped with the broker is there again after it.
+        declare_exchanges(self, &channel).await?;
+        *open = Some(Open {
+            connection,
+            declared: HashSet::new(),
+        });
         Ok(channel)
+    }
+
+    /// Makes sure that the queue of a work class is there; declared once a connection, by one caller
+    /// at a time, since brokers have been seen to fail declarations of one queue that meet.
+    ///
+    /// # Errors
+    /// See [`Link::channel`].
+    pub async fn declare_class(&self, channel: &Channel, class: &str) -> Result<(), BrokerError> {
+        let mut open = self.open.lock().await;
+        let Some(open) = open.as_mut() else {
+            return Err(BrokerError::Ended);
+        };
+        if !open.declared.contains(class) {
+            declare_class(self, channel, class).await?;
+            open.declared.insert(class.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Forgets what has been declared: a queue may have been deleted under a living connection.
+    pub async fn forget_declared(&self) {
+        if let Some(open) = self.open.lock().await.as_mut() {
+            open.declared.clear();
+        }
     }
 
     /// True while the broker refuses to take messages (an alarm).
     pub async fn is_blocked(&self) -> bool {
-        self.connection
+        self.open
             .lock()
             .await
             .as_ref()
-            .is_some_and(|c| c.status().blocked())
+            .is_some_and(|open| open.connection.status().blocked())
     }
 
     /// Closes the connection; what is not acknowledged goes back to its queue.
     pub async fn close(&self) {
-        if let Some(connection) = self.connection.lock().await.take() {
-            let _ = timeout(
-                self.settings.timeout_ms.get(),
-                connection.close(200, "bye".into()),
-            )
-            .await;
+        if let Some(open) = self.open.lock().await.take() {
+            let closing = open.connection.close(200, "bye".into());
+            let _ = timeout(self.settings.timeout_ms.get(), closing).await;
         }
     }
 

@@ -7,7 +7,7 @@
 use super::announcement::{Announcement, Announcements};
 use super::link::{Backoff, BrokerError, Link};
 use super::message::{Message, properties};
-use super::topology::{DISPATCH_EXCHANGE, EVENTS_EXCHANGE, declare_class, declare_exchanges};
+use super::topology::{DISPATCH_EXCHANGE, EVENTS_EXCHANGE};
 use crate::config::Broker;
 use crate::db::Db;
 use crate::ids::TaskId;
@@ -17,7 +17,6 @@ use futures_util::stream::FuturesUnordered;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation};
 use log::{info, warn};
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -173,23 +172,19 @@ impl Line {
                 channel.confirm_select(ConfirmSelectOptions::default()),
             )
             .await?;
-        declare_exchanges(&self.link, &channel).await?;
         info!("publishing to the broker");
         self.stats.connected.store(true, Ordering::Relaxed);
         backoff.reset();
 
-        let mut declared = HashSet::new();
         let mut unconfirmed = FuturesUnordered::new();
         let mut look = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
                 biased;
-                Some(outcome) = unconfirmed.next(), if !unconfirmed.is_empty() => self.confirmed(outcome?),
+                Some(outcome) = unconfirmed.next(), if !unconfirmed.is_empty() => self.confirmed(outcome?).await,
                 next = incoming.recv(), if unconfirmed.len() < self.link.settings().window => match next {
                     Some(Outgoing::Announce(announcement, since)) => {
-                        if declared.insert(announcement.class.clone()) {
-                            declare_class(&self.link, &channel, &announcement.class).await?;
-                        }
+                        self.link.declare_class(&channel, &announcement.class).await?;
                         unconfirmed.push(self.publish(&channel, &announcement, since).await?);
                     }
                     Some(Outgoing::Event { key, body }) => self.event(&channel, &key, &body).await?,
@@ -243,7 +238,7 @@ impl Line {
         })
     }
 
-    fn confirmed(&self, outcome: Outcome) {
+    async fn confirmed(&self, outcome: Outcome) {
         match outcome.confirmation {
             Confirmation::Ack(None) => {
                 self.stats.confirmed.fetch_add(1, Ordering::Relaxed);
@@ -255,6 +250,8 @@ impl Line {
                 self.stats.returned.fetch_add(1, Ordering::Relaxed);
                 let (task, text) = (outcome.noted.id, returned.reply_text);
                 warn!(task_id:% = task; "the announcement of task {task} was returned: {text}");
+                // Its queue has been deleted: the next announcement declares it again.
+                self.link.forget_declared().await;
             }
             Confirmation::Nack(None) | Confirmation::NotRequested => {
                 self.stats.returned.fetch_add(1, Ordering::Relaxed);
