@@ -267,6 +267,7 @@ table! {
         content_id -> Uuid,
         version_added -> Int4,
         version_removed -> Nullable<Int4>,
+        repo_key -> Nullable<Int8>,
     }
 }
 

@@ -7,3 +7,4 @@ DROP TABLE content;
 DROP TABLE tombstone;
 DROP TABLE intent;
 DROP TABLE artifact;
+DROP FUNCTION millrace_key_hash;

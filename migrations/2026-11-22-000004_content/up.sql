@@ -123,6 +123,12 @@ CREATE TABLE repository_version_count (
     PRIMARY KEY (version_id, kind, pulp_type)
 );
 
+-- The first 64 bits of a key: small enough for an index entry a membership. Equal keys have equal
+-- hashes; whoever finds equal hashes compares the keys.
+CREATE FUNCTION millrace_key_hash(key bytea) RETURNS bigint
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT ('x' || encode(substr(key, 1, 8), 'hex'))::bit(64)::bigint $$;
+
 -- A unit is in version n when version_added <= n and (version_removed is null or version_removed > n).
 -- The bounds are version numbers, not keys: deleting a version leaves the intervals of the others alone.
 CREATE TABLE repository_content (
@@ -130,6 +136,8 @@ CREATE TABLE repository_content (
     content_id uuid NOT NULL REFERENCES content ON DELETE RESTRICT,
     version_added integer NOT NULL,
     version_removed integer CHECK (version_removed > version_added),
+    -- Hash of the unit's `repo_key`: finds what a new unit replaces without leaving the repository.
+    repo_key bigint,
     PRIMARY KEY (repository_id, content_id, version_added)
 );
 CREATE INDEX repository_content_content ON repository_content (content_id);
@@ -138,3 +146,5 @@ CREATE INDEX repository_content_removed ON repository_content (repository_id, ve
     WHERE version_removed IS NOT NULL;
 CREATE UNIQUE INDEX repository_content_present ON repository_content (repository_id, content_id)
     WHERE version_removed IS NULL;
+CREATE INDEX repository_content_key ON repository_content (repository_id, repo_key)
+    WHERE repo_key IS NOT NULL;

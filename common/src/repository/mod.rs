@@ -1,1 +1,17 @@
-//! Rules over several tables.
+//! Repositories and their versions: rules over several tables.
+//!
+//! A version is written under the next number of its repository, in batches, while it is incomplete
+//! and invisible; it becomes visible in one step. What a dead run left is removed by the next run on
+//! that repository, or by [`remove_abandoned`].
+
+mod abandoned;
+mod create;
+mod delete_version;
+mod finish;
+mod new_version;
+
+pub use abandoned::remove_abandoned;
+pub use create::create;
+pub use delete_version::{delete_version, retain};
+pub use finish::{Draft, Finished};
+pub use new_version::{BATCH, NewVersion};

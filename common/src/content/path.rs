@@ -1,0 +1,50 @@
+//! Relative paths of files.
+
+/// Longest relative path in bytes: it is a key of an index.
+const PATH_BYTES: usize = 2000;
+
+/// True for a path that can be appended to a directory, and whose every form is this one
+/// (contract 1.4).
+#[must_use]
+pub fn is_canonical(path: &str) -> bool {
+    let framed = format!("/{path}/");
+    let bad_char = |c: char| c.is_whitespace() || c.is_control() || c == '?' || c == '#';
+    !framed.contains(bad_char) && !["//", "/./", "/../"].iter().any(|bad| framed.contains(bad))
+}
+
+/// Checks a relative path that a client gave.
+///
+/// # Errors
+/// The text that the client reads.
+pub fn check_relative_path(path: &str) -> Result<(), String> {
+    if path.len() > PATH_BYTES {
+        return Err(format!("A relative path has at most {PATH_BYTES} bytes."));
+    }
+    if is_canonical(path) {
+        Ok(())
+    } else {
+        Err(format!("Relative path is not in canonical form. {path}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_relative_paths_pass() {
+        for good in ["1.iso", "a/b/c", "a..b", ".hidden", "ü/ß", "a/.b"] {
+            assert_eq!(check_relative_path(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "", "/a", "a/", "a//b", "a/./b", "a/../b", "..", ".", "a b", "a\nb", "a\tb", "a?b", "a#b",
+            "a\0b",
+        ] {
+            assert_eq!(
+                check_relative_path(bad),
+                Err(format!("Relative path is not in canonical form. {bad}"))
+            );
+        }
+        assert!(check_relative_path(&"x".repeat(PATH_BYTES + 1)).is_err());
+    }
+}

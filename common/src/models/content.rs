@@ -1,0 +1,238 @@
+//! Content units of all types.
+
+use crate::db::Conn;
+use crate::ids::{ContentId, DomainId};
+use crate::schema::{content, repository_content};
+use chrono::{DateTime, Utc};
+use diesel::dsl::{exists, not, now};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, Uuid as SqlUuid};
+use diesel_async::RunQueryDsl;
+use serde_json::Value;
+
+/// A content unit.
+#[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
+#[diesel(table_name = content)]
+#[expect(missing_docs, reason = "the contract describes the columns (1.3)")]
+pub struct Content {
+    pub pulp_id: ContentId,
+    pub pulp_created: DateTime<Utc>,
+    pub pulp_last_updated: DateTime<Utc>,
+    pub pulp_domain: DomainId,
+    pub pulp_type: String,
+    pub fields: Value,
+    pub pulp_labels: Value,
+}
+
+/// A content unit that is to be made.
+#[derive(Insertable)]
+#[diesel(table_name = content)]
+#[expect(missing_docs, reason = "the contract describes the columns (1.3)")]
+pub struct NewContent<'a> {
+    pub pulp_id: ContentId,
+    pub pulp_domain: DomainId,
+    pub pulp_type: &'a str,
+    pub natural_key: Vec<u8>,
+    pub repo_key: Option<Vec<u8>>,
+    pub fields: Value,
+    pub pulp_labels: Value,
+}
+
+impl NewContent<'_> {
+    /// Inserts the unit, or finds the one with its natural key and says that it is of interest now.
+    /// That row stays locked until the transaction ends. True: it was inserted.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn insert_or_find(&self, conn: &mut Conn) -> QueryResult<(Content, bool)> {
+        loop {
+            let made = diesel::insert_into(content::table)
+                .values(self)
+                .on_conflict_do_nothing()
+                .returning(Content::as_returning())
+                .get_result(conn)
+                .await
+                .optional()?;
+            if let Some(unit) = made {
+                return Ok((unit, true));
+            }
+            // What was in the way may be deleted by now: then insert again.
+            if let Some(unit) = self.touch_existing(conn).await? {
+                return Ok((unit, false));
+            }
+        }
+    }
+
+    async fn touch_existing(&self, conn: &mut Conn) -> QueryResult<Option<Content>> {
+        diesel::update(
+            content::table
+                .filter(content::pulp_domain.eq(self.pulp_domain))
+                .filter(content::pulp_type.eq(self.pulp_type))
+                .filter(content::natural_key.eq(&self.natural_key)),
+        )
+        .set(content::timestamp_of_interest.eq(now))
+        .returning(Content::as_returning())
+        .get_result(conn)
+        .await
+        .optional()
+    }
+}
+
+impl Content {
+    /// The unit with this id.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find(
+        conn: &mut Conn,
+        domain: DomainId,
+        id: ContentId,
+    ) -> QueryResult<Option<Self>> {
+        content::table
+            .find(id)
+            .filter(content::pulp_domain.eq(domain))
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// Which of these units exist, and to which domain they belong.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn known(
+        conn: &mut Conn,
+        ids: &[ContentId],
+    ) -> QueryResult<Vec<(ContentId, DomainId)>> {
+        content::table
+            .filter(content::pulp_id.eq_any(ids))
+            .select((content::pulp_id, content::pulp_domain))
+            .load(conn)
+            .await
+    }
+
+    /// Says that units are of interest now. Those of the last hour and those that somebody has locked
+    /// are left alone (contract 1.2).
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn touch(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<usize> {
+        let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+        sql_query(
+            "UPDATE content SET timestamp_of_interest = now() WHERE pulp_id IN \
+               (SELECT pulp_id FROM content WHERE pulp_id = ANY ($1) \
+                   AND timestamp_of_interest < now() - interval '1 hour' \
+                 ORDER BY pulp_id FOR NO KEY UPDATE SKIP LOCKED)",
+        )
+        .bind::<Array<SqlUuid>, _>(ids)
+        .execute(conn)
+        .await
+    }
+
+    /// How many units are in no version of any repository and were last of interest before this
+    /// moment; with `only`, of these units.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_orphans(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+        only: Option<&[ContentId]>,
+    ) -> QueryResult<i64> {
+        let mut query = content::table
+            .filter(content::pulp_domain.eq(domain))
+            .filter(content::timestamp_of_interest.lt(before))
+            .filter(content::pulp_type.ne(PUBLISHED_METADATA))
+            .filter(not(exists(repository_content::table.filter(
+                repository_content::content_id.eq(content::pulp_id),
+            ))))
+            .count()
+            .into_boxed();
+        if let Some(ids) = only {
+            query = query.filter(content::pulp_id.eq_any(ids));
+        }
+        query.get_result(conn).await
+    }
+
+    /// Locks the next orphans behind this id, in the order of ids; what somebody else has locked is
+    /// left out. Look again, with [`Content::delete_orphans`], before deleting.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn lock_orphans(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+        behind: ContentId,
+        limit: i64,
+    ) -> QueryResult<Vec<ContentId>> {
+        content::table
+            .filter(content::pulp_domain.eq(domain))
+            .filter(content::timestamp_of_interest.lt(before))
+            .filter(content::pulp_type.ne(PUBLISHED_METADATA))
+            .filter(content::pulp_id.gt(behind))
+            .filter(not(exists(repository_content::table.filter(
+                repository_content::content_id.eq(content::pulp_id),
+            ))))
+            .order(content::pulp_id)
+            .limit(limit)
+            .select(content::pulp_id)
+            .for_update()
+            .skip_locked()
+            .load(conn)
+            .await
+    }
+
+    /// Locks those of the given units that are orphans, as [`Content::lock_orphans`] does.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn lock_given_orphans(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+        ids: &[ContentId],
+    ) -> QueryResult<Vec<ContentId>> {
+        content::table
+            .filter(content::pulp_domain.eq(domain))
+            .filter(content::timestamp_of_interest.lt(before))
+            .filter(content::pulp_type.ne(PUBLISHED_METADATA))
+            .filter(content::pulp_id.eq_any(ids))
+            .filter(not(exists(repository_content::table.filter(
+                repository_content::content_id.eq(content::pulp_id),
+            ))))
+            .order(content::pulp_id)
+            .select(content::pulp_id)
+            .for_update()
+            .skip_locked()
+            .load(conn)
+            .await
+    }
+
+    /// Deletes those of the given units that are orphans still; gives their number.
+    ///
+    /// # Errors
+    /// A foreign key violation where a row that this query does not know of uses one of them.
+    pub async fn delete_orphans(
+        conn: &mut Conn,
+        ids: &[ContentId],
+        before: DateTime<Utc>,
+    ) -> QueryResult<usize> {
+        diesel::delete(
+            content::table
+                .filter(content::pulp_id.eq_any(ids))
+                .filter(content::timestamp_of_interest.lt(before))
+                .filter(not(exists(repository_content::table.filter(
+                    repository_content::content_id.eq(content::pulp_id),
+                )))),
+        )
+        .execute(conn)
+        .await
+    }
+}
+
+/// The type whose units belong to publications and are never orphans.
+const PUBLISHED_METADATA: &str = "core.publishedmetadata";

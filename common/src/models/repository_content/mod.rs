@@ -1,0 +1,246 @@
+//! Which units are in which versions: intervals of version numbers.
+//!
+//! A unit is in version n when `version_added <= n` and `version_removed` is null or greater than n.
+//! A version that is being written has the highest number of its repository, so what it holds are the
+//! open intervals, and nobody else can see what is written under its number.
+
+mod rules;
+mod squash;
+
+pub use rules::{Overwrite, PathConflict};
+
+use crate::db::Conn;
+use crate::ids::{ContentId, DomainId, RepositoryId};
+use crate::models::repository_version::Counts;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+/// The queries on memberships.
+pub struct RepositoryContent;
+
+/// The units of one version: a repository and a number. Number -1 holds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// The number of its version.
+    pub number: i32,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = SqlUuid)]
+    content_id: ContentId,
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = Text)]
+    pulp_type: String,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+#[derive(QueryableByName)]
+struct Flag {
+    #[diesel(sql_type = Bool)]
+    value: bool,
+}
+
+fn uuids(ids: &[ContentId]) -> Vec<Uuid> {
+    ids.iter().map(|id| id.0).collect()
+}
+
+impl RepositoryContent {
+    /// Adds units to the version that is being written; those that it holds already are ignored, as
+    /// are those that do not exist in the domain. A removal in the same version is undone.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn add(
+        conn: &mut Conn,
+        version: Membership,
+        domain: DomainId,
+        units: &[ContentId],
+    ) -> QueryResult<usize> {
+        let undone = sql_query(
+            "UPDATE repository_content SET version_removed = NULL \
+              WHERE repository_id = $1 AND version_removed = $2 AND content_id = ANY ($3)",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Integer, _>(version.number)
+        .bind::<Array<SqlUuid>, _>(uuids(units))
+        .execute(conn)
+        .await?;
+        let added = sql_query(include_str!("add.sql"))
+            .bind::<SqlUuid, _>(version.repository)
+            .bind::<Integer, _>(version.number)
+            .bind::<Array<SqlUuid>, _>(uuids(units))
+            .bind::<SqlUuid, _>(domain)
+            .execute(conn)
+            .await?;
+        Ok(undone + added)
+    }
+
+    /// Removes units from the version that is being written; those that it lacks are ignored.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn remove(
+        conn: &mut Conn,
+        version: Membership,
+        units: &[ContentId],
+    ) -> QueryResult<usize> {
+        let taken_back = sql_query(
+            "DELETE FROM repository_content \
+              WHERE repository_id = $1 AND version_added = $2 AND content_id = ANY ($3)",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Integer, _>(version.number)
+        .bind::<Array<SqlUuid>, _>(uuids(units))
+        .execute(conn)
+        .await?;
+        let removed = sql_query(
+            "UPDATE repository_content SET version_removed = $2 \
+              WHERE repository_id = $1 AND version_removed IS NULL AND content_id = ANY ($3)",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Integer, _>(version.number)
+        .bind::<Array<SqlUuid>, _>(uuids(units))
+        .execute(conn)
+        .await?;
+        Ok(taken_back + removed)
+    }
+
+    /// The units of a version behind this one, in the order of ids.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn page(
+        conn: &mut Conn,
+        version: Membership,
+        behind: ContentId,
+        limit: i64,
+    ) -> QueryResult<Vec<ContentId>> {
+        let rows: Vec<IdRow> = sql_query(
+            "SELECT content_id FROM repository_content \
+              WHERE repository_id = $1 AND version_added <= $2 AND content_id > $3 \
+                AND (version_removed IS NULL OR version_removed > $2) \
+              ORDER BY content_id LIMIT $4",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Integer, _>(version.number)
+        .bind::<SqlUuid, _>(behind)
+        .bind::<BigInt, _>(limit)
+        .load(conn)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.content_id).collect())
+    }
+
+    /// Those of the given units that a version lacks, or, with `present`, those that it holds.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn select(
+        conn: &mut Conn,
+        version: Membership,
+        units: &[ContentId],
+        present: bool,
+    ) -> QueryResult<Vec<ContentId>> {
+        let rows: Vec<IdRow> = sql_query(
+            "SELECT u.content_id FROM unnest($3) AS u (content_id) WHERE $4 = EXISTS \
+               (SELECT FROM repository_content m WHERE m.repository_id = $1 \
+                   AND m.content_id = u.content_id AND m.version_added <= $2 \
+                   AND (m.version_removed IS NULL OR m.version_removed > $2))",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Integer, _>(version.number)
+        .bind::<Array<SqlUuid>, _>(uuids(units))
+        .bind::<Bool, _>(present)
+        .load(conn)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.content_id).collect())
+    }
+
+    /// True where the version that is being written differs from the one before it.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn has_changes(conn: &mut Conn, version: Membership) -> QueryResult<bool> {
+        let row: Flag = sql_query(
+            "SELECT EXISTS (SELECT FROM repository_content \
+                             WHERE repository_id = $1 AND version_added = $2) \
+                 OR EXISTS (SELECT FROM repository_content \
+                             WHERE repository_id = $1 AND version_removed = $2) AS value",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Integer, _>(version.number)
+        .get_result(conn)
+        .await?;
+        Ok(row.value)
+    }
+
+    /// How many units were added (or removed) behind version `from`, up to and with version `to`, by
+    /// type. The two must be neighbours.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_changes(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        from: i32,
+        to: i32,
+        removed: bool,
+    ) -> QueryResult<Counts> {
+        let rows: Vec<CountRow> = sql_query(if removed {
+            "SELECT c.pulp_type, count(*) FROM repository_content m \
+               JOIN content c ON c.pulp_id = m.content_id WHERE m.repository_id = $1 \
+                AND m.version_removed > $2 AND m.version_removed <= $3 AND m.version_added <= $2 \
+              GROUP BY c.pulp_type"
+        } else {
+            "SELECT c.pulp_type, count(*) FROM repository_content m \
+               JOIN content c ON c.pulp_id = m.content_id WHERE m.repository_id = $1 \
+                AND m.version_added > $2 AND m.version_added <= $3 \
+                AND (m.version_removed IS NULL OR m.version_removed > $3) GROUP BY c.pulp_type"
+        })
+        .bind::<SqlUuid, _>(repository)
+        .bind::<Integer, _>(from)
+        .bind::<Integer, _>(to)
+        .load(conn)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.pulp_type, row.count)).collect())
+    }
+
+    /// Takes back up to `limit` changes of a version that was not completed. Zero: none are left.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn discard(conn: &mut Conn, version: Membership, limit: i64) -> QueryResult<usize> {
+        let added = sql_query(
+            "DELETE FROM repository_content m USING (SELECT content_id FROM repository_content \
+                  WHERE repository_id = $1 AND version_added = $2 LIMIT $3) d \
+              WHERE m.repository_id = $1 AND m.version_added = $2 AND m.content_id = d.content_id",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Integer, _>(version.number)
+        .bind::<BigInt, _>(limit)
+        .execute(conn)
+        .await?;
+        let removed = sql_query(
+            "UPDATE repository_content m SET version_removed = NULL FROM \
+                (SELECT content_id, version_added FROM repository_content \
+                  WHERE repository_id = $1 AND version_removed = $2 LIMIT $3) r \
+              WHERE m.repository_id = $1 AND m.content_id = r.content_id \
+                AND m.version_added = r.version_added",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Integer, _>(version.number)
+        .bind::<BigInt, _>(limit)
+        .execute(conn)
+        .await?;
+        Ok(added + removed)
+    }
+}

@@ -1,0 +1,135 @@
+//! What a new version must not hold (contract 1.8). Each query looks at a batch of added units only.
+
+use super::{CountRow, IdRow, Membership, RepositoryContent, uuids};
+use crate::db::Conn;
+use crate::ids::{ContentId, RepositoryId};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Integer, Text, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
+use diesel_async::RunQueryDsl;
+
+/// A path that is a file in one unit and a directory in another.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct PathConflict {
+    /// The path that is both.
+    #[diesel(sql_type = Text)]
+    pub directory: String,
+    /// The path below it.
+    #[diesel(sql_type = Text)]
+    pub path: String,
+}
+
+impl RepositoryContent {
+    /// The types of added units that are not this one.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn other_types(
+        conn: &mut Conn,
+        version: Membership,
+        added: &[ContentId],
+        pulp_type: &str,
+    ) -> QueryResult<Vec<String>> {
+        let rows: Vec<CountRow> = sql_query(
+            "SELECT c.pulp_type, count(*) FROM repository_content m \
+               JOIN content c ON c.pulp_id = m.content_id \
+              WHERE m.repository_id = $1 AND m.content_id = ANY ($2) \
+                AND m.version_removed IS NULL AND c.pulp_type <> $3 \
+              GROUP BY c.pulp_type ORDER BY c.pulp_type",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Array<SqlUuid>, _>(uuids(added))
+        .bind::<Text, _>(pulp_type)
+        .load(conn)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.pulp_type).collect())
+    }
+
+    /// Units of `start` that an added unit replaces, because it has the same key.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn replaced(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        start: Membership,
+        added: &[ContentId],
+    ) -> QueryResult<Vec<ContentId>> {
+        let rows: Vec<IdRow> = sql_query(include_str!("replaced.sql"))
+            .bind::<SqlUuid, _>(repository)
+            .bind::<Array<SqlUuid>, _>(uuids(added))
+            .bind::<SqlUuid, _>(start.repository)
+            .bind::<Integer, _>(start.number)
+            .load(conn)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.content_id).collect())
+    }
+
+    /// How many added units have the key of another unit that sorts before them.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_duplicates(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        added: &[ContentId],
+    ) -> QueryResult<i64> {
+        let row: CountRow = sql_query(include_str!("duplicates.sql"))
+            .bind::<SqlUuid, _>(repository)
+            .bind::<Array<SqlUuid>, _>(uuids(added))
+            .get_result(conn)
+            .await?;
+        Ok(row.count)
+    }
+
+    /// Paths of files that are directories of other files, where one of the two was added; some of
+    /// them, if there are many.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn path_conflicts(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        added: &[ContentId],
+    ) -> QueryResult<Vec<PathConflict>> {
+        sql_query(include_str!("path_conflicts.sql"))
+            .bind::<SqlUuid, _>(repository)
+            .bind::<Array<SqlUuid>, _>(uuids(added))
+            .load(conn)
+            .await
+    }
+
+    /// Pairs of an incoming unit and the unit of `start` that it would replace, which is not about to
+    /// be removed.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn overwrites(
+        conn: &mut Conn,
+        start: Membership,
+        incoming: &[ContentId],
+        removing: &[ContentId],
+    ) -> QueryResult<Vec<Overwrite>> {
+        sql_query(include_str!("overwrites.sql"))
+            .bind::<SqlUuid, _>(start.repository)
+            .bind::<Integer, _>(start.number)
+            .bind::<Array<SqlUuid>, _>(uuids(incoming))
+            .bind::<Array<SqlUuid>, _>(uuids(removing))
+            .load(conn)
+            .await
+    }
+}
+
+/// An incoming unit and the one that it would replace.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Overwrite {
+    /// Their type.
+    #[diesel(sql_type = Text)]
+    pub pulp_type: String,
+    /// The incoming unit.
+    #[diesel(sql_type = SqlUuid)]
+    pub incoming: ContentId,
+    /// The unit that is there.
+    #[diesel(sql_type = SqlUuid)]
+    pub existing: ContentId,
+}

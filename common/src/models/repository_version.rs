@@ -1,0 +1,340 @@
+//! Versions of repositories, and what they count.
+
+use crate::db::Conn;
+use crate::ids::{ClaimId, RepositoryId, VersionId};
+use crate::schema::{repository_version, repository_version_count};
+use chrono::{DateTime, Utc};
+use diesel::dsl::now;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A version of a repository.
+#[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
+#[diesel(table_name = repository_version)]
+#[expect(missing_docs, reason = "the contract describes the columns (1.7)")]
+pub struct RepositoryVersion {
+    pub pulp_id: VersionId,
+    pub pulp_created: DateTime<Utc>,
+    pub pulp_last_updated: DateTime<Utc>,
+    pub repository_id: RepositoryId,
+    pub number: i32,
+    pub complete: bool,
+    pub base_version: Option<VersionId>,
+    pub info: Value,
+    pub claim_id: Option<ClaimId>,
+}
+
+/// What a count counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CountKind {
+    /// Units that the version before lacks.
+    Added,
+    /// All units.
+    Present,
+    /// Units of the version before that it lacks.
+    Removed,
+}
+
+impl CountKind {
+    /// The word in rows and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Present => "present",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// Units by type.
+pub type Counts = BTreeMap<String, i64>;
+
+/// One count of a version.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = repository_version_count)]
+#[expect(missing_docs, reason = "the contract describes the columns (1.7)")]
+pub struct VersionCount {
+    pub version_id: VersionId,
+    pub kind: String,
+    pub pulp_type: String,
+    pub count: i64,
+}
+
+impl RepositoryVersion {
+    /// Inserts a version. With a claim it is incomplete, and invisible.
+    ///
+    /// # Errors
+    /// A unique violation when the number is taken.
+    pub async fn insert(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        number: i32,
+        base: Option<VersionId>,
+        claim: Option<ClaimId>,
+    ) -> QueryResult<VersionId> {
+        let id = VersionId::new();
+        diesel::insert_into(repository_version::table)
+            .values((
+                repository_version::pulp_id.eq(id),
+                repository_version::repository_id.eq(repository),
+                repository_version::number.eq(number),
+                repository_version::complete.eq(claim.is_none()),
+                repository_version::base_version.eq(base),
+                repository_version::info.eq(json!({})),
+                repository_version::claim_id.eq(claim),
+            ))
+            .execute(conn)
+            .await?;
+        Ok(id)
+    }
+
+    /// The complete version with this id.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find(conn: &mut Conn, id: VersionId) -> QueryResult<Option<Self>> {
+        repository_version::table
+            .find(id)
+            .filter(repository_version::complete)
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// The complete version of a repository with this number.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn numbered(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        number: i32,
+    ) -> QueryResult<Option<Self>> {
+        repository_version::table
+            .filter(repository_version::repository_id.eq(repository))
+            .filter(repository_version::number.eq(number))
+            .filter(repository_version::complete)
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// The newest complete version.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn latest(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Self>> {
+        repository_version::table
+            .filter(repository_version::repository_id.eq(repository))
+            .filter(repository_version::complete)
+            .order(repository_version::number.desc())
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// The numbers of the newest complete versions of these repositories.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn latest_numbers(
+        conn: &mut Conn,
+        repositories: &[RepositoryId],
+    ) -> QueryResult<Vec<(RepositoryId, i32)>> {
+        repository_version::table
+            .filter(repository_version::repository_id.eq_any(repositories))
+            .filter(repository_version::complete)
+            .order((
+                repository_version::repository_id,
+                repository_version::number.desc(),
+            ))
+            .distinct_on(repository_version::repository_id)
+            .select((repository_version::repository_id, repository_version::number))
+            .load(conn)
+            .await
+    }
+
+    /// The complete versions of a repository beyond the newest `keep`, newest first.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn beyond(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        keep: i32,
+    ) -> QueryResult<Vec<Self>> {
+        repository_version::table
+            .filter(repository_version::repository_id.eq(repository))
+            .filter(repository_version::complete)
+            .order(repository_version::number.desc())
+            .offset(keep.into())
+            .select(Self::as_select())
+            .load(conn)
+            .await
+    }
+
+    /// The complete versions next to this one: the one before it and the one behind it.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn neighbours(
+        &self,
+        conn: &mut Conn,
+    ) -> QueryResult<(Option<Self>, Option<Self>)> {
+        let others = repository_version::table
+            .filter(repository_version::repository_id.eq(self.repository_id))
+            .filter(repository_version::complete)
+            .select(Self::as_select());
+        let before = others
+            .filter(repository_version::number.lt(self.number))
+            .order(repository_version::number.desc())
+            .first(conn)
+            .await
+            .optional()?;
+        let behind = others
+            .filter(repository_version::number.gt(self.number))
+            .order(repository_version::number.asc())
+            .first(conn)
+            .await
+            .optional()?;
+        Ok((before, behind))
+    }
+
+    /// The version of a repository that is being written, locked until the transaction ends.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn lock_incomplete(
+        conn: &mut Conn,
+        repository: RepositoryId,
+    ) -> QueryResult<Option<Self>> {
+        repository_version::table
+            .filter(repository_version::repository_id.eq(repository))
+            .filter(diesel::dsl::not(repository_version::complete))
+            .select(Self::as_select())
+            .for_update()
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// A version that a run left unfinished that is no more, locked until the transaction ends.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn lock_abandoned(conn: &mut Conn) -> QueryResult<Option<Self>> {
+        sql_query(
+            "SELECT v.* FROM repository_version v \
+              WHERE NOT v.complete AND NOT EXISTS (SELECT FROM task t \
+                    WHERE t.claim_id = v.claim_id AND t.state IN ('running', 'canceling')) \
+              LIMIT 1 FOR UPDATE OF v SKIP LOCKED",
+        )
+        .get_result(conn)
+        .await
+        .optional()
+    }
+
+    /// Makes a version visible. False: it is not that run's any more.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn complete(conn: &mut Conn, id: VersionId, claim: ClaimId) -> QueryResult<bool> {
+        let done = diesel::update(
+            repository_version::table
+                .find(id)
+                .filter(repository_version::claim_id.eq(claim)),
+        )
+        .set((
+            repository_version::complete.eq(true),
+            repository_version::claim_id.eq(None::<ClaimId>),
+            repository_version::pulp_last_updated.eq(now),
+        ))
+        .execute(conn)
+        .await?;
+        Ok(done == 1)
+    }
+
+    /// Deletes the row and its counts; its memberships are somebody else's business.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn delete(conn: &mut Conn, id: VersionId) -> QueryResult<()> {
+        diesel::delete(repository_version::table.find(id))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+}
+
+impl VersionCount {
+    /// The counts of these versions.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn of(conn: &mut Conn, versions: &[VersionId]) -> QueryResult<Vec<Self>> {
+        repository_version_count::table
+            .filter(repository_version_count::version_id.eq_any(versions))
+            .order(repository_version_count::pulp_type)
+            .select(Self::as_select())
+            .load(conn)
+            .await
+    }
+
+    /// One kind of count of a version, by type.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn get(conn: &mut Conn, version: VersionId, kind: CountKind) -> QueryResult<Counts> {
+        let rows: Vec<(String, i64)> = repository_version_count::table
+            .filter(repository_version_count::version_id.eq(version))
+            .filter(repository_version_count::kind.eq(kind.as_str()))
+            .select((
+                repository_version_count::pulp_type,
+                repository_version_count::count,
+            ))
+            .load(conn)
+            .await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Replaces one kind of count of a version. Types with none are left out.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn set(
+        conn: &mut Conn,
+        version: VersionId,
+        kind: CountKind,
+        counts: &Counts,
+    ) -> QueryResult<()> {
+        diesel::delete(
+            repository_version_count::table
+                .filter(repository_version_count::version_id.eq(version))
+                .filter(repository_version_count::kind.eq(kind.as_str())),
+        )
+        .execute(conn)
+        .await?;
+        let rows: Vec<Self> = counts
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(pulp_type, count)| Self {
+                version_id: version,
+                kind: kind.as_str().to_owned(),
+                pulp_type: pulp_type.clone(),
+                count: *count,
+            })
+            .collect();
+        diesel::insert_into(repository_version_count::table)
+            .values(rows)
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! Completing a version: its rules, its counts, and the step that makes it visible.
+
+use super::delete_version::retain;
+use super::new_version::{NewVersion, chunks, discard_stale};
+use crate::content;
+use crate::db::Conn;
+use crate::ids::{ClaimId, ContentId, VersionId};
+use crate::models::repository_version::{CountKind, Counts};
+use crate::models::{Repository, RepositoryContent, RepositoryVersion, VersionCount};
+use crate::tasking::{TaskContext, TaskError};
+
+/// A version that passed its rules and is ready to be made visible.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    version: NewVersion,
+    claim: ClaimId,
+    added: Counts,
+    removed: Counts,
+}
+
+/// A version that was made visible.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// Its id.
+    pub id: VersionId,
+    /// Its number.
+    pub number: i32,
+    /// True where its repository is not shown to users: then it is no created resource.
+    pub hidden: bool,
+}
+
+impl NewVersion {
+    /// Applies the rules of contract 1.8 to what was asked to be added. `None`: nothing differs from
+    /// the newest version, and nothing is left of this one.
+    ///
+    /// # Errors
+    /// What the client may read when a rule is broken; what was written is removed by the next run on
+    /// the repository, or by the janitor.
+    pub async fn finish(
+        self,
+        ctx: &TaskContext,
+        added: &[ContentId],
+    ) -> Result<Option<Draft>, TaskError> {
+        match self.check(ctx, added).await {
+            Ok(()) => {}
+            Err(error) => {
+                // Nobody sees it any more; a failure here leaves it to the janitor.
+                let _ = discard_stale(ctx, self.repository).await;
+                return Err(error);
+            }
+        }
+        let changed = {
+            let mut conn = ctx.session().await;
+            RepositoryContent::has_changes(&mut conn, self.membership()).await?
+        };
+        if !changed {
+            discard_stale(ctx, self.repository).await?;
+            return Ok(None);
+        }
+        let (repository, from, to) = (self.repository, self.newest().number, self.number);
+        let mut conn = ctx.session().await;
+        let count = RepositoryContent::count_changes;
+        let added = count(&mut conn, repository, from, to, false).await?;
+        let removed = count(&mut conn, repository, from, to, true).await?;
+        Ok(Some(Draft {
+            claim: ctx.claim(),
+            version: self,
+            added,
+            removed,
+        }))
+    }
+
+    async fn check(&self, ctx: &TaskContext, added: &[ContentId]) -> Result<(), TaskError> {
+        self.check_types(ctx, added).await?;
+        for batch in chunks(added) {
+            let old = {
+                let mut conn = ctx.session().await;
+                RepositoryContent::replaced(&mut conn, self.repository, self.start, batch).await?
+            };
+            self.remove(ctx, &old).await?;
+        }
+        let mut duplicates = 0;
+        for batch in chunks(added) {
+            ctx.checkpoint()?;
+            let mut conn = ctx.session().await;
+            duplicates +=
+                RepositoryContent::count_duplicates(&mut conn, self.repository, batch).await?;
+        }
+        if duplicates > 0 {
+            return Err(TaskError::coded(
+                "PLP0022",
+                format!(
+                    "Found {duplicates} duplicate contents in repository version\
+                     (see the logs (cid={}) for details).",
+                    ctx.cid()
+                ),
+            ));
+        }
+        for batch in chunks(added) {
+            ctx.checkpoint()?;
+            let mut conn = ctx.session().await;
+            content::validate_version(&mut conn, self, batch).await?;
+        }
+        Ok(())
+    }
+
+    /// A repository holds units of its own type.
+    async fn check_types(&self, ctx: &TaskContext, added: &[ContentId]) -> Result<(), TaskError> {
+        let mut conn = ctx.session().await;
+        let Some(row) = Repository::find(&mut conn, self.domain, self.repository).await? else {
+            return Ok(());
+        };
+        for batch in chunks(added) {
+            let odd = RepositoryContent::other_types(
+                &mut conn,
+                self.membership(),
+                batch,
+                &row.pulp_type,
+            )
+            .await?;
+            if !odd.is_empty() {
+                let list: Vec<String> = odd.iter().map(|t| format!("'{t}'")).collect();
+                return Err(TaskError::failed(format!(
+                    "Saw unsupported content types {{{}}}",
+                    list.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Draft {
+    /// Makes the version visible, in the transaction that settles its task: its number is taken, its
+    /// counts are written, versions beyond those that the repository retains are deleted. May be
+    /// called again when that transaction is retried.
+    ///
+    /// # Errors
+    /// [`TaskError::Fenced`] when the version is not this run's any more.
+    pub async fn flip(&self, conn: &mut Conn) -> Result<Finished, TaskError> {
+        let version = &self.version;
+        let row = Repository::lock(conn, version.domain, version.repository).await?;
+        let repository = row.ok_or_else(|| TaskError::failed("the repository was deleted"))?;
+        if !RepositoryVersion::complete(conn, version.id, self.claim).await? {
+            return Err(TaskError::Fenced);
+        }
+        Repository::advance(conn, version.repository, version.number).await?;
+        let mut present = match &version.previous {
+            Some(previous) => VersionCount::get(conn, previous.pulp_id, CountKind::Present).await?,
+            None => Counts::new(),
+        };
+        for (kind, count) in &self.added {
+            *present.entry(kind.clone()).or_default() += count;
+        }
+        for (kind, count) in &self.removed {
+            *present.entry(kind.clone()).or_default() -= count;
+        }
+        VersionCount::set(conn, version.id, CountKind::Added, &self.added).await?;
+        VersionCount::set(conn, version.id, CountKind::Removed, &self.removed).await?;
+        VersionCount::set(conn, version.id, CountKind::Present, &present).await?;
+        if let Some(keep) = repository.retain_repo_versions {
+            retain(conn, version.repository, keep).await?;
+        }
+        Ok(Finished {
+            id: version.id,
+            number: version.number,
+            hidden: repository.user_hidden,
+        })
+    }
+}

@@ -1,0 +1,245 @@
+//! Writing a version in batches, unseen.
+
+use crate::error::Error;
+use crate::ids::{ContentId, DomainId, RepositoryId, VersionId};
+use crate::models::{Content, Membership, Repository, RepositoryContent, RepositoryVersion};
+use crate::tasking::{TaskContext, TaskError};
+use uuid::Uuid;
+
+/// Units of one transaction.
+pub const BATCH: i64 = 2000;
+
+/// A version that is being written by this run, and that nobody else can see. The run must hold the
+/// repository exclusively.
+#[derive(Clone, Debug)]
+pub struct NewVersion {
+    /// Its repository.
+    pub repository: RepositoryId,
+    /// Its domain.
+    pub domain: DomainId,
+    /// Its id.
+    pub id: VersionId,
+    /// Its number.
+    pub number: i32,
+    /// The newest complete version.
+    pub previous: Option<RepositoryVersion>,
+    /// What it started from: the base version if one was given, else the newest one.
+    pub start: Membership,
+}
+
+impl NewVersion {
+    /// Opens a version, after removing what a dead run left in the repository. With a base version it
+    /// then holds what that holds, else what the newest version does.
+    ///
+    /// # Errors
+    /// A text for the client when the repository or the base version is gone; else as
+    /// [`TaskContext::fenced`].
+    pub async fn open(
+        ctx: &TaskContext,
+        repository: RepositoryId,
+        base: Option<VersionId>,
+    ) -> Result<Self, TaskError> {
+        discard_stale(ctx, repository).await?;
+        let (version, base) =
+            ctx.fenced(async |conn| {
+                let found = Repository::lock(conn, ctx.domain(), repository).await?;
+                let row = found.ok_or(Error::NotFound { what: "Repository" })?;
+                let base = match base {
+                    None => None,
+                    Some(id) => Some(RepositoryVersion::find(conn, id).await?.ok_or(
+                        Error::NotFound {
+                            what: "RepositoryVersion",
+                        },
+                    )?),
+                };
+                let previous = RepositoryVersion::latest(conn, repository).await?;
+                let base_id = base.as_ref().map(|v| v.pulp_id);
+                let id = RepositoryVersion::insert(
+                    conn,
+                    repository,
+                    row.next_version,
+                    base_id,
+                    Some(ctx.claim()),
+                )
+                .await?;
+                let newest = Membership {
+                    repository,
+                    number: previous.as_ref().map_or(-1, |v| v.number),
+                };
+                Ok((
+                    Self {
+                        repository,
+                        domain: row.pulp_domain,
+                        id,
+                        number: row.next_version,
+                        previous,
+                        start: newest,
+                    },
+                    base,
+                ))
+            })
+            .await?;
+        match base {
+            None => Ok(version),
+            Some(base) => version.reset(ctx, &base).await,
+        }
+    }
+
+    /// What the version holds so far.
+    #[must_use]
+    pub fn membership(&self) -> Membership {
+        Membership {
+            repository: self.repository,
+            number: self.number,
+        }
+    }
+
+    /// What the newest complete version holds.
+    #[must_use]
+    pub fn newest(&self) -> Membership {
+        Membership {
+            repository: self.repository,
+            number: self.previous.as_ref().map_or(-1, |v| v.number),
+        }
+    }
+
+    /// Adds units; what it holds already and what does not exist is ignored.
+    ///
+    /// # Errors
+    /// A text for the client when a unit belongs to another domain; else as [`TaskContext::fenced`].
+    pub async fn add(&self, ctx: &TaskContext, units: &[ContentId]) -> Result<(), TaskError> {
+        for batch in chunks(units) {
+            ctx.fenced(async |conn| {
+                let known = Content::known(conn, batch).await?;
+                if known.iter().any(|(_, domain)| *domain != self.domain) {
+                    let message = "Content units are not a part of the repository's domain";
+                    return Err(TaskError::failed(message));
+                }
+                RepositoryContent::add(conn, self.membership(), self.domain, batch).await?;
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Removes units; what it lacks is ignored.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn remove(&self, ctx: &TaskContext, units: &[ContentId]) -> Result<(), TaskError> {
+        for batch in chunks(units) {
+            ctx.fenced(async |conn| {
+                RepositoryContent::remove(conn, self.membership(), batch).await?;
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Removes all units of the newest complete version.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn remove_newest(&self, ctx: &TaskContext) -> Result<(), TaskError> {
+        self.each_page(ctx, self.newest(), async |units| {
+            self.remove(ctx, &units).await
+        })
+        .await
+    }
+
+    async fn reset(
+        mut self,
+        ctx: &TaskContext,
+        base: &RepositoryVersion,
+    ) -> Result<Self, TaskError> {
+        let base = Membership {
+            repository: base.repository_id,
+            number: base.number,
+        };
+        let this = &self;
+        self.each_page(ctx, self.newest(), async |units| {
+            let spare = this.select(ctx, base, &units).await?;
+            this.remove(ctx, &spare).await
+        })
+        .await?;
+        self.each_page(ctx, base, async |units| {
+            let lacking = this.select(ctx, this.newest(), &units).await?;
+            this.add(ctx, &lacking).await
+        })
+        .await?;
+        self.start = base;
+        Ok(self)
+    }
+
+    /// Those of the units that a version lacks.
+    async fn select(
+        &self,
+        ctx: &TaskContext,
+        version: Membership,
+        units: &[ContentId],
+    ) -> Result<Vec<ContentId>, TaskError> {
+        let mut conn = ctx.session().await;
+        Ok(RepositoryContent::select(&mut conn, version, units, false).await?)
+    }
+
+    async fn each_page<F>(
+        &self,
+        ctx: &TaskContext,
+        version: Membership,
+        mut work: F,
+    ) -> Result<(), TaskError>
+    where
+        F: AsyncFnMut(Vec<ContentId>) -> Result<(), TaskError>,
+    {
+        let mut behind = ContentId(Uuid::nil());
+        loop {
+            ctx.checkpoint()?;
+            let page = {
+                let mut conn = ctx.session().await;
+                RepositoryContent::page(&mut conn, version, behind, BATCH).await?
+            };
+            match page.last() {
+                None => return Ok(()),
+                Some(last) => behind = *last,
+            }
+            work(page).await?;
+        }
+    }
+}
+
+pub(super) fn chunks(units: &[ContentId]) -> std::slice::Chunks<'_, ContentId> {
+    units.chunks(usize::try_from(BATCH).unwrap_or(1))
+}
+
+/// Removes a version that an earlier run left unfinished in this repository.
+///
+/// # Errors
+/// As [`TaskContext::fenced`].
+pub(super) async fn discard_stale(
+    ctx: &TaskContext,
+    repository: RepositoryId,
+) -> Result<(), TaskError> {
+    loop {
+        let left = ctx
+            .fenced(async |conn| {
+                let Some(stale) = RepositoryVersion::lock_incomplete(conn, repository).await?
+                else {
+                    return Ok(false);
+                };
+                let place = Membership {
+                    repository,
+                    number: stale.number,
+                };
+                if RepositoryContent::discard(conn, place, BATCH).await? == 0 {
+                    RepositoryVersion::delete(conn, stale.pulp_id).await?;
+                }
+                Ok(true)
+            })
+            .await?;
+        if !left {
+            return Ok(());
+        }
+    }
+}
