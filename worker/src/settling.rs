@@ -6,8 +6,8 @@ use crate::worker::Shared;
 use diesel_async::pooled_connection::PoolableConnection;
 use log::{error, info, warn};
 use millrace_common::broker::Announcements;
-use millrace_common::db::Conn;
-use millrace_common::error::Error;
+use millrace_common::db::{Conn, RetryCause};
+use millrace_common::error::{Error, is_connection_loss, is_retryable};
 use millrace_common::tasking::{
     self, Claimed, Ended, HandBack, Outcome, Settled, TaskError, TaskState, TaskType,
 };
@@ -34,7 +34,7 @@ pub(crate) async fn settle(
     clean: bool,
 ) -> Option<SlotSession> {
     let id = claimed.claim.task;
-    let verdict = judge(kind, claimed, ended, cause);
+    let mut verdict = judge(kind, claimed, ended, cause);
     if let Verdict::Body(Err(TaskError::Internal(cause))) = &verdict {
         error!(error:% = cause, task_id:% = id, cid = claimed.cid; "task {id} ({}): {cause}", kind.name);
     }
@@ -58,10 +58,26 @@ pub(crate) async fn settle(
                 publish(shared, kind, claimed, settled).await;
                 return released.is_ok().then_some(session);
             }
-            Err(error) => warn!(error:% = error, task_id:% = id; "settling task {id}: {error}"),
+            Err(error) => {
+                warn!(error:% = error, task_id:% = id; "settling task {id}: {error}");
+                if !is_transient(&error) {
+                    // Nothing that the body returned can be stored as it is: the task fails instead.
+                    verdict = Verdict::Body(Err(TaskError::internal(error)));
+                }
+            }
         }
         drop(conn);
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// True where the same call may succeed later: the database was away, or others were in the way.
+fn is_transient(error: &Error) -> bool {
+    match error {
+        Error::Unavailable { .. } => true,
+        error => error
+            .diesel()
+            .is_some_and(|cause| is_connection_loss(cause) || is_retryable(cause)),
     }
 }
 

@@ -102,6 +102,16 @@ impl Publisher {
         let _ = self.outgoing.try_send(event);
     }
 
+    /// How many hints would find room in the window now; none while the broker is away or refuses.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        if self.is_connected() && !self.is_blocked() {
+            self.outgoing.capacity()
+        } else {
+            0
+        }
+    }
+
     /// True while announcements can be published.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -183,6 +193,11 @@ impl Line {
                 biased;
                 Some(outcome) = unconfirmed.next(), if !unconfirmed.is_empty() => self.confirmed(outcome?).await,
                 next = incoming.recv(), if unconfirmed.len() < self.link.settings().window => match next {
+                    // A broker with an alarm reads nothing: waiting for it would fill the window.
+                    Some(Outgoing::Announce(..)) if self.link.is_blocked().await => {
+                        self.stats.blocked.store(true, Ordering::Relaxed);
+                        self.stats.dropped.fetch_add(1, Ordering::Relaxed);
+                    }
                     Some(Outgoing::Announce(announcement, since)) => {
                         self.link.declare_class(&channel, &announcement.class).await?;
                         unconfirmed.push(self.publish(&channel, &announcement, since).await?);

@@ -167,11 +167,13 @@ impl TaskError {
             Self::Failed { code, .. } => *code,
             _ => Some("PLP0000"),
         };
+        // PostgreSQL stores no NUL in a text.
+        let text = self.to_string().replace('\0', "\u{fffd}");
         match code {
             Some(code) => serde_json::json!({
-                "description": format!("[{code}] {self}"), "traceback": null, "error_code": code,
+                "description": format!("[{code}] {text}"), "traceback": null, "error_code": code,
             }),
-            None => serde_json::json!({"description": self.to_string(), "traceback": null}),
+            None => serde_json::json!({"description": text, "traceback": null}),
         }
     }
 }

@@ -4,19 +4,38 @@ use super::Janitor;
 use crate::broker::{Announcements, queue_depth};
 use crate::error::Error;
 use crate::models::announcement::{due_lost, due_unconfirmed};
+use std::time::{Duration, Instant};
 
-/// Announcements of one pass: less than the publisher's window holds by default.
+/// Longest time that one pass announces.
+const ROUND: Duration = Duration::from_secs(5);
+
+/// Announcements of one batch: less than the publisher's window holds by default.
 const BATCH: i64 = 400;
 
 impl Janitor {
+    /// Batch by batch as the window empties, so that a backlog left by a broker that was away drains at
+    /// the broker's pace and not at the janitor's.
     pub(super) async fn announce_unconfirmed(&self) -> Result<(), Error> {
-        if !self.publisher.is_connected() {
-            return Ok(());
+        let started = Instant::now();
+        while started.elapsed() < ROUND {
+            let room = i64::try_from(self.publisher.room())
+                .unwrap_or(BATCH)
+                .min(BATCH);
+            if room < BATCH / 4 {
+                if !self.publisher.is_connected() || self.publisher.is_blocked() {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
+            let mut conn = self.db.get().await?;
+            let due = Announcements::from_json(due_unconfirmed(&mut conn, room).await?)
+                .map_err(Error::internal)?;
+            if due.0.is_empty() {
+                return Ok(());
+            }
+            self.publisher.announce(due);
         }
-        let mut conn = self.db.get().await?;
-        let due = due_unconfirmed(&mut conn, BATCH).await?;
-        self.publisher
-            .announce(Announcements::from_json(due).map_err(Error::internal)?);
         Ok(())
     }
 
