@@ -1,5 +1,7 @@
 //! The whole system for one test: the real programs on a database and a virtual host of its own.
 
+pub mod ledger;
+
 use crate::client::Client;
 use crate::eventually::holds;
 use crate::process::Process;
@@ -21,6 +23,7 @@ pub struct Builder {
     workers: usize,
     plugin: bool,
     no_broker: bool,
+    no_api: bool,
     settings: Vec<(String, String)>,
 }
 
@@ -74,6 +77,13 @@ impl Builder {
         self
     }
 
+    /// With workers only: the test dispatches by itself.
+    #[must_use]
+    pub fn without_api(mut self) -> Self {
+        self.no_api = true;
+        self
+    }
+
     /// Starts it, and waits until it serves.
     pub async fn start(self) -> TestApp {
         let db = match self.db {
@@ -109,7 +119,9 @@ impl Builder {
             started: 0,
             dir,
         };
-        app.start_api().await;
+        if !self.no_api {
+            app.start_api().await;
+        }
         for _ in 0..self.workers {
             app.spawn_worker(&[]);
         }
@@ -212,6 +224,11 @@ impl TestApp {
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// A dispatcher of the test's own.
+    pub async fn dispatcher(&self) -> crate::Dispatcher {
+        crate::Dispatcher::connect(&self.settings).await
     }
 
     /// Starts the API (again) and waits until it answers.

@@ -13,6 +13,7 @@
 pub mod app;
 pub mod broker;
 pub mod client;
+pub mod dispatcher;
 pub mod eventually;
 pub mod history;
 pub mod lanes;
@@ -24,6 +25,7 @@ pub mod test_db;
 pub mod vhost;
 
 pub use app::TestApp;
+pub use dispatcher::Dispatcher;
 pub use eventually::eventually;
 pub use sql::Sql;
 pub use test_db::TestDb;

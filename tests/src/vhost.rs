@@ -39,8 +39,12 @@ impl Vhost {
 
     /// Creates it (again), empty.
     pub async fn make(&self) {
-        self.call(reqwest::Method::PUT, &format!("vhosts/{}", self.name), None)
-            .await;
+        self.call(
+            reqwest::Method::PUT,
+            &format!("vhosts/{}", self.name),
+            Some(json!({})),
+        )
+        .await;
         let user = self.management.username().to_owned();
         self.call(
             reqwest::Method::PUT,
@@ -120,11 +124,11 @@ async fn call(
     path: &str,
     body: Option<Value>,
 ) -> anyhow::Result<Value> {
+    // The credentials in the address become a header.
     let mut request = reqwest::Client::builder()
         .no_proxy()
         .build()?
-        .request(method, management.join(&format!("/api/{path}"))?)
-        .basic_auth(management.username(), management.password());
+        .request(method, management.join(&format!("/api/{path}"))?);
     if let Some(body) = body {
         request = request.json(&body);
     }

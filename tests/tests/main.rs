@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod lanes;
 #[cfg(test)]
 mod support;

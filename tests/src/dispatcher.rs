@@ -1,0 +1,90 @@
+//! Dispatching as a process of ours does it, without an API in between: for tests of the engine and
+//! of workers, and for load.
+
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use millrace_common::broker::Publisher;
+use millrace_common::catalog::Catalog;
+use millrace_common::config::Settings;
+use millrace_common::db::{self, Db};
+use millrace_common::ids::TaskId;
+use millrace_common::secrets::Keyring;
+use millrace_common::tasking::{self, Dispatched, NewTask, Resources};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Dispatches any task of the built-in catalog and of the example plug-in. One a session.
+pub struct Dispatcher {
+    catalog: Arc<Catalog>,
+    keyring: Keyring,
+    publisher: Publisher,
+    conn: AsyncPgConnection,
+    url: String,
+}
+
+impl Dispatcher {
+    /// One with these settings.
+    pub async fn connect(variables: &[(String, String)]) -> Self {
+        let settings = Settings::from_variables(None, variables.iter().cloned()).unwrap();
+        let mut catalog = Catalog::builtin(true);
+        millrace_plugin_example::register(&mut catalog);
+        let db = Db::new(&settings.database, "test").unwrap();
+        let url = settings.database.url.expose().to_owned();
+        Self {
+            catalog: Arc::new(catalog),
+            keyring: Keyring::load(&settings.secrets.key_files).unwrap(),
+            publisher: Publisher::start(&settings.broker, db, "test"),
+            conn: AsyncPgConnection::establish(&url).await.unwrap(),
+            url,
+        }
+    }
+
+    /// Another one with a session of its own and the same publisher.
+    pub async fn another(&self) -> Self {
+        Self {
+            catalog: Arc::clone(&self.catalog),
+            keyring: self.keyring.clone(),
+            publisher: self.publisher.clone(),
+            conn: AsyncPgConnection::establish(&self.url).await.unwrap(),
+            url: self.url.clone(),
+        }
+    }
+
+    /// A task that can be dispatched.
+    #[must_use]
+    pub fn task(&self, name: &str, arguments: Value, resources: Resources) -> NewTask {
+        let Value::Object(arguments) = arguments else {
+            panic!("arguments are an object")
+        };
+        NewTask::named(&self.catalog.tasks, name, Vec::new(), arguments)
+            .unwrap()
+            .resources(resources)
+    }
+
+    /// Dispatches in one transaction, and announces what can start.
+    pub async fn dispatch(&mut self, tasks: &[NewTask]) -> Vec<Dispatched> {
+        let keyring = &self.keyring;
+        let dispatched = db::retrying(&mut self.conn, async |conn| {
+            tasking::dispatch_many(conn, keyring, tasks).await
+        })
+        .await
+        .unwrap();
+        for one in &dispatched {
+            self.publisher.announce(one.announcements());
+        }
+        dispatched
+    }
+
+    /// Asks for a cancel, and announces what can start now.
+    pub async fn cancel(&mut self, id: TaskId) {
+        let outcome = tasking::cancel(&mut self.conn, id).await.unwrap();
+        if let tasking::CancelOutcome::Canceled(announcements) = outcome {
+            self.publisher.announce(announcements);
+        }
+    }
+
+    /// True once announcements reach the broker.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.publisher.is_connected()
+    }
+}
