@@ -7,7 +7,7 @@ use crate::schema::{app_status, task};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Text, Uuid as SqlUuid};
+use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
@@ -117,21 +117,6 @@ impl AppStatus {
             .execute(conn)
             .await?;
         Ok(())
-    }
-
-    /// Removes processes of this type that are silent beyond their time and hold no lock.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn remove_dead(conn: &mut Conn, app_type: &str) -> QueryResult<usize> {
-        sql_query(
-            "DELETE FROM app_status WHERE app_type = $1 \
-             AND last_heartbeat < clock_timestamp() - ttl_seconds * interval '1 s' \
-             AND pg_try_advisory_xact_lock(millrace_process_key(pulp_id))",
-        )
-        .bind::<Text, _>(app_type)
-        .execute(conn)
-        .await
     }
 
     /// What these workers run now, the newest run of each last.

@@ -172,6 +172,12 @@ impl NewTask {
         self
     }
 
+    /// True for an immediate task.
+    #[must_use]
+    pub fn is_immediate(&self) -> bool {
+        self.immediate
+    }
+
     /// The name of its type.
     #[must_use]
     pub fn name(&self) -> &'static str {
