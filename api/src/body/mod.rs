@@ -1,0 +1,58 @@
+//! Request bodies: JSON, forms and multipart without files, read into typed values.
+//!
+//! A request type implements [`FromFields`] and is extracted as [`Body<T>`]. All wrong fields are
+//! reported at once, in the contract's shape. Uploads are read by [`multipart`], as a stream.
+//!
+//! ```ignore
+//! struct Rename { name: String, note: Option<String> }
+//!
+//! impl FromFields for Rename {
+//!     fn read(fields: &mut Fields) -> Option<Self> {
+//!         let name = fields.required::<Text>("name");       // every field is read first,
+//!         let note = fields.nullable::<RawText>("note");
+//!         Some(Self { name: name?.0, note: note?.flatten().map(|t| t.0) }) // then put together
+//!     }
+//! }
+//! ```
+
+mod fields;
+pub mod json;
+pub mod multipart;
+mod raw;
+mod values;
+
+pub use fields::{Fields, FromFields};
+pub use raw::{Raw, read_raw};
+pub use values::{Any, Choice, Field, Given, Labels, RawText, Text, Wrong, parse_time};
+
+use crate::error::{ApiError, ApiResult};
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+
+/// A body, read and checked.
+#[derive(Clone, Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: FromFields + 'static> FromRequest for Body<T> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, ApiResult<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { read_raw(&request, payload).await?.into_fields()?.finish() })
+    }
+}
+
+impl Fields {
+    /// Reads a request type and refuses what it did not read.
+    ///
+    /// # Errors
+    /// 400 with every wrong, missing or unexpected field.
+    pub fn finish<T: FromFields>(mut self) -> ApiResult<Body<T>> {
+        let read = T::read(&mut self);
+        self.check()?;
+        read.map(Body)
+            .ok_or_else(|| ApiError::internal("a field was refused without a message"))
+    }
+}

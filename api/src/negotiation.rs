@@ -1,0 +1,72 @@
+//! Accept headers: answers are JSON.
+
+use crate::error::ApiError;
+use crate::v3::href::ROOT;
+use actix_web::ResponseError;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::middleware::Next;
+
+fn accepts_json(accept: &str) -> bool {
+    accept.split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let refused = parts.any(|p| matches!(p, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+        !refused
+            && matches!(
+                media.as_str(),
+                "" | "*/*" | "application/*" | "application/json"
+            )
+    })
+}
+
+/// Answers 406 to clients that take no JSON. The documentation has pages for browsers.
+///
+/// # Errors
+/// None: refusals are answers.
+pub async fn layer(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
+    let in_api = request
+        .path()
+        .strip_prefix(ROOT)
+        .is_some_and(|rest| !rest.starts_with("docs"));
+    let accepted = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_none_or(accepts_json);
+    if in_api && !accepted {
+        let refusal = ApiError::detail(
+            StatusCode::NOT_ACCEPTABLE,
+            "Could not satisfy the request Accept header.",
+        );
+        return Ok(request
+            .into_response(refusal.error_response())
+            .map_into_right_body());
+    }
+    Ok(next.call(request).await?.map_into_left_body())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accepts_json;
+
+    #[test]
+    fn json_is_accepted_by_name_or_by_range() {
+        for yes in [
+            "application/json",
+            "text/html,*/*;q=0.8",
+            "application/*",
+            "",
+        ] {
+            assert!(accepts_json(yes), "{yes}");
+        }
+        for no in ["text/plain", "text/html, image/png", "application/json;q=0"] {
+            assert!(!accepts_json(no), "{no}");
+        }
+    }
+}
