@@ -1,0 +1,163 @@
+//! HTTP Basic: argon2id off the async threads, verified credentials remembered briefly.
+
+use super::Actor;
+use crate::error::ApiError;
+use actix_web::http::header::HeaderValue;
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use millrace_common::config::Api;
+use millrace_common::db::Db;
+use millrace_common::models::account::Account;
+use moka::future::Cache;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Verified credentials that are remembered at most.
+const REMEMBERED: u64 = 10_000;
+
+/// A name and a password, as sent.
+pub struct Pair {
+    username: String,
+    password: String,
+}
+
+/// Reads `Basic <base64 of name:password>`; `None` for any other scheme.
+pub fn read_header(value: &HeaderValue) -> Option<Pair> {
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (username, password) = text.split_once(':')?;
+    Some(Pair {
+        username: username.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
+/// Hashes a password with argon2id and a random salt.
+///
+/// # Errors
+/// Only where the system gives no randomness.
+pub fn hash_password(password: &str) -> Result<String, argon2::password_hash::Error> {
+    let hash: PasswordHash = Argon2::default().hash_password(password.as_bytes())?;
+    Ok(hash.to_string())
+}
+
+/// Verifies credentials.
+#[derive(Clone)]
+pub struct Credentials {
+    remembered: Cache<[u8; 32], Actor>,
+    /// Keys of the cache are useless outside this process.
+    key: [u8; 32],
+    /// Verified against when the name is unknown, so that time does not tell which names exist.
+    dummy: Arc<str>,
+    /// A verification takes 19 MiB and a core.
+    verifying: Arc<Semaphore>,
+}
+
+impl Credentials {
+    /// An empty memory.
+    ///
+    /// # Errors
+    /// Only where the system gives no randomness.
+    pub fn new(settings: &Api) -> Result<Self, argon2::password_hash::Error> {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        Ok(Self {
+            remembered: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_live(Duration::from_secs(settings.credential_cache_seconds))
+                .build(),
+            key: Sha256::digest(uuid::Uuid::new_v4().as_bytes()).into(),
+            dummy: hash_password("nobody has this password")?.into(),
+            verifying: Arc::new(Semaphore::new(threads)),
+        })
+    }
+
+    fn cache_key(&self, pair: &Pair) -> [u8; 32] {
+        // Lengths keep ("a", "bc") and ("ab", "c") apart; the key in front and behind keeps digests
+        // from being extended.
+        Sha256::new()
+            .chain_update(self.key)
+            .chain_update(pair.username.len().to_be_bytes())
+            .chain_update(&pair.username)
+            .chain_update(&pair.password)
+            .chain_update(self.key)
+            .finalize()
+            .into()
+    }
+
+    /// The account of these credentials; `None` where they are wrong or the account is not active.
+    ///
+    /// # Errors
+    /// 503 when the database cannot be asked.
+    pub async fn verify(&self, db: &Db, pair: Pair) -> Result<Option<Actor>, ApiError> {
+        if pair.username.contains('\0') {
+            return Ok(None);
+        }
+        let key = self.cache_key(&pair);
+        if let Some(actor) = self.remembered.get(&key).await {
+            return Ok(Some(actor));
+        }
+        let account = {
+            let mut conn = db.get().await?;
+            Account::by_name(&mut conn, &pair.username).await?
+        };
+        let hash = account
+            .as_ref()
+            .map_or_else(|| self.dummy.to_string(), |a| a.password.clone());
+        let fits = self.fits(pair.password, hash).await?;
+        let actor = account.filter(|a| fits && a.is_active).map(|a| Actor {
+            id: a.id,
+            is_superuser: a.is_superuser,
+        });
+        if let Some(actor) = actor {
+            self.remembered.insert(key, actor).await;
+        }
+        Ok(actor)
+    }
+
+    async fn fits(&self, password: String, hash: String) -> Result<bool, ApiError> {
+        let _turn = self.verifying.acquire().await.map_err(ApiError::internal)?;
+        actix_web::rt::task::spawn_blocking(move || {
+            PasswordHash::new(&hash).is_ok_and(|hash| {
+                Argon2::default()
+                    .verify_password(password.as_bytes(), &hash)
+                    .is_ok()
+            })
+        })
+        .await
+        .map_err(ApiError::internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_basic_credentials_are_read() {
+        let read = |text: &str| {
+            read_header(&HeaderValue::from_str(text).unwrap()).map(|p| (p.username, p.password))
+        };
+        assert_eq!(
+            read(&format!("Basic {}", STANDARD.encode("admin:pass:word"))),
+            Some(("admin".into(), "pass:word".into()))
+        );
+        for bad in ["Bearer x", "Basic", "Basic !!!", "Basic YWRtaW4="] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_argon2id_and_salted() {
+        let (one, other) = (hash_password("x").unwrap(), hash_password("x").unwrap());
+        assert!(one.starts_with("$argon2id$"));
+        assert_ne!(one, other);
+    }
+}
