@@ -1,0 +1,167 @@
+//! The filters of a list, declared once.
+
+use diesel::pg::Pg;
+use diesel::query_builder::QueryFragment;
+use millrace_common::models::selection::{Predicate, SortKey};
+use std::collections::BTreeMap;
+
+/// Reads a value into a condition; the error is the message for the parameter.
+type Parse<T> = Box<dyn Fn(&str) -> Result<Predicate<T>, String> + Send + Sync>;
+
+/// What the values of a filter look like, for the OpenAPI document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named after the values")]
+pub enum Kind {
+    Text,
+    Integer,
+    Number,
+    Boolean,
+    Time,
+    Uuid,
+    /// An href or a PRN.
+    Reference,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// Comma-separated values of a kind.
+    Texts,
+    Times,
+    Integers,
+    Uuids,
+    WordList(&'static [&'static str]),
+}
+
+/// One query parameter of a list.
+pub struct Filter<T> {
+    /// Its name.
+    pub name: String,
+    /// What its values look like.
+    pub kind: Kind,
+    /// What it does.
+    pub help: String,
+    /// True where an empty value asks for something; elsewhere it is as if not given.
+    pub(super) empty_counts: bool,
+    /// True for regular expressions, which the database alone can judge.
+    pub(super) regex: bool,
+    pub(super) parse: Parse<T>,
+}
+
+/// The filters and sort keys of a list over the table `T`.
+pub struct Filters<T> {
+    list: Vec<Filter<T>>,
+    sort_keys: BTreeMap<&'static str, SortKey>,
+    /// Added to every order, so that pages neither overlap nor skip: newest first.
+    default: Vec<SortKey>,
+    minimal: bool,
+}
+
+impl<T> Filters<T> {
+    /// No filters yet; without another order, by `created` and `id`, the greatest first.
+    pub fn newest_first<C, I>(created: C, id: I) -> Self
+    where
+        C: QueryFragment<Pg> + Copy + Send + Sync + 'static,
+        I: QueryFragment<Pg> + Copy + Send + Sync + 'static,
+    {
+        Self {
+            list: Vec::new(),
+            sort_keys: BTreeMap::new(),
+            default: vec![SortKey::new(created, true), SortKey::new(id, true)],
+            minimal: false,
+        }
+        .sortable("pulp_created", created)
+        .sortable("pulp_id", id)
+        .sortable("pk", id)
+    }
+
+    /// Lets clients sort by this column.
+    #[must_use]
+    pub fn sortable<C: QueryFragment<Pg> + Send + Sync + 'static>(
+        mut self,
+        name: &'static str,
+        column: C,
+    ) -> Self {
+        self.sort_keys.insert(name, SortKey::new(column, false));
+        self
+    }
+
+    /// Offers `minimal=true`.
+    #[must_use]
+    pub fn with_minimal(mut self) -> Self {
+        self.minimal = true;
+        self
+    }
+
+    /// Adds a filter.
+    #[must_use]
+    pub fn filter(
+        mut self,
+        name: impl Into<String>,
+        kind: Kind,
+        help: impl Into<String>,
+        parse: impl Fn(&str) -> Result<Predicate<T>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.list.push(Filter {
+            name: name.into(),
+            kind,
+            help: help.into(),
+            empty_counts: false,
+            regex: false,
+            parse: Box::new(parse),
+        });
+        self
+    }
+
+    /// Changes the filter that was added last.
+    #[must_use]
+    pub(super) fn last(mut self, change: impl FnOnce(&mut Filter<T>)) -> Self {
+        if let Some(filter) = self.list.last_mut() {
+            change(filter);
+        }
+        self
+    }
+
+    /// Lets an empty value of the filter that was added last count as a value.
+    #[must_use]
+    pub fn also_empty(self) -> Self {
+        self.last(|filter| filter.empty_counts = true)
+    }
+
+    /// The filter of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&Filter<T>> {
+        self.list.iter().find(|filter| filter.name == name)
+    }
+
+    /// All filters, as declared.
+    pub fn iter(&self) -> impl Iterator<Item = &Filter<T>> {
+        self.list.iter()
+    }
+
+    /// Names that `ordering` takes.
+    pub fn sort_names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.sort_keys.keys().copied()
+    }
+
+    pub(super) fn sort_key(&self, name: &str) -> Option<&SortKey> {
+        self.sort_keys.get(name)
+    }
+
+    pub(super) fn default_order(&self) -> &[SortKey] {
+        &self.default
+    }
+
+    /// True where `minimal` is offered.
+    #[must_use]
+    pub fn has_minimal(&self) -> bool {
+        self.minimal
+    }
+}
+
+impl Kind {
+    /// True where a value is several, separated by commas.
+    #[must_use]
+    pub fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::Texts | Self::Times | Self::Integers | Self::Uuids | Self::WordList(_)
+        )
+    }
+}

@@ -1,0 +1,16 @@
+//! Listings: which query parameters a list takes, what they select, and the answer page by page.
+//!
+//! A list declares a [`Filters`] once; the same declaration parses requests and writes the parameters of
+//! the OpenAPI document.
+
+mod expression;
+mod fields;
+mod filters;
+pub mod page;
+mod parse;
+mod sets;
+
+pub use fields::Wanted;
+pub use filters::{Filter, Filters, Kind};
+pub use page::{Listing, Paging};
+pub use sets::label_select;
