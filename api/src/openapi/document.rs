@@ -1,0 +1,247 @@
+//! The document as a whole.
+
+use super::parameters::Parameter;
+use crate::error::{ApiError, ApiResult};
+use crate::route::{Endpoint, Media};
+use crate::v3::href::ROOT;
+use millrace_common::VERSION;
+use millrace_common::tasking::Registry;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// What a request for the document asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Ordinary paths instead of hrefs.
+    pub pk_path: bool,
+    /// Only these components.
+    pub components: Vec<String>,
+}
+
+/// The documents of a process, made once at start.
+pub struct Documents {
+    versions: BTreeMap<String, String>,
+    by_href: Vec<Operation>,
+    by_path: Vec<Operation>,
+    schemas: Map<String, Value>,
+}
+
+struct Operation {
+    component: String,
+    path: String,
+    method: String,
+    object: Value,
+}
+
+impl Documents {
+    /// Makes the documents of a table.
+    #[must_use]
+    pub fn new(table: &[Endpoint], registry: &Registry) -> Self {
+        let versions = registry.versions();
+        let schemas = table
+            .iter()
+            .flat_map(|e| {
+                let answers = e.answers.iter().filter_map(|(_, schema)| schema.as_ref());
+                e.body.iter().map(|(_, schema)| schema).chain(answers)
+            })
+            .flat_map(|schema| schema.parts.clone())
+            .collect();
+        let operations = |by_href| {
+            table
+                .iter()
+                .map(|e| Operation::new(e, by_href, &versions))
+                .collect()
+        };
+        Self {
+            by_href: operations(true),
+            by_path: operations(false),
+            schemas,
+            versions,
+        }
+    }
+
+    /// The document for a request to this origin (`http://host/`).
+    ///
+    /// # Errors
+    /// 400 for a component that does not exist.
+    pub fn document(&self, origin: &str, query: &Query) -> ApiResult<Value> {
+        if let Some(unknown) = query
+            .components
+            .iter()
+            .find(|c| !self.versions.contains_key(*c))
+        {
+            return Err(ApiError::field(
+                "component",
+                format!("`{unknown}` is not a component"),
+            ));
+        }
+        let operations = if query.pk_path {
+            &self.by_path
+        } else {
+            &self.by_href
+        };
+        let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+        for operation in operations {
+            if query.components.is_empty() || query.components.contains(&operation.component) {
+                paths
+                    .entry(&operation.path)
+                    .or_default()
+                    .insert(operation.method.clone(), operation.object.clone());
+            }
+        }
+        Ok(json!({
+            "openapi": "3.1.1",
+            "info": {
+                "title": "Millrace",
+                "version": VERSION,
+                "description": "Repositories of software packages, and the tasks that work on them.",
+                "license": {"name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT"},
+                "x-pulp-app-versions": self.versions,
+                "x-pulp-domain-enabled": false,
+            },
+            "servers": [{"url": origin}],
+            "paths": paths,
+            "components": {
+                "schemas": self.schemas,
+                "securitySchemes": {
+                    "basicAuth": {"type": "http", "scheme": "basic"},
+                    "cookieAuth": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
+                },
+            },
+        }))
+    }
+}
+
+impl Operation {
+    fn new(endpoint: &Endpoint, by_href: bool, versions: &BTreeMap<String, String>) -> Self {
+        let (path, placeholders) = if by_href {
+            href_path(endpoint.path)
+        } else {
+            ordinary_path(endpoint.path)
+        };
+        let component = endpoint
+            .path
+            .split('/')
+            .nth(1)
+            .filter(|segment| versions.contains_key(*segment))
+            .unwrap_or("core");
+        Self {
+            component: component.to_owned(),
+            path,
+            method: endpoint.method.as_str().to_ascii_lowercase(),
+            object: operation_object(endpoint, placeholders),
+        }
+    }
+}
+
+/// `{x_href}modify/`: the last placeholder stands for everything up to and with itself.
+fn href_path(path: &str) -> (String, Vec<String>) {
+    match (path.rfind('{'), path.rfind('}')) {
+        (Some(open), Some(close)) if open < close => {
+            let name = path.get(open + 1..close).unwrap_or_default();
+            let rest = path.get(close + 1..).unwrap_or_default();
+            let rest = rest.strip_prefix('/').unwrap_or(rest);
+            (format!("{{{name}}}{rest}"), vec![name.to_owned()])
+        }
+        _ => (format!("{ROOT}{path}"), Vec::new()),
+    }
+}
+
+/// An ordinary path: `{x_href}` becomes `{x_pk}`.
+fn ordinary_path(path: &str) -> (String, Vec<String>) {
+    let path = path.replace("_href}", "_pk}");
+    let names = path
+        .split('{')
+        .skip(1)
+        .filter_map(|piece| piece.split_once('}'))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    (format!("{ROOT}{path}"), names)
+}
+
+fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>) -> Value {
+    let diagnostics = Parameter::header(
+        "X-Task-Diagnostics",
+        "Diagnostics to record for tasks that this call dispatches.",
+        false,
+        &json!({"type": "array", "items": {"type": "string"}}),
+    );
+    let mut parameters = vec![diagnostics.object];
+    parameters.extend(placeholders.into_iter().map(
+        |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
+    ));
+    parameters.extend(endpoint.query.iter().map(|p| p.object.clone()));
+    let responses: Map<String, Value> = endpoint
+        .answers
+        .iter()
+        .map(|(status, schema)| {
+            let mut response = json!({"description": ""});
+            if let (Some(schema), Some(response)) = (schema, response.as_object_mut()) {
+                let content = json!({"application/json": {"schema": schema.reference()}});
+                response.insert("content".into(), content);
+            }
+            (status.to_string(), response)
+        })
+        .collect();
+    let mut object = json!({
+        "operationId": endpoint.operation,
+        "description": endpoint.summary,
+        "summary": endpoint.summary,
+        "parameters": parameters,
+        "tags": [endpoint.tag],
+        "responses": responses,
+    });
+    if let Some(object) = object.as_object_mut() {
+        if let Some((media, schema)) = &endpoint.body {
+            object.insert(
+                "requestBody".into(),
+                request_body(*media, &schema.reference()),
+            );
+        }
+        if !endpoint.public {
+            object.insert(
+                "security".into(),
+                json!([{"basicAuth": []}, {"cookieAuth": []}]),
+            );
+        }
+    }
+    object
+}
+
+fn request_body(media: Media, schema: &Value) -> Value {
+    let types: &[&str] = match media {
+        Media::Any => &[
+            "application/json",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+        ],
+        Media::Upload => &["multipart/form-data", "application/x-www-form-urlencoded"],
+    };
+    let content: Map<String, Value> = types
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({ "schema": schema })))
+        .collect();
+    json!({"content": content, "required": true})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_placeholder_stands_for_the_whole_href() {
+        let href = |path| href_path(path).0;
+        assert_eq!(href("tasks/"), "/pulp/api/v3/tasks/");
+        assert_eq!(href("tasks/{task_href}/"), "{task_href}");
+        assert_eq!(href("a/b/{r_href}/modify/"), "{r_href}modify/");
+        assert_eq!(href("a/b/{r_href}/versions/{v_href}/"), "{v_href}");
+        assert_eq!(href("a/b/{r_href}/versions/"), "{r_href}versions/");
+        assert_eq!(
+            ordinary_path("a/{r_href}/versions/{v_href}/"),
+            (
+                "/pulp/api/v3/a/{r_pk}/versions/{v_pk}/".to_owned(),
+                vec!["r_pk".to_owned(), "v_pk".to_owned()]
+            )
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! The OpenAPI document, made from the URL table: what the command line client reads (contract 4.18).
+
+mod document;
+mod html;
+mod parameters;
+mod schema;
+
+pub use document::{Documents, Query};
+pub use html::page;
+pub use parameters::{Parameter, list_parameters, read_parameters};
+pub use schema::SchemaDoc;
