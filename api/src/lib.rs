@@ -1,1 +1,29 @@
-//! x
+//! The REST API: validates requests, authenticates, records tasks and publishes them; serves reads.
+//! It never runs a task body.
+//!
+//! `route` and `v3/mod.rs` say what there is to call; `body` and `listing` read requests; `openapi`
+//! writes the document from the same table.
+
+pub mod app;
+pub mod auth;
+pub mod body;
+mod cli;
+mod correlation;
+pub mod dispatching;
+pub mod error;
+pub mod listing;
+mod negotiation;
+pub mod openapi;
+mod process;
+pub mod route;
+mod server;
+pub mod v3;
+mod waiting;
+
+use millrace_common::catalog::Catalog;
+use std::process::ExitCode;
+
+/// Runs the command line of an API that knows the built-in catalog and what `register` adds to it.
+pub fn run(register: fn(&mut Catalog)) -> ExitCode {
+    cli::main(register)
+}

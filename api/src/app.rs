@@ -1,0 +1,63 @@
+//! What every handler works with.
+
+use crate::auth::Credentials;
+use crate::openapi::Documents;
+use crate::v3;
+use crate::waiting::Waiters;
+use millrace_common::broker::Publisher;
+use millrace_common::catalog::Catalog;
+use millrace_common::config::Settings;
+use millrace_common::db::Db;
+use millrace_common::error::Error;
+use millrace_common::ids::ProcessId;
+use millrace_common::secrets::Keyring;
+use millrace_common::storage::Storage;
+
+/// The parts of an API process.
+pub struct App {
+    /// This process, as `app_status` names it; the owner of its uploads.
+    pub process: ProcessId,
+    /// The settings.
+    pub settings: Settings,
+    /// Pooled sessions.
+    pub db: Db,
+    /// Task and content types.
+    pub catalog: Catalog,
+    /// Encrypts task arguments.
+    pub keyring: Keyring,
+    /// Publishes what was dispatched.
+    pub publisher: Publisher,
+    /// The artifact store.
+    pub storage: Storage,
+    /// Verifies credentials.
+    pub credentials: Credentials,
+    /// The OpenAPI documents.
+    pub documents: Documents,
+    /// Requests that wait for an immediate task.
+    pub waiters: Waiters,
+}
+
+impl App {
+    /// Puts the parts together; connects to nothing but the store.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn new(settings: Settings, catalog: Catalog) -> Result<Self, Error> {
+        let process = ProcessId::new();
+        let keyring = Keyring::load(&settings.secrets.key_files)
+            .map_err(|e| Error::invalid("secrets.key_files", e.to_string()))?;
+        let db = Db::new(&settings.database, "millrace-api")?;
+        Ok(Self {
+            process,
+            keyring,
+            publisher: Publisher::start(&settings.broker, db.clone(), "millrace-api"),
+            storage: Storage::open(&settings.storage)?.owned_by(process),
+            credentials: Credentials::new(&settings.api).map_err(Error::internal)?,
+            documents: Documents::new(&v3::table(), &catalog.tasks),
+            waiters: Waiters::new(settings.api.immediate_waiters),
+            db,
+            catalog,
+            settings,
+        })
+    }
+}

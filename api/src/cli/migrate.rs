@@ -1,0 +1,29 @@
+//! `millrace-api migrate`
+
+use super::{Failure, admin};
+use log::info;
+use millrace_common::config::Settings;
+use millrace_common::db;
+
+/// Applies what is pending; then somebody can log in.
+#[expect(clippy::print_stdout, reason = "this is the command line")]
+pub async fn migrate(settings: &Settings) -> Result<(), Failure> {
+    let done = db::migrate(&settings.database).await.map_err(unavailable)?;
+    for name in &done {
+        info!("applied migration {name}");
+        println!("applied {name}");
+    }
+    if done.is_empty() {
+        println!("nothing to apply");
+    }
+    admin::ensure(settings).await
+}
+
+/// Says why the database cannot be used, not only that.
+pub fn unavailable(error: millrace_common::error::Error) -> Failure {
+    use std::error::Error as _;
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}").into(),
+        None => error.into(),
+    }
+}

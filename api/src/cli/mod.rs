@@ -1,0 +1,81 @@
+//! The command line.
+
+mod admin;
+mod migrate;
+mod password;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use millrace_common::catalog::Catalog;
+use millrace_common::config::Settings;
+use millrace_common::logging;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What a command fails with; its text is for the operator.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves the REST API of Millrace.
+#[derive(Parser)]
+#[command(name = "millrace-api", version)]
+struct Cli {
+    /// TOML file with settings; variables MILLRACE__SECTION__KEY override it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until told to stop. The database must have been migrated.
+    Serve,
+    /// Bring the database to this program's schema, and make the first administrator.
+    Migrate,
+    /// Print the effective settings, secrets masked.
+    CheckConfig,
+    /// Set the password of an account, read from the terminal or from standard input.
+    SetPassword {
+        /// The account; the administrator of the settings when left out.
+        username: Option<String>,
+    },
+}
+
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+pub fn main(register: fn(&mut Catalog)) -> ExitCode {
+    let cli = Cli::parse();
+    let done = Settings::load(cli.config.as_deref())
+        .map_err(Failure::from)
+        .and_then(|settings| execute(cli.command, settings, register));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("millrace-api: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is the command line")]
+fn execute(
+    command: Command,
+    settings: Settings,
+    register: fn(&mut Catalog),
+) -> Result<(), Failure> {
+    if let Command::CheckConfig = command {
+        println!("{}", settings.masked()?);
+        return Ok(());
+    }
+    logging::init(&settings.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    match command {
+        Command::Serve => runtime.block_on(serve::serve(settings, register)),
+        Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
+        Command::SetPassword { username } => {
+            runtime.block_on(password::set_password(&settings, username))
+        }
+        Command::CheckConfig => Ok(()),
+    }
+}

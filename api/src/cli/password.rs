@@ -1,0 +1,35 @@
+//! `millrace-api set-password`
+
+use super::Failure;
+use super::migrate::unavailable;
+use crate::auth::hash_password;
+use millrace_common::config::Settings;
+use millrace_common::db::Db;
+use millrace_common::models::account::Account;
+use std::io::{BufRead, IsTerminal};
+
+/// Sets the password of an account.
+pub async fn set_password(settings: &Settings, username: Option<String>) -> Result<(), Failure> {
+    let username = username.unwrap_or_else(|| settings.admin.username.clone());
+    let password = tokio::task::spawn_blocking(read_password).await??;
+    if password.is_empty() {
+        return Err("the password must not be empty".into());
+    }
+    let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await??;
+    let db = Db::new(&settings.database, "millrace-api")?;
+    let mut conn = db.get().await.map_err(unavailable)?;
+    if Account::set_password(&mut conn, &username, &hash).await? {
+        Ok(())
+    } else {
+        Err(format!("there is no account `{username}`").into())
+    }
+}
+
+fn read_password() -> std::io::Result<String> {
+    if std::io::stdin().is_terminal() {
+        return rpassword::prompt_password("New password: ");
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,107 @@
+//! The REST API, version 3: the whole URL table.
+//!
+//! # Adding an endpoint
+//!
+//! 1. A file a noun: `v3/widgets.rs` holds the answer type, the request types, the filters and the
+//!    handlers. SQL is in `common::models`, in functions that take `&mut Conn`.
+//! 2. A line here. The table is the source of the routes *and* of the OpenAPI document, so what is
+//!    declared is what is served. In a path, `{widget_href}` stands for the id; the document shows the
+//!    whole href as that one placeholder.
+//!
+//! ```ignore
+//! get("widgets/", "widgets_list", widgets::list)
+//!     .tag("Widgets").lists::<WidgetResponse, _>(&widgets::FILTERS),
+//! post("widgets/", "widgets_create", widgets::create)
+//!     .tag("Widgets").accepts::<Widget>().answers::<WidgetResponse>(201),
+//! patch("widgets/{widget_href}/", "widgets_partial_update", widgets::update)
+//!     .tag("Widgets").accepts_some_of::<Widget>().answers::<WidgetResponse>(200).dispatches(),
+//! ```
+//!
+//! A list declares its filters once, typed, and reads them with [`Listing`](crate::listing::Listing):
+//!
+//! ```ignore
+//! pub static FILTERS: LazyLock<Filters<widget::table>> = LazyLock::new(|| {
+//!     Filters::newest_first(widget::pulp_created, widget::pulp_id)
+//!         .sortable("name", widget::name)
+//!         .identities(widget::pulp_id)                     // pulp_id__in, pulp_href__in, prn__in
+//!         .names("name", widget::name)                     // NAME set
+//!         .dates("pulp_created", widget::pulp_created)     // DATE set
+//!         .labels(widget::pulp_labels)                     // pulp_label_select
+//!         .filter("odd", Kind::Boolean, "Odd ones", |v| Ok(Predicate::of(widget::odd.eq(truth(v)?))))
+//! });
+//!
+//! pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
+//!     authorize(&actor, Action::View, Object::Widget)?;
+//!     let listing = Listing::from_request(&app, &request, &FILTERS)?;
+//!     let mut conn = app.db.get().await?;
+//!     let page = Widget::page(&mut conn, &listing.selection).await.map_err(|e| listing.blame(e))?;
+//!     let results = page.rows.iter().map(WidgetResponse::new).collect::<Vec<_>>();
+//!     listing.answer(&page, &results)                      // a fixed number of statements a page
+//! }
+//! ```
+//!
+//! A body is a type that implements [`FromFields`](crate::body::FromFields), extracted as
+//! `Body<Widget>`; one that may carry a file is read with [`Upload`](crate::body::multipart::Upload).
+//! A handler that starts a task ends with
+//! [`dispatch_and_accept`](crate::dispatching::dispatch_and_accept).
+
+pub mod docs;
+pub mod href;
+pub mod status;
+pub mod tasks;
+pub mod time;
+
+use crate::error::{ApiError, ApiResult};
+use crate::route::{Endpoint, delete, get};
+use status::StatusResponse;
+use tasks::TaskResponse;
+
+/// Every call that there is.
+#[must_use]
+pub fn table() -> Vec<Endpoint> {
+    vec![
+        // What is up
+        get("status/", "status_read", status::read)
+            .tag("Status")
+            .about("Versions, processes, connections and storage")
+            .public()
+            .answers::<StatusResponse>(200),
+        get("livez/", "livez_read", status::live)
+            .tag("Livez")
+            .about("Answers while the process lives")
+            .public()
+            .answers_nothing(200),
+        // This document
+        get("docs/api.json", "docs_api_json_get", docs::json)
+            .tag("Docs: Api.Json")
+            .about("This document")
+            .public()
+            .answers_nothing(200),
+        get("docs/", "docs_get", docs::page)
+            .tag("Docs")
+            .about("This document as a page")
+            .public()
+            .answers_nothing(200),
+        // Tasks
+        get("tasks/", "tasks_list", tasks::list)
+            .tag("Tasks")
+            .about("Tasks, the newest first")
+            .lists::<TaskResponse, _>(&tasks::FILTERS),
+        get("tasks/{task_href}/", "tasks_read", tasks::read)
+            .tag("Tasks")
+            .about("One task")
+            .answers::<TaskResponse>(200),
+        delete("tasks/{task_href}/", "tasks_delete", tasks::remove)
+            .tag("Tasks")
+            .about("Forget a task that has ended")
+            .answers_nothing(204),
+    ]
+}
+
+/// The id in a path. What is no id leads to no object.
+///
+/// # Errors
+/// 404.
+pub fn path_id<T: std::str::FromStr>(segment: &str, what: &str) -> ApiResult<T> {
+    segment.parse().map_err(|_reason| ApiError::no(what))
+}

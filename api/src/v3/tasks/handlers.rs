@@ -1,0 +1,88 @@
+//! What there is to do with tasks.
+
+use super::filters::FILTERS;
+use super::response::{MINIMAL, TaskResponse, render};
+use crate::app::App;
+use crate::auth::{Action, Actor, Object, authorize};
+use crate::error::{ApiError, ApiResult};
+use crate::listing::{Listing, Wanted};
+use crate::v3::path_id;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use millrace_common::db::Conn;
+use millrace_common::ids::TaskId;
+use millrace_common::models::selection::Page;
+use millrace_common::models::task::Task;
+
+/// A page of tasks.
+///
+/// # Errors
+/// 400 for a filter.
+pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
+    authorize(&actor, Action::View, Object::Task)?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    if listing.minimal {
+        listing.wanted = listing.wanted.or_only(&MINIMAL);
+    }
+    let mut conn = app.db.get().await?;
+    let Page { count, rows } = Task::page(&mut conn, &listing.selection)
+        .await
+        .map_err(|e| listing.blame(e))?;
+    let results = render(&mut conn, rows).await?;
+    listing.answer(
+        &Page::<Task> {
+            count,
+            rows: vec![],
+        },
+        &results,
+    )
+}
+
+/// One task.
+///
+/// # Errors
+/// 404.
+pub async fn read(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    request: HttpRequest,
+) -> ApiResult {
+    authorize(&actor, Action::View, Object::Task)?;
+    let id = path_id(&path, "Task")?;
+    let mut conn = app.db.get().await?;
+    let task = load(&mut conn, id).await?;
+    let answer = Wanted::from_request(&request)
+        .of(&task)
+        .map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Forgets a task that has ended.
+///
+/// # Errors
+/// 404; 409 without a body while it has not ended.
+pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
+    authorize(&actor, Action::Delete, Object::Task)?;
+    let id = path_id(&path, "Task")?;
+    let mut conn = app.db.get().await?;
+    if Task::delete_final(&mut conn, id).await? {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    match Task::state(&mut conn, id).await? {
+        Some(_) => Ok(HttpResponse::build(StatusCode::CONFLICT).finish()),
+        None => Err(ApiError::no("Task")),
+    }
+}
+
+/// A task as clients see it.
+pub(super) async fn load(conn: &mut Conn, id: TaskId) -> ApiResult<TaskResponse> {
+    let task = Task::find(conn, id)
+        .await?
+        .ok_or_else(|| ApiError::no("Task"))?;
+    render(conn, vec![task])
+        .await?
+        .pop()
+        .ok_or_else(|| ApiError::no("Task"))
+}
