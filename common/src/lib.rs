@@ -15,6 +15,7 @@ pub mod logging;
 pub mod models;
 pub mod prn;
 pub mod repository;
+pub mod representation;
 pub mod schema;
 pub mod secrets;
 pub mod storage;

@@ -35,7 +35,10 @@ impl Definition {
     ///
     /// # Panics
     /// On one that cannot be read: an error of programming, found at start.
-    #[expect(clippy::expect_used, reason = "definitions are compiled in and read at start")]
+    #[expect(
+        clippy::expect_used,
+        reason = "definitions are compiled in and read at start"
+    )]
     pub(super) fn read(json: &str) -> Self {
         serde_json::from_str(json).expect("a definition file that can be read")
     }

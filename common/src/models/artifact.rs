@@ -101,6 +101,37 @@ impl Artifact {
             .optional()
     }
 
+    /// The same, kept from being deleted until the transaction ends.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_shared(
+        conn: &mut Conn,
+        domain: DomainId,
+        id: ArtifactId,
+    ) -> QueryResult<Option<Self>> {
+        artifact::table
+            .find(id)
+            .filter(artifact::pulp_domain.eq(domain))
+            .select(Self::as_select())
+            .for_key_share()
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// The artifacts with these ids, in no order.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_many(conn: &mut Conn, ids: &[ArtifactId]) -> QueryResult<Vec<Self>> {
+        artifact::table
+            .filter(artifact::pulp_id.eq_any(ids))
+            .select(Self::as_select())
+            .load(conn)
+            .await
+    }
+
     /// True where a row needs this file.
     ///
     /// # Errors

@@ -146,9 +146,10 @@ impl Content {
             .filter(content::pulp_domain.eq(domain))
             .filter(content::timestamp_of_interest.lt(before))
             .filter(content::pulp_type.ne(PUBLISHED_METADATA))
-            .filter(not(exists(repository_content::table.filter(
-                repository_content::content_id.eq(content::pulp_id),
-            ))))
+            .filter(not(exists(
+                repository_content::table
+                    .filter(repository_content::content_id.eq(content::pulp_id)),
+            )))
             .count()
             .into_boxed();
         if let Some(ids) = only {
@@ -174,9 +175,10 @@ impl Content {
             .filter(content::timestamp_of_interest.lt(before))
             .filter(content::pulp_type.ne(PUBLISHED_METADATA))
             .filter(content::pulp_id.gt(behind))
-            .filter(not(exists(repository_content::table.filter(
-                repository_content::content_id.eq(content::pulp_id),
-            ))))
+            .filter(not(exists(
+                repository_content::table
+                    .filter(repository_content::content_id.eq(content::pulp_id)),
+            )))
             .order(content::pulp_id)
             .limit(limit)
             .select(content::pulp_id)
@@ -201,9 +203,10 @@ impl Content {
             .filter(content::timestamp_of_interest.lt(before))
             .filter(content::pulp_type.ne(PUBLISHED_METADATA))
             .filter(content::pulp_id.eq_any(ids))
-            .filter(not(exists(repository_content::table.filter(
-                repository_content::content_id.eq(content::pulp_id),
-            ))))
+            .filter(not(exists(
+                repository_content::table
+                    .filter(repository_content::content_id.eq(content::pulp_id)),
+            )))
             .order(content::pulp_id)
             .select(content::pulp_id)
             .for_update()
@@ -225,9 +228,10 @@ impl Content {
             content::table
                 .filter(content::pulp_id.eq_any(ids))
                 .filter(content::timestamp_of_interest.lt(before))
-                .filter(not(exists(repository_content::table.filter(
-                    repository_content::content_id.eq(content::pulp_id),
-                )))),
+                .filter(not(exists(
+                    repository_content::table
+                        .filter(repository_content::content_id.eq(content::pulp_id)),
+                ))),
         )
         .execute(conn)
         .await

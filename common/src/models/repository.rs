@@ -35,7 +35,6 @@ pub struct Repository {
 #[derive(Clone, Debug, Default, PartialEq, AsChangeset)]
 #[diesel(table_name = repository)]
 #[expect(missing_docs, reason = "the contract describes the columns (1.6)")]
-#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 pub struct RepositoryChange {
     pub name: Option<String>,
     pub description: Option<Option<String>>,

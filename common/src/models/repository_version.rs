@@ -156,7 +156,10 @@ impl RepositoryVersion {
                 repository_version::number.desc(),
             ))
             .distinct_on(repository_version::repository_id)
-            .select((repository_version::repository_id, repository_version::number))
+            .select((
+                repository_version::repository_id,
+                repository_version::number,
+            ))
             .load(conn)
             .await
     }
@@ -184,10 +187,7 @@ impl RepositoryVersion {
     ///
     /// # Errors
     /// As the session.
-    pub async fn neighbours(
-        &self,
-        conn: &mut Conn,
-    ) -> QueryResult<(Option<Self>, Option<Self>)> {
+    pub async fn neighbours(&self, conn: &mut Conn) -> QueryResult<(Option<Self>, Option<Self>)> {
         let others = repository_version::table
             .filter(repository_version::repository_id.eq(self.repository_id))
             .filter(repository_version::complete)

@@ -111,13 +111,9 @@ impl NewVersion {
             return Ok(());
         };
         for batch in chunks(added) {
-            let odd = RepositoryContent::other_types(
-                &mut conn,
-                self.membership(),
-                batch,
-                &row.pulp_type,
-            )
-            .await?;
+            let odd =
+                RepositoryContent::other_types(&mut conn, self.membership(), batch, &row.pulp_type)
+                    .await?;
             if !odd.is_empty() {
                 let list: Vec<String> = odd.iter().map(|t| format!("'{t}'")).collect();
                 return Err(TaskError::failed(format!(

@@ -40,8 +40,8 @@ impl NewVersion {
         base: Option<VersionId>,
     ) -> Result<Self, TaskError> {
         discard_stale(ctx, repository).await?;
-        let (version, base) =
-            ctx.fenced(async |conn| {
+        let (version, base) = ctx
+            .fenced(async |conn| {
                 let found = Repository::lock(conn, ctx.domain(), repository).await?;
                 let row = found.ok_or(Error::NotFound { what: "Repository" })?;
                 let base = match base {
@@ -143,10 +143,11 @@ impl NewVersion {
     /// # Errors
     /// As [`TaskContext::fenced`].
     pub async fn remove_newest(&self, ctx: &TaskContext) -> Result<(), TaskError> {
-        self.each_page(ctx, self.newest(), async |units| {
-            self.remove(ctx, &units).await
-        })
-        .await
+        let mut pages = Pages::of(self.newest());
+        while let Some(units) = pages.next(ctx).await? {
+            self.remove(ctx, &units).await?;
+        }
+        Ok(())
     }
 
     async fn reset(
@@ -158,53 +159,55 @@ impl NewVersion {
             repository: base.repository_id,
             number: base.number,
         };
-        let this = &self;
-        self.each_page(ctx, self.newest(), async |units| {
-            let spare = this.select(ctx, base, &units).await?;
-            this.remove(ctx, &spare).await
-        })
-        .await?;
-        self.each_page(ctx, base, async |units| {
-            let lacking = this.select(ctx, this.newest(), &units).await?;
-            this.add(ctx, &lacking).await
-        })
-        .await?;
+        let mut pages = Pages::of(self.newest());
+        while let Some(units) = pages.next(ctx).await? {
+            let spare = lacking(ctx, base, &units).await?;
+            self.remove(ctx, &spare).await?;
+        }
+        let mut pages = Pages::of(base);
+        while let Some(units) = pages.next(ctx).await? {
+            let missing = lacking(ctx, self.newest(), &units).await?;
+            self.add(ctx, &missing).await?;
+        }
         self.start = base;
         Ok(self)
     }
+}
 
-    /// Those of the units that a version lacks.
-    async fn select(
-        &self,
-        ctx: &TaskContext,
-        version: Membership,
-        units: &[ContentId],
-    ) -> Result<Vec<ContentId>, TaskError> {
-        let mut conn = ctx.session().await;
-        Ok(RepositoryContent::select(&mut conn, version, units, false).await?)
+/// Those of the units that a version lacks.
+async fn lacking(
+    ctx: &TaskContext,
+    version: Membership,
+    units: &[ContentId],
+) -> Result<Vec<ContentId>, TaskError> {
+    let mut conn = ctx.session().await;
+    Ok(RepositoryContent::select(&mut conn, version, units, false).await?)
+}
+
+/// The units of a version, a batch at a time.
+struct Pages {
+    version: Membership,
+    behind: ContentId,
+}
+
+impl Pages {
+    fn of(version: Membership) -> Self {
+        Self {
+            version,
+            behind: ContentId(Uuid::nil()),
+        }
     }
 
-    async fn each_page<F>(
-        &self,
-        ctx: &TaskContext,
-        version: Membership,
-        mut work: F,
-    ) -> Result<(), TaskError>
-    where
-        F: AsyncFnMut(Vec<ContentId>) -> Result<(), TaskError>,
-    {
-        let mut behind = ContentId(Uuid::nil());
-        loop {
-            ctx.checkpoint()?;
-            let page = {
-                let mut conn = ctx.session().await;
-                RepositoryContent::page(&mut conn, version, behind, BATCH).await?
-            };
-            match page.last() {
-                None => return Ok(()),
-                Some(last) => behind = *last,
+    async fn next(&mut self, ctx: &TaskContext) -> Result<Option<Vec<ContentId>>, TaskError> {
+        ctx.checkpoint()?;
+        let mut conn = ctx.session().await;
+        let page = RepositoryContent::page(&mut conn, self.version, self.behind, BATCH).await?;
+        match page.last() {
+            None => Ok(None),
+            Some(last) => {
+                self.behind = *last;
+                Ok(Some(page))
             }
-            work(page).await?;
         }
     }
 }

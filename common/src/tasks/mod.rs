@@ -1,6 +1,29 @@
 //! The built-in tasks: one file each, and one line here.
 
+pub mod add_and_remove;
+pub mod diagnostics;
+pub mod general_create;
+pub mod general_delete;
+pub mod general_update;
+pub mod kinds;
+pub mod orphan_cleanup;
+
+pub use add_and_remove::AddAndRemove;
+pub use general_create::GeneralCreate;
+pub use general_delete::GeneralDelete;
+pub use general_update::GeneralUpdate;
+pub use orphan_cleanup::OrphanCleanup;
+
 use crate::tasking::Registry;
 
 /// Registers the built-in tasks; with `diagnostics`, the test tasks too.
-pub fn register_all(_registry: &mut Registry, _diagnostics: bool) {}
+pub fn register_all(registry: &mut Registry, diagnostics: bool) {
+    registry.register::<AddAndRemove>();
+    registry.register::<GeneralCreate>();
+    registry.register::<GeneralUpdate>();
+    registry.register::<GeneralDelete>();
+    registry.register::<OrphanCleanup>();
+    if diagnostics {
+        diagnostics::register_all(registry);
+    }
+}

@@ -211,7 +211,10 @@ impl RepositoryContent {
         .bind::<Integer, _>(to)
         .load(conn)
         .await?;
-        Ok(rows.into_iter().map(|row| (row.pulp_type, row.count)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.pulp_type, row.count))
+            .collect())
     }
 
     /// Takes back up to `limit` changes of a version that was not completed. Zero: none are left.

@@ -1,0 +1,170 @@
+//! Making an object of any kind from validated data (contract 3.5): units of the type `file.file`.
+
+use super::add_and_remove::refusal;
+use super::kinds::file_content::{APP_LABEL, FileContentData, SERIALIZER};
+use crate::content::file::{self, PULP_TYPE};
+use crate::db::Conn;
+use crate::error::Error;
+use crate::ids::{ContentId, DomainId};
+use crate::models::{Artifact, Content, Membership, RepositoryContent};
+use crate::prn::{self, Prn};
+use crate::repository::{Draft, NewVersion};
+use crate::representation::FileContent;
+use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// Makes a unit, or finds the one with its natural key, and adds it to a repository if one is named.
+/// Its result is the unit as clients see it. Safe to run again after dying anywhere: a unit that was
+/// made before is found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneralCreate {
+    /// The component of its kind.
+    pub app_label: String,
+    /// The validator of its kind.
+    pub serializer_name: String,
+    /// Its values by field, references as ids.
+    pub data: Map<String, Value>,
+    /// What the validator is told beside; nothing is used yet.
+    #[serde(default)]
+    pub context: Map<String, Value>,
+}
+
+impl GeneralCreate {
+    /// Makes this file unit.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] only if the data cannot be written as JSON.
+    pub fn file_content(data: &FileContentData) -> Result<Self, Error> {
+        let value = serde_json::to_value(data).map_err(Error::internal)?;
+        Ok(Self {
+            app_label: APP_LABEL.into(),
+            serializer_name: SERIALIZER.into(),
+            data: value.as_object().cloned().unwrap_or_default(),
+            context: Map::new(),
+        })
+    }
+
+    fn typed(&self) -> Result<FileContentData, Error> {
+        if (self.app_label.as_str(), self.serializer_name.as_str()) != (APP_LABEL, SERIALIZER) {
+            let message = format!("there is no `{}` in `{}`", self.serializer_name, self.app_label);
+            return Err(Error::invalid("serializer_name", message));
+        }
+        let data: FileContentData = serde_json::from_value(Value::Object(self.data.clone()))
+            .map_err(|e| Error::invalid("data", e.to_string()))?;
+        crate::content::check_relative_path(&data.relative_path)
+            .map_err(|message| Error::invalid("relative_path", message))?;
+        Ok(data)
+    }
+}
+
+impl Task for GeneralCreate {
+    const NAME: &'static str = "pulpcore.app.tasks.base.general_create";
+    const ARGS: &'static [&'static str] = &["app_label", "serializer_name", "data", "context"];
+    const RERUN_AFTER_LOSS: bool = true;
+
+    fn resources(&self) -> Resources {
+        match self.typed().ok().and_then(|data| data.repository) {
+            Some(id) => Resources::exclusive(prn::repository(PULP_TYPE, id)),
+            None => Resources::default(),
+        }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        self.typed().map(|_| ())
+    }
+
+    async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        let data = self.typed()?;
+        let domain = ctx.domain();
+        if data.repository.is_none() {
+            return Ok(Outcome::flip(move |conn| {
+                let data = data.clone();
+                Box::pin(async move {
+                    let unit = ensure(conn, domain, &data).await?;
+                    effects(conn, unit, None).await
+                })
+            }));
+        }
+        let (unit, draft) = add_to_repository(&ctx, &data).await?;
+        Ok(Outcome::flip(move |conn| {
+            let (unit, draft) = (unit.clone(), draft.clone());
+            Box::pin(async move { effects(conn, unit, draft).await })
+        }))
+    }
+}
+
+/// Completes the version, if there is one, and says what was made: the version, then the unit.
+async fn effects(
+    conn: &mut Conn,
+    unit: Content,
+    draft: Option<Draft>,
+) -> Result<Effects, TaskError> {
+    let mut created = Vec::new();
+    if let Some(draft) = draft {
+        let done = draft.flip(conn).await?;
+        if !done.hidden {
+            created.push(Prn::from(done.id));
+        }
+    }
+    created.push(prn::content(PULP_TYPE, unit.pulp_id));
+    let shown = FileContent::load_many(conn, vec![unit]).await?;
+    let result = shown.first().map(serde_json::to_value).transpose();
+    Ok(Effects {
+        result: result.map_err(TaskError::internal)?,
+        created,
+    })
+}
+
+async fn ensure(
+    conn: &mut Conn,
+    domain: DomainId,
+    data: &FileContentData,
+) -> Result<Content, TaskError> {
+    let artifact = Artifact::find_shared(conn, domain, data.artifact).await?;
+    let artifact = artifact.ok_or(Error::NotFound { what: "Artifact" })?;
+    let labels = if data.pulp_labels.is_null() {
+        json!({})
+    } else {
+        data.pulp_labels.clone()
+    };
+    let path = &data.relative_path;
+    let (unit, _) = file::ensure(conn, domain, path, &artifact, &labels).await?;
+    Ok(unit)
+}
+
+async fn add_to_repository(
+    ctx: &TaskContext,
+    data: &FileContentData,
+) -> Result<(Content, Option<Draft>), TaskError> {
+    let Some(repository) = data.repository else {
+        return Err(TaskError::failed("a repository must be named"));
+    };
+    let version = NewVersion::open(ctx, repository, None).await?;
+    let (place, domain) = (version.membership(), version.domain);
+    let newest = version.newest();
+    // In one transaction, so that the unit is in use from its first moment on.
+    let unit = ctx
+        .fenced(async |conn| {
+            let unit = ensure(conn, domain, data).await?;
+            let id = [unit.pulp_id];
+            if !data.overwrite {
+                refuse_overwrite(conn, newest, &id).await?;
+            }
+            RepositoryContent::add(conn, place, domain, &id).await?;
+            Ok(unit)
+        })
+        .await?;
+    let draft = version.finish(ctx, &[unit.pulp_id]).await?;
+    Ok((unit, draft))
+}
+
+async fn refuse_overwrite(
+    conn: &mut Conn,
+    newest: Membership,
+    unit: &[ContentId],
+) -> Result<(), TaskError> {
+    let found = RepositoryContent::overwrites(conn, newest, unit, &[]).await?;
+    refusal(&found).map_or(Ok(()), Err)
+}

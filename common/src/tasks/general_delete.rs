@@ -1,0 +1,47 @@
+//! Deleting an object of any kind (contract 3.6).
+
+use super::kinds;
+use crate::error::Error;
+use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Deletes an object with all that belongs to it. One write: safe to run again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneralDelete {
+    /// The object.
+    pub instance_id: Uuid,
+    /// The component of its kind.
+    pub app_label: String,
+    /// The validator of its kind.
+    pub serializer_name: String,
+}
+
+impl Task for GeneralDelete {
+    const NAME: &'static str = "pulpcore.app.tasks.base.ageneral_delete";
+    const ARGS: &'static [&'static str] = &["instance_id", "app_label", "serializer_name"];
+    const RERUN_AFTER_LOSS: bool = true;
+
+    fn resources(&self) -> Resources {
+        match kinds::find(&self.app_label, &self.serializer_name) {
+            Ok(kind) => Resources::exclusive((kind.prn)(self.instance_id)),
+            Err(_) => Resources::default(),
+        }
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        kinds::find(&self.app_label, &self.serializer_name).map(|_| ())
+    }
+
+    async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        let kind = kinds::find(&self.app_label, &self.serializer_name)?;
+        let (domain, id) = (ctx.domain(), self.instance_id);
+        Ok(Outcome::flip(move |conn| {
+            Box::pin(async move {
+                (kind.delete)(conn, domain, id).await?;
+                Ok(Effects::default())
+            })
+        }))
+    }
+}

@@ -1,0 +1,180 @@
+//! File repositories: creating, changing, deleting.
+
+use super::{Data, FieldErrors, Fields, Kind};
+use crate::content::file::PULP_TYPE;
+use crate::db::Conn;
+use crate::error::Error;
+use crate::ids::{DomainId, RepositoryId};
+use crate::models::{Repository, RepositoryChange};
+use crate::prn;
+use crate::repository::retain;
+use crate::representation::FileRepository;
+use crate::tasking::TaskError;
+use chrono::Utc;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// The component that file repositories belong to.
+pub const APP_LABEL: &str = "file";
+/// The name of their validator.
+pub const SERIALIZER: &str = "FileRepositorySerializer";
+
+pub(super) const KIND: Kind = Kind {
+    app_label: APP_LABEL,
+    serializer_name: SERIALIZER,
+    prn: |id| prn::repository(PULP_TYPE, RepositoryId(id)),
+    check: |data, partial| read(data, partial).map(|_| ()),
+    update: |conn, domain, id, data, partial| Box::pin(update(conn, domain, id, data, partial)),
+    delete: |conn, domain, id| Box::pin(delete(conn, domain, id)),
+};
+
+/// Reads a body. A partial one changes only what it names; a whole one must name what has no default,
+/// and gives what has one its default (contract 4.1).
+///
+/// # Errors
+/// What is wrong with which field.
+pub fn read(data: &Data, partial: bool) -> Result<RepositoryChange, FieldErrors> {
+    let mut fields = Fields::new(data.clone());
+    let given = fields_given(data);
+    let mut change = RepositoryChange {
+        name: fields.text("name"),
+        description: fields.nullable_text("description"),
+        pulp_labels: fields.labels("pulp_labels"),
+        retain_repo_versions: fields.nullable_count("retain_repo_versions"),
+        retain_checkpoints: fields.nullable_count("retain_checkpoints"),
+        autopublish: fields.boolean("autopublish"),
+        manifest: fields.nullable_text("manifest"),
+    };
+    if let Some(remote) = fields.take("remote") {
+        if !remote.is_null() && remote != "" {
+            fields.refuse("remote", "Invalid hyperlink - Object does not exist.");
+        }
+    }
+    if !partial {
+        if !given("name") {
+            fields.require("name");
+        }
+        if !given("autopublish") {
+            change.autopublish = Some(false);
+        }
+        if !given("manifest") {
+            change.manifest = Some(Some("PULP_MANIFEST".into()));
+        }
+    }
+    fields.finish(change)
+}
+
+fn fields_given(data: &Data) -> impl Fn(&str) -> bool {
+    let names: Vec<String> = data.keys().cloned().collect();
+    move |name| names.iter().any(|n| n == name)
+}
+
+/// A new repository from a whole body; the caller inserts it.
+///
+/// # Errors
+/// What is wrong with which field.
+pub fn build(data: &Data, domain: DomainId) -> Result<Repository, FieldErrors> {
+    let change = read(data, false)?;
+    let now = Utc::now();
+    Ok(Repository {
+        pulp_id: RepositoryId::new(),
+        pulp_created: now,
+        pulp_last_updated: now,
+        pulp_domain: domain,
+        pulp_type: PULP_TYPE.to_owned(),
+        name: change.name.unwrap_or_default(),
+        description: change.description.flatten(),
+        pulp_labels: change.pulp_labels.unwrap_or_else(|| json!({})),
+        next_version: 0,
+        retain_repo_versions: change.retain_repo_versions.flatten(),
+        retain_checkpoints: change.retain_checkpoints.flatten(),
+        user_hidden: false,
+        autopublish: change.autopublish.unwrap_or_default(),
+        manifest: change.manifest.flatten(),
+        last_sync_details: json!({}),
+    })
+}
+
+/// True where a change leaves a repository as it is.
+#[must_use]
+pub fn changes_nothing(row: &Repository, change: &RepositoryChange) -> bool {
+    fn same<T: PartialEq>(new: Option<&T>, old: &T) -> bool {
+        new.is_none_or(|new| new == old)
+    }
+    same(change.name.as_ref(), &row.name)
+        && same(change.description.as_ref(), &row.description)
+        && same(change.pulp_labels.as_ref(), &row.pulp_labels)
+        && same(change.retain_repo_versions.as_ref(), &row.retain_repo_versions)
+        && same(change.retain_checkpoints.as_ref(), &row.retain_checkpoints)
+        && same(change.autopublish.as_ref(), &row.autopublish)
+        && same(change.manifest.as_ref(), &row.manifest)
+}
+
+async fn update(
+    conn: &mut Conn,
+    domain: DomainId,
+    id: Uuid,
+    data: &Data,
+    partial: bool,
+) -> Result<Value, TaskError> {
+    let change = read(data, partial).map_err(|e| TaskError::failed(e.to_string()))?;
+    let id = RepositoryId(id);
+    let row = Repository::lock(conn, domain, id).await?;
+    let row = row.ok_or(Error::NotFound { what: "FileRepository" })?;
+    if let Some(name) = &change.name {
+        if Repository::name_taken(conn, domain, name, Some(id)).await? {
+            let errors = FieldErrors::one("name", "This field must be unique.");
+            return Err(TaskError::failed(errors.to_string()));
+        }
+    }
+    let changed = Repository::change(conn, id, &change).await?;
+    if changed.retain_repo_versions != row.retain_repo_versions {
+        if let Some(keep) = changed.retain_repo_versions {
+            retain(conn, id, keep).await?;
+        }
+    }
+    let shown = FileRepository::load(conn, changed).await?;
+    serde_json::to_value(shown).map_err(TaskError::internal)
+}
+
+async fn delete(conn: &mut Conn, domain: DomainId, id: Uuid) -> Result<(), TaskError> {
+    if Repository::delete(conn, domain, RepositoryId(id)).await? {
+        Ok(())
+    } else {
+        Err(Error::NotFound { what: "FileRepository" }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(value: Value) -> Data {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_whole_body_needs_a_name_and_resets_what_has_a_default() {
+        let errors = read(&data(json!({})), false).unwrap_err();
+        assert_eq!(errors.0["name"], ["This field is required."]);
+        let change = read(&data(json!({"name": "a"})), false).unwrap();
+        assert_eq!(change.autopublish, Some(false));
+        assert_eq!(change.description, None);
+    }
+
+    #[test]
+    fn a_partial_body_changes_only_what_it_names() {
+        let change = read(&data(json!({"manifest": null})), true).unwrap();
+        assert_eq!(
+            change,
+            RepositoryChange {
+                manifest: Some(None),
+                ..RepositoryChange::default()
+            }
+        );
+        let row = build(&data(json!({"name": "a"})), DomainId::DEFAULT).unwrap();
+        assert!(!changes_nothing(&row, &change));
+        let same = read(&data(json!({"name": "a"})), false).unwrap();
+        assert!(changes_nothing(&row, &same));
+    }
+}
