@@ -141,9 +141,8 @@ impl FileContent {
     pub fn new(row: Content, artifact: Option<Artifact>) -> Self {
         let path = row.fields.get("relative_path").and_then(Value::as_str);
         let href = artifact.as_ref().map(|a| artifact_href(a.pulp_id));
-        let digest = |get: fn(&Artifact) -> &Option<String>| {
-            artifact.as_ref().and_then(|a| get(a).clone())
-        };
+        let digest =
+            |get: fn(&Artifact) -> &Option<String>| artifact.as_ref().and_then(|a| get(a).clone());
         Self {
             pulp_href: file_content_href(row.pulp_id),
             prn: prn::content(file::PULP_TYPE, row.pulp_id).to_string(),
