@@ -104,8 +104,11 @@ impl AddAndRemove {
         if self.remove_content_units.iter().any(|unit| unit == ALL) {
             return Ok((true, Vec::new()));
         }
-        let ids: Result<Vec<ContentId>, _> =
-            self.remove_content_units.iter().map(|u| u.parse()).collect();
+        let ids: Result<Vec<ContentId>, _> = self
+            .remove_content_units
+            .iter()
+            .map(|u| u.parse())
+            .collect();
         let ids = ids.map_err(|e| Error::invalid("remove_content_units", e.to_string()))?;
         Ok((false, ids))
     }
@@ -122,7 +125,10 @@ impl AddAndRemove {
             return Ok(());
         };
         let mut found = Vec::new();
-        for batch in self.add_content_units.chunks(usize::try_from(BATCH).unwrap_or(1)) {
+        for batch in self
+            .add_content_units
+            .chunks(usize::try_from(BATCH).unwrap_or(1))
+        {
             ctx.checkpoint()?;
             let mut conn = ctx.session().await;
             found.extend(RepositoryContent::overwrites(&mut conn, start, batch, removals).await?);

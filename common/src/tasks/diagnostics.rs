@@ -20,7 +20,7 @@ pub fn register_all(registry: &mut Registry) {
 /// A span of time in seconds; a negative or endless one fails the task that was given it.
 fn seconds(interval: f64) -> Result<Duration, TaskError> {
     Duration::try_from_secs_f64(interval)
-        .map_err(|_| TaskError::failed("sleep length must be non-negative"))
+        .map_err(|_fault| TaskError::failed("sleep length must be non-negative"))
 }
 
 async fn sleep_unless_stopped(ctx: &TaskContext, interval: f64) -> Result<Outcome, TaskError> {

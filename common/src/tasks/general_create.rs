@@ -48,7 +48,10 @@ impl GeneralCreate {
 
     fn typed(&self) -> Result<FileContentData, Error> {
         if (self.app_label.as_str(), self.serializer_name.as_str()) != (APP_LABEL, SERIALIZER) {
-            let message = format!("there is no `{}` in `{}`", self.serializer_name, self.app_label);
+            let message = format!(
+                "there is no `{}` in `{}`",
+                self.serializer_name, self.app_label
+            );
             return Err(Error::invalid("serializer_name", message));
         }
         let data: FileContentData = serde_json::from_value(Value::Object(self.data.clone()))

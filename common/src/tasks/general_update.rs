@@ -26,8 +26,13 @@ pub struct GeneralUpdate {
 
 impl Task for GeneralUpdate {
     const NAME: &'static str = "pulpcore.app.tasks.base.ageneral_update";
-    const ARGS: &'static [&'static str] =
-        &["instance_id", "app_label", "serializer_name", "data", "partial"];
+    const ARGS: &'static [&'static str] = &[
+        "instance_id",
+        "app_label",
+        "serializer_name",
+        "data",
+        "partial",
+    ];
     const RERUN_AFTER_LOSS: bool = true;
 
     fn resources(&self) -> Resources {

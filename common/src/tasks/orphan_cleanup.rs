@@ -1,6 +1,6 @@
 //! Deleting what nothing needs any more (contract 3.2).
 
-use crate::db::{Conn, transaction};
+use crate::db::{Conn, Work, transaction};
 use crate::error::Error;
 use crate::ids::{ArtifactId, ContentId, DomainId};
 use crate::models::{Artifact, Content, Tombstone};
@@ -94,8 +94,7 @@ async fn pass_over_all(
     loop {
         let (last, deleted) = ctx
             .fenced(async |conn| {
-                let ids =
-                    Content::lock_orphans(conn, ctx.domain(), before, behind, BATCH).await?;
+                let ids = Content::lock_orphans(conn, ctx.domain(), before, behind, BATCH).await?;
                 let deleted = delete_units(conn, &ids, before).await?;
                 Ok((ids.last().copied(), deleted))
             })
@@ -134,18 +133,20 @@ async fn delete_units(
     ids: &[ContentId],
     before: DateTime<Utc>,
 ) -> Result<usize, TaskError> {
-    if let Some(deleted) =
-        unless_protected(conn, async |conn| Content::delete_orphans(conn, ids, before).await)
-            .await?
+    if let Some(deleted) = unless_protected(conn, async |conn| {
+        Content::delete_orphans(conn, ids, before).await
+    })
+    .await?
     {
         return Ok(deleted);
     }
     let mut all = 0;
     for id in ids {
         let one = std::slice::from_ref(id);
-        let deleted =
-            unless_protected(conn, async |conn| Content::delete_orphans(conn, one, before).await)
-                .await?;
+        let deleted = unless_protected(conn, async |conn| {
+            Content::delete_orphans(conn, one, before).await
+        })
+        .await?;
         match deleted {
             Some(deleted) => all += deleted,
             None => warn!(content:% = id; "{id} is needed by something else and is kept"),
@@ -154,24 +155,24 @@ async fn delete_units(
     Ok(all)
 }
 
-async fn delete_artifacts(
-    ctx: &TaskContext,
-    before: DateTime<Utc>,
-) -> Result<Unlinked, TaskError> {
+async fn delete_artifacts(ctx: &TaskContext, before: DateTime<Utc>) -> Result<Unlinked, TaskError> {
     let total = {
         let mut conn = ctx.session().await;
         Artifact::count_orphans(&mut conn, ctx.domain(), before).await?
     };
     let mut progress = ctx
-        .progress("Clean up orphan Artifacts", "clean-up.artifacts", Some(total))
+        .progress(
+            "Clean up orphan Artifacts",
+            "clean-up.artifacts",
+            Some(total),
+        )
         .await?;
     let mut gone = Unlinked::default();
     let mut behind = None;
     loop {
         let (last, buried) = ctx
             .fenced(async |conn| {
-                let ids =
-                    Artifact::lock_orphans(conn, ctx.domain(), before, behind, FILES).await?;
+                let ids = Artifact::lock_orphans(conn, ctx.domain(), before, behind, FILES).await?;
                 let buried = bury(conn, &ids, before).await?;
                 Ok((ids.last().copied(), buried))
             })
@@ -181,7 +182,9 @@ async fn delete_artifacts(
         }
         behind = last;
         gone += unlink(ctx.db(), ctx.storage(), &buried).await?;
-        progress.add(i64::try_from(buried.len()).unwrap_or(0)).await?;
+        progress
+            .add(i64::try_from(buried.len()).unwrap_or(0))
+            .await?;
     }
     progress.finish().await?;
     Ok(gone)
@@ -192,17 +195,20 @@ async fn bury(
     ids: &[ArtifactId],
     before: DateTime<Utc>,
 ) -> Result<Vec<Tombstone>, TaskError> {
-    if let Some(buried) =
-        unless_protected(conn, async |conn| Artifact::bury_many(conn, ids, before).await).await?
+    if let Some(buried) = unless_protected(conn, async |conn| {
+        Artifact::bury_many(conn, ids, before).await
+    })
+    .await?
     {
         return Ok(buried);
     }
     let mut all = Vec::new();
     for id in ids {
         let one = std::slice::from_ref(id);
-        let buried =
-            unless_protected(conn, async |conn| Artifact::bury_many(conn, one, before).await)
-                .await?;
+        let buried = unless_protected(conn, async |conn| {
+            Artifact::bury_many(conn, one, before).await
+        })
+        .await?;
         match buried {
             Some(buried) => all.extend(buried),
             None => warn!(artifact:% = id; "{id} is needed by something else and is kept"),
@@ -232,9 +238,14 @@ async fn unlink_buried_before(
 }
 
 /// Runs a delete in a savepoint. `None`: a foreign key protects one of the rows; nothing is deleted.
-async fn unless_protected<T, F>(conn: &mut Conn, delete: F) -> Result<Option<T>, TaskError>
+async fn unless_protected<'a, T, F>(conn: &mut Conn, delete: F) -> Result<Option<T>, TaskError>
 where
-    F: AsyncFnOnce(&mut Conn) -> Result<T, DieselError>,
+    for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, DieselError>
+        + Work<&'r mut Conn, Result<T, DieselError>, Fut: Send>
+        + Send
+        + Sync
+        + 'a,
+    T: Send + 'a,
 {
     match transaction(conn, delete).await {
         Ok(done) => Ok(Some(done)),

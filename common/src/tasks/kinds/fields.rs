@@ -32,7 +32,11 @@ impl FieldErrors {
     /// # Errors
     /// The texts.
     pub fn into_result<T>(self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() { Ok(value) } else { Err(self) }
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(self)
+        }
     }
 }
 
@@ -89,7 +93,6 @@ impl Fields {
     }
 
     /// A text that is not blank, or null.
-    #[expect(clippy::option_option, reason = "absent and null are two things")]
     pub fn nullable_text(&mut self, field: &str) -> Option<Option<String>> {
         let value = self.take(field)?;
         if value.is_null() {
@@ -119,7 +122,6 @@ impl Fields {
     }
 
     /// An integer of at least 1, or null.
-    #[expect(clippy::option_option, reason = "absent and null are two things")]
     pub fn nullable_count(&mut self, field: &str) -> Option<Option<i32>> {
         let value = self.take(field)?;
         let number = match &value {

@@ -65,10 +65,10 @@ pub fn read(data: Data, has_file: bool) -> Result<FileContentBody, FieldErrors> 
     };
     if !named {
         fields.require("relative_path");
-    } else if !body.relative_path.is_empty() {
-        if let Err(message) = check_relative_path(&body.relative_path) {
-            fields.refuse("relative_path", message);
-        }
+    } else if !body.relative_path.is_empty()
+        && let Err(message) = check_relative_path(&body.relative_path)
+    {
+        fields.refuse("relative_path", message);
     }
     if has_file == body.artifact.is_some() {
         fields.refuse(

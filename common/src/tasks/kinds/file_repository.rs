@@ -45,10 +45,11 @@ pub fn read(data: &Data, partial: bool) -> Result<RepositoryChange, FieldErrors>
         autopublish: fields.boolean("autopublish"),
         manifest: fields.nullable_text("manifest"),
     };
-    if let Some(remote) = fields.take("remote") {
-        if !remote.is_null() && remote != "" {
-            fields.refuse("remote", "Invalid hyperlink - Object does not exist.");
-        }
+    if let Some(remote) = fields.take("remote")
+        && !remote.is_null()
+        && remote != ""
+    {
+        fields.refuse("remote", "Invalid hyperlink - Object does not exist.");
     }
     if !partial {
         if !given("name") {
@@ -104,7 +105,10 @@ pub fn changes_nothing(row: &Repository, change: &RepositoryChange) -> bool {
     same(change.name.as_ref(), &row.name)
         && same(change.description.as_ref(), &row.description)
         && same(change.pulp_labels.as_ref(), &row.pulp_labels)
-        && same(change.retain_repo_versions.as_ref(), &row.retain_repo_versions)
+        && same(
+            change.retain_repo_versions.as_ref(),
+            &row.retain_repo_versions,
+        )
         && same(change.retain_checkpoints.as_ref(), &row.retain_checkpoints)
         && same(change.autopublish.as_ref(), &row.autopublish)
         && same(change.manifest.as_ref(), &row.manifest)
@@ -120,18 +124,20 @@ async fn update(
     let change = read(data, partial).map_err(|e| TaskError::failed(e.to_string()))?;
     let id = RepositoryId(id);
     let row = Repository::lock(conn, domain, id).await?;
-    let row = row.ok_or(Error::NotFound { what: "FileRepository" })?;
-    if let Some(name) = &change.name {
-        if Repository::name_taken(conn, domain, name, Some(id)).await? {
-            let errors = FieldErrors::one("name", "This field must be unique.");
-            return Err(TaskError::failed(errors.to_string()));
-        }
+    let row = row.ok_or(Error::NotFound {
+        what: "FileRepository",
+    })?;
+    if let Some(name) = &change.name
+        && Repository::name_taken(conn, domain, name, Some(id)).await?
+    {
+        let errors = FieldErrors::one("name", "This field must be unique.");
+        return Err(TaskError::failed(errors.to_string()));
     }
     let changed = Repository::change(conn, id, &change).await?;
-    if changed.retain_repo_versions != row.retain_repo_versions {
-        if let Some(keep) = changed.retain_repo_versions {
-            retain(conn, id, keep).await?;
-        }
+    if changed.retain_repo_versions != row.retain_repo_versions
+        && let Some(keep) = changed.retain_repo_versions
+    {
+        retain(conn, id, keep).await?;
     }
     let shown = FileRepository::load(conn, changed).await?;
     serde_json::to_value(shown).map_err(TaskError::internal)
@@ -141,7 +147,10 @@ async fn delete(conn: &mut Conn, domain: DomainId, id: Uuid) -> Result<(), TaskE
     if Repository::delete(conn, domain, RepositoryId(id)).await? {
         Ok(())
     } else {
-        Err(Error::NotFound { what: "FileRepository" }.into())
+        Err(Error::NotFound {
+            what: "FileRepository",
+        }
+        .into())
     }
 }
 

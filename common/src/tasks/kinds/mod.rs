@@ -18,6 +18,16 @@ use uuid::Uuid;
 
 type Data = Map<String, Value>;
 
+type Update = for<'c> fn(
+    &'c mut Conn,
+    DomainId,
+    Uuid,
+    &'c Data,
+    bool,
+) -> BoxFuture<'c, Result<Value, TaskError>>;
+
+type Delete = for<'c> fn(&'c mut Conn, DomainId, Uuid) -> BoxFuture<'c, Result<(), TaskError>>;
+
 /// A kind of resource that can be updated and deleted.
 pub struct Kind {
     /// The component that it belongs to (`file`).
@@ -29,16 +39,9 @@ pub struct Kind {
     /// Checks the data without looking at the database.
     pub check: fn(&Data, bool) -> Result<(), FieldErrors>,
     /// Validates and writes; gives what clients see then. Runs in the transaction of a settle.
-    pub update: for<'c> fn(
-        &'c mut Conn,
-        DomainId,
-        Uuid,
-        &'c Data,
-        bool,
-    ) -> BoxFuture<'c, Result<Value, TaskError>>,
+    pub update: Update,
     /// Deletes one. Runs in the transaction of a settle.
-    pub delete:
-        for<'c> fn(&'c mut Conn, DomainId, Uuid) -> BoxFuture<'c, Result<(), TaskError>>,
+    pub delete: Delete,
 }
 
 const KINDS: &[Kind] = &[file_repository::KIND];
