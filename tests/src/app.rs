@@ -126,6 +126,9 @@ impl Builder {
             app.spawn_worker(&[]);
         }
         app.workers_online(self.workers).await;
+        if app.plugin {
+            ledger::make(&app.sql).await;
+        }
         app
     }
 }
@@ -287,6 +290,70 @@ impl TestApp {
             holds(online >= count, || format!("{online} of {count} workers are online"))
         })
         .await;
+    }
+
+    /// A task's state, number of runs, and reason of failure, from its row.
+    pub async fn row(&self, task: impl std::fmt::Display) -> (String, i64, Option<String>) {
+        let statement = format!(
+            "SELECT state, attempts::bigint, error::text FROM task WHERE pulp_id = '{task}'"
+        );
+        let row = self.sql.query_one(&statement, &[]).await.unwrap();
+        (row.get(0), row.get(1), row.get(2))
+    }
+
+    /// Waits until a task is in a state, by its row.
+    pub async fn until(&self, task: impl std::fmt::Display, state: &str, deadline: Duration) {
+        eventually(deadline, async || {
+            let row = self.row(&task).await;
+            holds(row.0 == state, || format!("{task} is not {state}: {row:?}"))
+        })
+        .await;
+    }
+
+    /// Waits until a task has written a line of a kind into the ledger.
+    pub async fn until_noted(&self, task: impl std::fmt::Display, what: &str) {
+        let task = task.to_string();
+        eventually(Duration::from_secs(30), async || {
+            let lines = ledger::count(&self.sql, &task, what).await;
+            holds(lines > 0, || format!("{task} has written no {what}"))
+        })
+        .await;
+    }
+
+    /// Every task completed, and its effect happened exactly once.
+    pub async fn assert_completed_once(&self) {
+        let wrong = self
+            .sql
+            .texts(
+                "SELECT t.pulp_id || ' ' || t.state || ' ' || t.attempts || ' runs, flips: ' || count(l.id) || ' ' || coalesce(t.error::text, '')
+                   FROM task t LEFT JOIN ledger l ON l.task = t.pulp_id AND l.what = 'flip'
+                  WHERE t.name LIKE 'plugin.tasks.ledger%'
+                  GROUP BY t.pulp_id HAVING t.state <> 'completed' OR count(l.id) <> 1",
+            )
+            .await;
+        assert_eq!(wrong, Vec::<String>::new());
+        assert_eq!(ledger::overlapping_claims(&self.sql).await, 0);
+        assert_eq!(ledger::moves_out_of_final_states(&self.sql).await, 0);
+    }
+
+    /// No task has failed.
+    pub async fn assert_no_failures(&self) {
+        let failed = self
+            .sql
+            .texts("SELECT name || ' ' || error FROM task WHERE state = 'failed'")
+            .await;
+        assert_eq!(failed, Vec::<String>::new());
+    }
+
+    /// The worker that runs a task, by its place among the workers.
+    pub async fn worker_of(&self, task: impl std::fmt::Display) -> usize {
+        let name = self
+            .sql
+            .text(&format!(
+                "SELECT a.name FROM task t JOIN app_status a ON a.pulp_id = t.worker_id WHERE t.pulp_id = '{task}'"
+            ))
+            .await;
+        self.workers.iter().position(|w| w.name == name).unwrap()
     }
 
     /// Waits until no task is unfinished.

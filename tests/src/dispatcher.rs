@@ -60,6 +60,13 @@ impl Dispatcher {
             .resources(resources)
     }
 
+    /// Dispatches one task that writes so many lines into the ledger, with pauses between them.
+    pub async fn ledger(&mut self, steps: u32, pause_ms: u64, resources: Resources) -> TaskId {
+        let arguments = serde_json::json!({"steps": steps, "pause_ms": pause_ms});
+        let task = self.task("plugin.tasks.ledger", arguments, resources);
+        self.dispatch(&[task]).await[0].id
+    }
+
     /// Dispatches in one transaction, and announces what can start.
     pub async fn dispatch(&mut self, tasks: &[NewTask]) -> Vec<Dispatched> {
         let keyring = &self.keyring;
@@ -80,6 +87,12 @@ impl Dispatcher {
         if let tasking::CancelOutcome::Canceled(announcements) = outcome {
             self.publisher.announce(announcements);
         }
+    }
+
+    /// The task types that can be dispatched.
+    #[must_use]
+    pub fn registry(&self) -> &millrace_common::tasking::Registry {
+        &self.catalog.tasks
     }
 
     /// True once announcements reach the broker.

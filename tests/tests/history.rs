@@ -29,7 +29,6 @@ async fn a_random_history_with_killed_workers_keeps_every_promise() {
         .workers(WORKERS)
         .start()
         .await;
-    ledger::make(&app.sql).await;
     let file = app.dir().join("history");
     let first = app.dispatcher().await;
 

@@ -1,10 +1,18 @@
 //! All tests that need servers. Each has a database and a virtual host of its own where it needs them.
 
 #[cfg(test)]
+mod broker_faults;
+#[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
 mod lanes;
 #[cfg(test)]
+mod postgres_faults;
+#[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod worker_faults;

@@ -25,6 +25,9 @@ pub struct Ledger {
     steps: u32,
     /// Pause between two lines.
     pause_ms: u64,
+    /// Time that the last write takes, inside the settle transaction.
+    #[serde(default)]
+    flip_ms: u32,
     /// The file; none: only the table.
     #[serde(default)]
     file: Option<PathBuf>,
@@ -44,8 +47,10 @@ impl Task for Ledger {
         for step in 0..self.steps {
             let what = if step == 0 { "start" } else { "beat" };
             self.note(&ctx, what)?;
-            ctx.fenced(async |conn| Ok(insert(conn, ctx.task(), ctx.claim(), ctx.attempt(), what).await?))
-                .await?;
+            ctx.fenced(async |conn| {
+                Ok(insert(conn, ctx.task(), ctx.claim(), ctx.attempt(), what).await?)
+            })
+            .await?;
             tokio::select! {
                 () = ctx.stopped() => return Err(TaskError::Canceled),
                 () = tokio::time::sleep(Duration::from_millis(self.pause_ms)) => {}
@@ -53,9 +58,14 @@ impl Task for Ledger {
         }
         self.note(&ctx, "end")?;
         let (task, claim, attempt) = (ctx.task(), ctx.claim(), ctx.attempt());
+        let flip_ms = self.flip_ms;
         Ok(Outcome::flip(move |conn| {
             async move {
                 insert(conn, task, claim, attempt, "flip").await?;
+                if flip_ms > 0 {
+                    let wait = format!("SELECT pg_sleep({}::double precision / 1000)", flip_ms);
+                    sql_query(wait).execute(conn).await?;
+                }
                 Ok(Effects {
                     result: Some(json!({"attempt": attempt})),
                     created: Vec::new(),

@@ -1,0 +1,350 @@
+//! The broker restarted, wiped, emptied, doubling its messages, losing one, or impatient. Every accepted
+//! task ends, its effect happens once, and afterwards all is as fast as before.
+
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ConnectionProperties};
+use millrace_common::tasking::Resources;
+use millrace_tests::eventually::holds;
+use millrace_tests::stack::Instance;
+use millrace_tests::{Dispatcher, TestApp, Vhost, eventually};
+use std::time::{Duration, Instant};
+
+const QUEUE: &str = "millrace.tasks.default";
+const LONG: Duration = Duration::from_secs(60);
+
+async fn own_broker(lines: &[&str]) -> (Instance, Vhost) {
+    let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+    let broker = tokio::task::spawn_blocking(move || {
+        Instance::rabbitmq(&lines.iter().map(String::as_str).collect::<Vec<_>>())
+    })
+    .await
+    .unwrap();
+    let vhost = Vhost::create_on(&broker.broker_url(), &broker.management_url()).await;
+    (broker, vhost)
+}
+
+async fn dispatch(dispatcher: &mut Dispatcher, count: u32, pause_ms: u64) {
+    for n in 0..count {
+        dispatcher
+            .ledger(2, pause_ms, Resources::exclusive(format!("lane-{}", n % 7)))
+            .await;
+    }
+}
+
+/// Tasks start as soon as they are dispatched: by messages, not by the janitor's rounds.
+async fn assert_full_rate(app: &TestApp, dispatcher: &mut Dispatcher) {
+    eventually(LONG, async || {
+        let start = Instant::now();
+        for _ in 0..5 {
+            let id = dispatcher.ledger(1, 0, Resources::exclusive("probe")).await;
+            app.until(id, "completed", LONG).await;
+        }
+        let took = start.elapsed();
+        holds(took < Duration::from_secs(2), || {
+            format!("five tasks one by one took {took:?}")
+        })
+    })
+    .await;
+}
+
+async fn ready_messages(channel: &Channel) -> u32 {
+    let passive = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::durable()
+    };
+    let queue = channel
+        .queue_declare(QUEUE.into(), passive, FieldTable::default())
+        .await;
+    queue.unwrap().message_count()
+}
+
+async fn channel(url: &str) -> (Connection, Channel) {
+    let connection = Connection::connect(url, ConnectionProperties::default())
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    (connection, channel)
+}
+
+#[tokio::test]
+async fn a_broker_that_restarts_and_crashes_under_load_costs_no_task() {
+    let (broker, vhost) = own_broker(&[]).await;
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .vhost(vhost)
+        .workers(2)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    for verb in ["restart-rabbitmq", "kill-rabbitmq"] {
+        dispatch(&mut dispatcher, 60, 20).await;
+        broker.run(verb).await;
+        dispatch(&mut dispatcher, 20, 20).await;
+        if verb == "kill-rabbitmq" {
+            broker.run("start-rabbitmq").await;
+        }
+        app.quiet(LONG).await;
+    }
+    assert_full_rate(&app, &mut dispatcher).await;
+    app.assert_completed_once().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_was_wiped_gets_its_queues_again_and_costs_no_task() {
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .workers(2)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    dispatch(&mut dispatcher, 80, 30).await;
+    app.vhost.delete().await;
+    dispatch(&mut dispatcher, 20, 10).await;
+    app.vhost.make().await;
+    app.quiet(LONG).await;
+    assert_full_rate(&app, &mut dispatcher).await;
+    assert!(app.vhost.queues().await.contains(&QUEUE.to_owned()));
+    app.assert_completed_once().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn tasks_whose_messages_were_purged_are_announced_again() {
+    let mut app = TestApp::builder().plugin().without_api().start().await;
+    let mut dispatcher = app.dispatcher().await;
+    // Makes the queue, so that there is something to purge.
+    app.spawn_worker(&[]);
+    dispatch(&mut dispatcher, 1, 0).await;
+    app.quiet(LONG).await;
+    app.workers.pop().unwrap().kill();
+
+    dispatch(&mut dispatcher, 60, 0).await;
+    let (_connection, channel) = channel(&app.vhost.url()).await;
+    eventually(LONG, async || {
+        let ready = ready_messages(&channel).await;
+        holds(ready >= 7, || format!("{ready} messages"))
+    })
+    .await;
+    app.vhost.purge(QUEUE).await;
+    app.spawn_worker(&[]);
+    app.quiet(LONG).await;
+    app.assert_completed_once().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn messages_that_come_three_times_run_a_task_once() {
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .workers(2)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    let (_connection, channel) = channel(&app.vhost.url()).await;
+    let mirror = QueueDeclareOptions {
+        exclusive: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare("mirror".into(), mirror, FieldTable::default())
+        .await
+        .unwrap();
+    eventually(LONG, async || {
+        let bound = channel
+            .queue_bind(
+                "mirror".into(),
+                "millrace.dispatch".into(),
+                "#".into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await;
+        bound.map_err(|e| e.to_string())
+    })
+    .await;
+    let mut copies = channel
+        .basic_consume(
+            "mirror".into(),
+            "mirror".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await
+        .unwrap();
+    let doubling = tokio::spawn(async move {
+        let mut doubled = 0;
+        while let Some(Ok(delivery)) = copies.next().await {
+            for _ in 0..3 {
+                channel
+                    .basic_publish(
+                        "".into(),
+                        QUEUE.into(),
+                        BasicPublishOptions::default(),
+                        &delivery.data,
+                        delivery.properties.clone(),
+                    )
+                    .await
+                    .unwrap();
+            }
+            delivery.ack(BasicAckOptions::default()).await.unwrap();
+            doubled += 1;
+            if doubled == 100 {
+                break;
+            }
+        }
+    });
+    dispatch(&mut dispatcher, 120, 10).await;
+    app.quiet(LONG).await;
+    tokio::time::timeout(LONG, doubling).await.unwrap().unwrap();
+    app.assert_completed_once().await;
+    assert_eq!(app.sql.number("SELECT max(attempts) FROM task").await, 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_that_was_lost_is_missed_although_the_queue_is_never_empty() {
+    let mut app = TestApp::builder().plugin().without_api().start().await;
+    let mut dispatcher = app.dispatcher().await;
+    app.spawn_worker(&[("worker.slots.default", "2")]);
+    dispatch(&mut dispatcher, 1, 0).await;
+    app.quiet(LONG).await;
+    app.workers.pop().unwrap().kill();
+
+    let lost = dispatcher.ledger(1, 0, Resources::exclusive("lost")).await;
+    let (_connection, channel) = channel(&app.vhost.url()).await;
+    let stolen = eventually(LONG, async || {
+        let got = channel
+            .basic_get(QUEUE.into(), BasicGetOptions { no_ack: true })
+            .await
+            .unwrap();
+        got.ok_or_else(|| "no message".to_owned())
+    })
+    .await;
+    assert!(String::from_utf8_lossy(&stolen.data).contains(&lost.to_string()));
+    // It has been noted as announced: nobody knows that it is lost.
+    let noted =
+        format!("SELECT count(*) FROM task WHERE pulp_id = '{lost}' AND announced_at IS NOT NULL");
+    eventually(LONG, async || {
+        holds(app.sql.number(&noted).await == 1, || "not noted".into())
+    })
+    .await;
+
+    app.spawn_worker(&[("worker.slots.default", "2")]);
+    let start = Instant::now();
+    let mut n = 0;
+    while app.row(lost).await.0 != "completed" {
+        assert!(
+            start.elapsed() < Duration::from_secs(75),
+            "the lost message was never missed"
+        );
+        while ready_messages(&channel).await < 20 {
+            dispatcher
+                .ledger(2, 40, Resources::exclusive(format!("busy-{n}")))
+                .await;
+            n += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(n > 50, "the queue was busy");
+    app.quiet(LONG).await;
+    app.assert_completed_once().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_body_longer_than_the_brokers_patience_is_neither_disturbed_nor_run_twice() {
+    let (_broker, vhost) =
+        own_broker(&["consumer_timeout = 5000", "channel_tick_interval = 1000"]).await;
+    let mut app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .vhost(vhost)
+        .start()
+        .await;
+    // One worker knows of the timeout and acknowledges early; of the other the channel is closed.
+    app.spawn_worker(&[
+        ("worker.acknowledge_after_seconds", "2"),
+        ("worker.slots.default", "1"),
+    ]);
+    app.spawn_worker(&[
+        ("worker.acknowledge_after_seconds", "600"),
+        ("worker.slots.default", "1"),
+    ]);
+    app.workers_online(2).await;
+    let mut dispatcher = app.dispatcher().await;
+    for lane in ["a", "b"] {
+        dispatcher
+            .ledger(120, 100, Resources::exclusive(lane))
+            .await;
+    }
+    app.quiet(LONG).await;
+    app.assert_completed_once().await;
+    assert_eq!(app.sql.number("SELECT max(attempts) FROM task").await, 1);
+    assert_eq!(
+        app.sql
+            .number("SELECT count(DISTINCT worker_id) FROM task")
+            .await,
+        2,
+        "one task each"
+    );
+    assert_full_rate(&app, &mut dispatcher).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn messages_that_nobody_can_read_go_to_the_dead_letter_queue() {
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .workers(1)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    dispatch(&mut dispatcher, 1, 0).await;
+    app.quiet(LONG).await;
+    let (_connection, channel) = channel(&app.vhost.url()).await;
+    let unknown = format!(
+        r#"{{"v":1,"id":"{}","name":"no.such.task","class":"default","versions":{{}},"number":0,"announced_at":"2026-01-01T00:00:00Z"}}"#,
+        uuid::Uuid::now_v7()
+    );
+    for body in ["not json", r#"{"v": 99}"#, "", &unknown] {
+        channel
+            .basic_publish(
+                "".into(),
+                QUEUE.into(),
+                BasicPublishOptions::default(),
+                body.as_bytes(),
+                lapin::BasicProperties::default(),
+            )
+            .await
+            .unwrap();
+    }
+    let mut dead = Vec::new();
+    eventually(LONG, async || {
+        if let Some(got) = channel
+            .basic_get("millrace.dead".into(), BasicGetOptions { no_ack: true })
+            .await
+            .unwrap()
+        {
+            dead.push(String::from_utf8_lossy(&got.data).into_owned());
+        }
+        holds(dead.len() == 3, || format!("{dead:?}"))
+    })
+    .await;
+    assert_full_rate(&app, &mut dispatcher).await;
+    assert_eq!(
+        ready_messages(&channel).await,
+        0,
+        "the message about no task is gone"
+    );
+    app.finish().await;
+}

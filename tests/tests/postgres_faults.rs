@@ -1,0 +1,170 @@
+//! PostgreSQL restarted, crashed, or with too small a lock table.
+
+use millrace_common::tasking::Resources;
+use millrace_tests::eventually::holds;
+use millrace_tests::stack::Instance;
+use millrace_tests::{TestApp, TestDb, eventually};
+use serde_json::json;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(90);
+
+async fn own_server(lines: &'static [&'static str]) -> (Instance, TestDb) {
+    let server = tokio::task::spawn_blocking(|| Instance::postgresql(lines))
+        .await
+        .unwrap();
+    let db = TestDb::create_on(server.database_url()).await;
+    (server, db)
+}
+
+#[tokio::test]
+async fn a_database_that_restarts_and_crashes_under_load_costs_no_task_and_no_worker() {
+    let (server, db) = own_server(&[]).await;
+    let mut app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .db(db)
+        .workers(2)
+        .start()
+        .await;
+    for (round, verbs) in [["restart-pg", ""], ["kill-pg", "start-pg"]]
+        .iter()
+        .enumerate()
+    {
+        let mut dispatcher = app.dispatcher().await;
+        for n in 0..60 {
+            let lane = Resources::exclusive(format!("lane-{}", n % 5));
+            dispatcher.ledger(4, 25, lane).await;
+        }
+        for verb in verbs.iter().filter(|verb| !verb.is_empty()) {
+            server.run(verb).await;
+        }
+        app.sql = app.db.sql().await;
+        app.quiet(LONG).await;
+        assert!(
+            app.workers.iter_mut().all(|w| w.ended().is_none()),
+            "round {round}"
+        );
+    }
+    app.assert_completed_once().await;
+    let mut dispatcher = app.dispatcher().await;
+    eventually(LONG, async || {
+        let start = std::time::Instant::now();
+        for _ in 0..5 {
+            let id = dispatcher.ledger(1, 0, Resources::exclusive("probe")).await;
+            app.until(id, "completed", LONG).await;
+        }
+        holds(start.elapsed() < Duration::from_secs(2), || {
+            "not at full rate".into()
+        })
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_slot_session_that_is_cut_stops_the_body_and_the_task_runs_again() {
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .workers(1)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    let id = dispatcher.ledger(60, 50, Resources::exclusive("a")).await;
+    app.until_noted(id, "beat").await;
+    let key = format!("millrace_task_key('{id}')");
+    let cut = app
+        .sql
+        .number(&format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = {key}"
+        ))
+        .await;
+    assert_eq!(cut, 1);
+    app.until(id, "completed", LONG).await;
+    app.assert_completed_once().await;
+    let losses = app
+        .sql
+        .number(&format!("SELECT losses FROM task WHERE pulp_id = '{id}'"))
+        .await;
+    assert_eq!(
+        (app.row(id).await.1, losses),
+        (1, 1),
+        "a loss with a living worker counts apart"
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn where_the_lock_table_is_too_small_the_large_task_waits_and_all_others_run() {
+    let (_server, db) =
+        own_server(&["max_locks_per_transaction = 16", "max_connections = 100"]).await;
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .db(db)
+        .workers(1)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    // One that can never be claimed here, and several that fit only one after another.
+    let many = |from: u32, count: u32| {
+        (from..from + count).fold(Resources::default(), |all, n| {
+            all.and_exclusive(format!("r{n}"))
+        })
+    };
+    let oversized = dispatcher.task(
+        "plugin.tasks.ledger",
+        json!({"steps": 1, "pause_ms": 0}),
+        many(0, 10_000),
+    );
+    // So many lane locks do not fit into this table either: the dispatch itself is refused.
+    let _ = oversized;
+    let large = dispatcher.ledger(1, 0, many(0, 700)).await;
+    for n in 0..20 {
+        dispatcher.ledger(1, 0, many(1000 + n, 1)).await;
+    }
+    eventually(LONG, async || {
+        let done = app
+            .sql
+            .number("SELECT count(*) FROM task WHERE state = 'completed'")
+            .await;
+        holds(done == 20, || format!("{done} completed"))
+    })
+    .await;
+    assert_eq!(app.row(large).await.0, "waiting");
+    let worker = &app.workers[0];
+    eventually(LONG, async || {
+        holds(worker.log().contains("max_locks_per_transaction"), || {
+            worker.log()
+        })
+    })
+    .await;
+    dispatcher.cancel(large).await;
+    app.assert_no_failures().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_task_with_ten_thousand_resources_completes_on_the_shipped_configuration() {
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .workers(1)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    let all = (0..10_000).fold(Resources::default(), |all, n| {
+        all.and_exclusive(format!("r{n}"))
+    });
+    let large = dispatcher.ledger(2, 10, all).await;
+    let behind = dispatcher
+        .ledger(1, 0, Resources::exclusive("r77").and_shared("r9999"))
+        .await;
+    app.until(large, "completed", LONG).await;
+    app.until(behind, "completed", LONG).await;
+    app.assert_completed_once().await;
+    app.finish().await;
+}
