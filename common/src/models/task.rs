@@ -2,11 +2,13 @@
 
 use super::selection::{Page, Selection};
 use crate::db::Conn;
-use crate::ids::{TaskGroupId, TaskId};
+use crate::ids::{DomainId, TaskGroupId, TaskId};
 use crate::schema::task;
 use crate::tasking::TaskState;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
@@ -112,5 +114,67 @@ impl Task {
         .execute(conn)
         .await?;
         Ok(deleted > 0)
+    }
+
+    /// How many tasks ended before this moment in one of these states.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_finished(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+        states: &[TaskState],
+    ) -> QueryResult<i64> {
+        task::table
+            .filter(task::pulp_domain.eq(domain))
+            .filter(task::finished_at.lt(before))
+            .filter(task::state.eq_any(states.iter().map(|s| s.as_str())))
+            .count()
+            .get_result(conn)
+            .await
+    }
+
+    /// Deletes a batch of such tasks, with what belongs to them.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn purge(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+        states: &[TaskState],
+        batch: i64,
+    ) -> QueryResult<Purged> {
+        let states: Vec<&str> = states.iter().map(|s| s.as_str()).collect();
+        sql_query(include_str!("task_purge.sql"))
+            .bind::<SqlUuid, _>(domain)
+            .bind::<Timestamptz, _>(before)
+            .bind::<Array<Text>, _>(states)
+            .bind::<BigInt, _>(batch)
+            .get_result(conn)
+            .await
+    }
+}
+
+/// What a purge deleted.
+#[derive(Clone, Copy, Debug, QueryableByName)]
+pub struct Purged {
+    /// Tasks.
+    #[diesel(sql_type = BigInt)]
+    pub tasks: i64,
+    /// Their progress reports.
+    #[diesel(sql_type = BigInt)]
+    pub progress_reports: i64,
+    /// Records of what they made.
+    #[diesel(sql_type = BigInt)]
+    pub created_resources: i64,
+}
+
+impl Purged {
+    /// All rows.
+    #[must_use]
+    pub fn all(&self) -> i64 {
+        self.tasks + self.progress_reports + self.created_resources
     }
 }

@@ -87,6 +87,23 @@ impl Progress {
         self.write("completed").await
     }
 
+    /// As [`Progress::finish`]; the count becomes the total too.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn finish_as_total(self) -> Result<(), TaskError> {
+        self.ctx
+            .fenced(async |conn| {
+                diesel::update(progress_report::table.find(self.id))
+                    .set(progress_report::total.eq(self.done))
+                    .execute(conn)
+                    .await?;
+                Ok(())
+            })
+            .await?;
+        self.finish().await
+    }
+
     async fn write(&self, state: &str) -> Result<(), TaskError> {
         self.ctx
             .fenced(async |conn| {

@@ -7,12 +7,14 @@ pub mod general_delete;
 pub mod general_update;
 pub mod kinds;
 pub mod orphan_cleanup;
+pub mod purge;
 
 pub use add_and_remove::AddAndRemove;
 pub use general_create::GeneralCreate;
 pub use general_delete::GeneralDelete;
 pub use general_update::GeneralUpdate;
 pub use orphan_cleanup::OrphanCleanup;
+pub use purge::Purge;
 
 use crate::tasking::Registry;
 
@@ -23,6 +25,7 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<GeneralUpdate>();
     registry.register::<GeneralDelete>();
     registry.register::<OrphanCleanup>();
+    registry.register::<Purge>();
     if diagnostics {
         diagnostics::register_all(registry);
     }
