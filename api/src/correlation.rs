@@ -47,7 +47,7 @@ pub async fn layer(
     }
     info!(
         cid = cid.as_str(), method = method.as_str(), path = path.as_str(),
-        status = answer.status().as_u16(), ms = started.elapsed().as_millis() as u64;
+        status = answer.status().as_u16(), seconds = started.elapsed().as_secs_f64();
         "request"
     );
     Ok(answer)

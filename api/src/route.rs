@@ -36,6 +36,8 @@ pub struct Endpoint {
     pub summary: &'static str,
     /// True where no credentials are asked for.
     pub public: bool,
+    /// True where the document leaves it out.
+    pub hidden: bool,
     /// The body that it takes.
     pub body: Option<(Media, SchemaDoc)>,
     /// Statuses and what comes with them.
@@ -68,6 +70,7 @@ where
         tag: "",
         summary: "",
         public: false,
+        hidden: false,
         body: None,
         answers: Vec::new(),
         route: Box::new(move |route| route.to(handler.clone())),
@@ -122,6 +125,13 @@ impl Endpoint {
     #[must_use]
     pub fn public(mut self) -> Self {
         self.public = true;
+        self
+    }
+
+    /// Leaves it out of the document.
+    #[must_use]
+    pub fn hidden(mut self) -> Self {
+        self.hidden = true;
         self
     }
 
@@ -185,6 +195,8 @@ pub fn register(root: &str, table: Vec<Endpoint>, config: &mut ServiceConfig) {
             None => by_path.push((endpoint.path, vec![endpoint])),
         }
     }
+    // `tasks/purge/` must be tried before `tasks/{task_href}/`.
+    by_path.sort_by_key(|(path, _)| path.contains('{'));
     for (path, endpoints) in by_path {
         let allowed = allowed(&endpoints);
         let public = endpoints.iter().all(|endpoint| endpoint.public);

@@ -126,8 +126,9 @@ impl Upload {
                 .ok_or_else(|| too_large(self.limit))?;
             bytes.extend_from_slice(&piece);
         }
-        String::from_utf8(bytes)
-            .map_err(|_reason| ApiError::malformed("Multipart form parse error - a text is not UTF-8"))
+        String::from_utf8(bytes).map_err(|_reason| {
+            ApiError::malformed("Multipart form parse error - a text is not UTF-8")
+        })
     }
 
     /// The texts of the body, once all its files have been read.

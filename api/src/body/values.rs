@@ -27,6 +27,8 @@ fn wrong<T>(message: impl Into<String>) -> Result<T, Wrong> {
 pub trait Field: Sized {
     /// True for texts, where an empty form value is a text and not a null.
     const EMPTY_IS_VALUE: bool = false;
+    /// True where null is a value like any other.
+    const NULL_IS_VALUE: bool = false;
 
     /// Reads a JSON value.
     ///
@@ -60,7 +62,7 @@ impl Given {
     #[must_use]
     pub fn is_null<T: Field>(&self) -> bool {
         match self {
-            Self::Json(value) => value.is_null(),
+            Self::Json(value) => !T::NULL_IS_VALUE && value.is_null(),
             Self::Form(values) => !T::EMPTY_IS_VALUE && values.iter().all(String::is_empty),
         }
     }
@@ -123,7 +125,7 @@ impl Field for i64 {
 impl Field for i32 {
     fn from_json(value: &Value) -> Result<Self, Wrong> {
         let wide = i64::from_json(value)?;
-        Self::try_from(wide).or_else(|_| {
+        Self::try_from(wide).or_else(|_reason| {
             wrong(if wide < 0 {
                 format!(
                     "Ensure this value is greater than or equal to {}.",
@@ -220,6 +222,8 @@ impl<T: Choice> Field for T {
 pub struct Any(pub Value);
 
 impl Field for Any {
+    const NULL_IS_VALUE: bool = true;
+
     fn from_json(value: &Value) -> Result<Self, Wrong> {
         Ok(Self(value.clone()))
     }
@@ -231,7 +235,7 @@ impl Field for Any {
 /// A nested value in a form is JSON.
 fn nested(values: &[String]) -> Result<Value, Wrong> {
     let text = values.last().map_or("", String::as_str);
-    super::json::parse(text.as_bytes()).or_else(|_| wrong("Value must be valid JSON."))
+    super::json::parse(text.as_bytes()).or_else(|_reason| wrong("Value must be valid JSON."))
 }
 
 impl Field for Map<String, Value> {
@@ -261,7 +265,7 @@ impl<T: Field> Field for Vec<T> {
         };
         let (mut read, mut errors) = (Vec::with_capacity(items.len()), Map::new());
         for (i, item) in items.iter().enumerate() {
-            let one = if item.is_null() {
+            let one = if item.is_null() && !T::NULL_IS_VALUE {
                 wrong("This field may not be null.")
             } else {
                 T::from_json(item)

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use millrace_common::catalog::Catalog;
 use millrace_common::config::Settings;
 use millrace_common::logging;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -56,14 +57,14 @@ pub fn main(register: fn(&mut Catalog)) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is the command line")]
 fn execute(
     command: Command,
     settings: Settings,
     register: fn(&mut Catalog),
 ) -> Result<(), Failure> {
     if let Command::CheckConfig = command {
-        println!("{}", settings.masked()?);
+        // Written, not printed: a reader that stops early (`| head`) is no fault.
+        let _ = writeln!(std::io::stdout(), "{}", settings.masked()?);
         return Ok(());
     }
     logging::init(&settings.log);

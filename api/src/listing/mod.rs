@@ -13,4 +13,4 @@ mod sets;
 pub use fields::Wanted;
 pub use filters::{Filter, Filters, Kind};
 pub use page::{Listing, Paging};
-pub use sets::label_select;
+pub use sets::{label_select, truth};

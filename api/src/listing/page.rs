@@ -6,7 +6,7 @@ use super::parse::{Parsed, parse};
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 use actix_web::{HttpRequest, HttpResponse};
-use millrace_common::models::selection::{Page, Selection};
+use millrace_common::models::selection::Selection;
 use serde::Serialize;
 use serde_json::json;
 use url::Url;
@@ -44,6 +44,20 @@ impl Wanted {
     #[must_use]
     pub fn from_request(request: &HttpRequest) -> Self {
         Self::from_pairs(&pairs(request))
+    }
+}
+
+impl Wanted {
+    /// The answer with one object: the first.
+    ///
+    /// # Errors
+    /// 500 where there is none, or it cannot be written as JSON.
+    pub fn answer_one<V: Serialize>(&self, shown: Vec<V>) -> ApiResult {
+        let one = shown
+            .first()
+            .ok_or_else(|| ApiError::internal("nothing to show"))?;
+        let answer = self.of(one).map_err(ApiError::internal)?;
+        Ok(HttpResponse::Ok().json(answer))
     }
 }
 
@@ -86,29 +100,36 @@ impl<T> Listing<T> {
         }
     }
 
-    /// The answer, from the rows of the page as clients see them.
+    /// The answer, from the count of all that match and the page as clients see it.
     ///
     /// # Errors
     /// Only where a row cannot be written as JSON.
-    pub fn answer<R, V: Serialize>(&self, page: &Page<R>, results: &[V]) -> ApiResult {
+    pub fn answer<V: Serialize>(&self, count: i64, results: &[V]) -> ApiResult {
         let results = results
             .iter()
             .map(|row| self.wanted.of(row))
             .collect::<Result<Vec<_>, _>>()
             .map_err(ApiError::internal)?;
         Ok(HttpResponse::Ok().json(json!({
-            "count": page.count,
-            "next": self.paging.next(page.count),
+            "count": count,
+            "next": self.paging.next(count),
             "previous": self.paging.previous(),
             "results": results,
         })))
     }
 }
 
+/// The address of a request. `None` for a Host header that is none.
+fn address(request: &HttpRequest) -> Option<Url> {
+    let info = request.connection_info();
+    let text = format!("{}://{}{}", info.scheme(), info.host(), request.uri());
+    Url::parse(&text).ok()
+}
+
 impl Paging {
     fn new(request: &HttpRequest, limit: i64, offset: i64) -> Self {
         Self {
-            url: Url::parse(&request.full_url().to_string()).ok(),
+            url: address(request),
             limit,
             offset,
         }

@@ -292,7 +292,10 @@ impl<T: 'static> Filters<T> {
             Ok(any(ids))
         };
         self.filter("pulp_id__in", Kind::Uuids, "id is one of", move |v| {
-            let read = |part: &str| part.parse().map_err(|_reason| "Enter a valid UUID.".to_owned());
+            let read = |part: &str| {
+                part.parse()
+                    .map_err(|_reason| "Enter a valid UUID.".to_owned())
+            };
             Ok(any(parts(v).map(read).collect::<Result<_, _>>()?))
         })
         .filter("pulp_href__in", Kind::Texts, "href is one of", references)

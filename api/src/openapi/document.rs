@@ -49,6 +49,7 @@ impl Documents {
         let operations = |by_href| {
             table
                 .iter()
+                .filter(|e| !e.hidden)
                 .map(|e| Operation::new(e, by_href, &versions))
                 .collect()
         };

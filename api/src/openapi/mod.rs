@@ -4,6 +4,8 @@ mod document;
 mod html;
 mod parameters;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 pub use document::{Documents, Query};
 pub use html::page;

@@ -36,7 +36,7 @@
 //!     let mut conn = app.db.get().await?;
 //!     let page = Widget::page(&mut conn, &listing.selection).await.map_err(|e| listing.blame(e))?;
 //!     let results = page.rows.iter().map(WidgetResponse::new).collect::<Vec<_>>();
-//!     listing.answer(&page, &results)                      // a fixed number of statements a page
+//!     listing.answer(page.count, &results)                 // a fixed number of statements a page
 //! }
 //! ```
 //!
@@ -48,19 +48,26 @@
 pub mod docs;
 pub mod href;
 pub mod status;
+pub mod task_groups;
 pub mod tasks;
 pub mod time;
+pub mod workers;
 
 use crate::error::{ApiError, ApiResult};
-use crate::route::{Endpoint, delete, get};
+use crate::route::{Endpoint, delete, get, patch, post};
 use status::StatusResponse;
-use tasks::TaskResponse;
+use task_groups::TaskGroupResponse;
+use tasks::{Purge, TaskCancel, TaskDispatch, TaskResponse};
+use workers::WorkerResponse;
 
 /// Every call that there is.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
+    [system(), tasks()].into_iter().flatten().collect()
+}
+
+fn system() -> Vec<Endpoint> {
     vec![
-        // What is up
         get("status/", "status_read", status::read)
             .tag("Status")
             .about("Versions, processes, connections and storage")
@@ -71,30 +78,73 @@ pub fn table() -> Vec<Endpoint> {
             .about("Answers while the process lives")
             .public()
             .answers_nothing(200),
-        // This document
-        get("docs/api.json", "docs_api_json_get", docs::json)
-            .tag("Docs: Api.Json")
-            .about("This document")
+        get("docs/api.json", "docs_api_json_read", docs::json)
             .public()
-            .answers_nothing(200),
-        get("docs/", "docs_get", docs::page)
-            .tag("Docs")
-            .about("This document as a page")
-            .public()
-            .answers_nothing(200),
-        // Tasks
+            .hidden(),
+        get("docs/", "docs_read", docs::page).public().hidden(),
+    ]
+}
+
+fn tasks() -> Vec<Endpoint> {
+    vec![
         get("tasks/", "tasks_list", tasks::list)
             .tag("Tasks")
             .about("Tasks, the newest first")
             .lists::<TaskResponse, _>(&tasks::FILTERS),
+        post("tasks/", "tasks_create", tasks::create)
+            .tag("Tasks")
+            .about("Dispatch any registered task; for administrators")
+            .accepts::<TaskDispatch>()
+            .dispatches(),
+        post("tasks/purge/", "tasks_purge", tasks::purge)
+            .tag("Tasks")
+            .about("Forget tasks that have ended")
+            .accepts::<Purge>()
+            .dispatches(),
         get("tasks/{task_href}/", "tasks_read", tasks::read)
             .tag("Tasks")
             .about("One task")
             .answers::<TaskResponse>(200),
+        patch("tasks/{task_href}/", "tasks_cancel", tasks::cancel)
+            .tag("Tasks")
+            .about("Cancel a task")
+            .accepts_some_of::<TaskCancel>()
+            .answers::<TaskResponse>(200)
+            .answers::<TaskResponse>(409),
         delete("tasks/{task_href}/", "tasks_delete", tasks::remove)
             .tag("Tasks")
             .about("Forget a task that has ended")
             .answers_nothing(204),
+        get("task-groups/", "task_groups_list", task_groups::list)
+            .tag("Task Groups")
+            .about("Groups of tasks, the newest first")
+            .lists::<TaskGroupResponse, _>(&task_groups::FILTERS),
+        get(
+            "task-groups/{task_group_href}/",
+            "task_groups_read",
+            task_groups::read,
+        )
+        .tag("Task Groups")
+        .about("One group of tasks")
+        .answers::<TaskGroupResponse>(200),
+        patch(
+            "task-groups/{task_group_href}/",
+            "task_groups_cancel",
+            task_groups::cancel,
+        )
+        .tag("Task Groups")
+        .about("Cancel the members of a group")
+        .accepts_some_of::<TaskCancel>()
+        .answers::<TaskGroupResponse>(200)
+        .answers::<TaskGroupResponse>(409),
+        get("workers/", "workers_list", workers::list)
+            .tag("Workers")
+            .about("Workers, the newest first; for administrators")
+            .lists::<WorkerResponse, _>(&workers::FILTERS),
+        get("workers/{worker_href}/", "workers_read", workers::read)
+            .tag("Workers")
+            .about("One worker; for administrators")
+            .answers::<WorkerResponse>(200),
     ]
 }
 

@@ -30,13 +30,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
         .await
         .map_err(|e| listing.blame(e))?;
     let results = render(&mut conn, rows).await?;
-    listing.answer(
-        &Page::<Task> {
-            count,
-            rows: vec![],
-        },
-        &results,
-    )
+    listing.answer(count, &results)
 }
 
 /// One task.
@@ -53,10 +47,7 @@ pub async fn read(
     let id = path_id(&path, "Task")?;
     let mut conn = app.db.get().await?;
     let task = load(&mut conn, id).await?;
-    let answer = Wanted::from_request(&request)
-        .of(&task)
-        .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().json(answer))
+    Wanted::from_request(&request).answer_one(vec![task])
 }
 
 /// Forgets a task that has ended.

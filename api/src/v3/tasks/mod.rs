@@ -1,9 +1,16 @@
 //! `tasks/` (contract 4.3).
 
+mod change;
+mod create;
 mod filters;
 mod handlers;
+mod requests;
 mod response;
 
+pub(in crate::v3) use change::cancel_one;
+pub use change::{cancel, purge};
+pub use create::create;
 pub use filters::{FILTERS, STATES};
 pub use handlers::{list, read, remove};
+pub use requests::{Purge, TaskCancel, TaskDispatch};
 pub use response::{MINIMAL, MinimalTaskResponse, ProgressReportResponse, TaskResponse, render};

@@ -1,0 +1,164 @@
+//! What the command line client demands of the document (client needs 1 and 2).
+
+use super::{Documents, Query};
+use crate::v3;
+use millrace_common::catalog::Catalog;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn document(query: &Query) -> Value {
+    let catalog = Catalog::builtin(false);
+    Documents::new(&v3::table(), &catalog.tasks)
+        .document("http://h/", query)
+        .unwrap()
+}
+
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let mut all = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            all.push((path.clone(), method.clone(), operation.clone()));
+        }
+    }
+    all
+}
+
+fn parameters(operation: &Value, place: &str) -> Vec<String> {
+    operation["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|p| p["in"] == place)
+        .map(|p| p["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn operation_ids_are_unique_and_every_call_is_documented() {
+    let document = document(&Query::default());
+    let ids: Vec<String> = operations(&document)
+        .iter()
+        .map(|(_, _, o)| o["operationId"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+    let declared = v3::table().iter().filter(|e| !e.hidden).count();
+    assert_eq!(ids.len(), declared);
+}
+
+#[test]
+fn each_operation_has_what_the_client_needs() {
+    for (path, method, operation) in operations(&document(&Query::default())) {
+        let id = &operation["operationId"];
+        assert_eq!(
+            path.matches('{').count(),
+            parameters(&operation, "path").len(),
+            "{id}"
+        );
+        assert!(path.matches('{').count() <= 1, "{path}");
+        assert!(
+            parameters(&operation, "header").contains(&"X-Task-Diagnostics".to_owned()),
+            "{id}"
+        );
+        assert!(!operation["tags"][0].as_str().unwrap().is_empty(), "{id}");
+        assert!(
+            !operation["responses"].as_object().unwrap().is_empty(),
+            "{id}"
+        );
+        for parameter in operation["parameters"].as_array().unwrap() {
+            assert!(
+                parameter["in"] != "path" || parameter["required"] == true,
+                "{id}"
+            );
+        }
+        for response in operation["responses"].as_object().unwrap().values() {
+            assert!(response["description"].is_string(), "{id}");
+        }
+        if method == "get" && operation.get("security").is_some() {
+            let query = parameters(&operation, "query");
+            for name in ["fields", "exclude_fields"] {
+                assert!(query.contains(&name.to_owned()), "{id} lacks {name}");
+            }
+            assert_eq!(
+                query.iter().collect::<BTreeSet<_>>().len(),
+                query.len(),
+                "{id}"
+            );
+        }
+    }
+}
+
+#[test]
+fn lists_are_joined_by_commas_but_field_names_are_repeated() {
+    for (_, _, operation) in operations(&document(&Query::default())) {
+        for parameter in operation["parameters"].as_array().unwrap() {
+            let name = parameter["name"].as_str().unwrap();
+            if parameter["in"] == "query" && parameter["schema"]["type"] == "array" {
+                let repeated = ["fields", "exclude_fields"].contains(&name);
+                assert_eq!(parameter["explode"] != false, repeated, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_standard_keys_are_used_and_all_references_lead_somewhere() {
+    let document = document(&Query::default());
+    for (_, _, operation) in operations(&document) {
+        for key in operation.as_object().unwrap().keys() {
+            let known = [
+                "operationId",
+                "description",
+                "summary",
+                "parameters",
+                "tags",
+                "responses",
+                "requestBody",
+                "security",
+            ];
+            assert!(known.contains(&key.as_str()), "{key}");
+        }
+    }
+    let text = document.to_string();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for piece in text.split("#/components/schemas/").skip(1) {
+        let name = piece.split('"').next().unwrap();
+        assert!(schemas.contains_key(name), "{name}");
+    }
+    assert!(!text.contains("\"examples\":["));
+}
+
+#[test]
+fn responses_with_an_href_have_a_prn() {
+    let document = document(&Query::default());
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        if name.ends_with("Response") && schema["properties"].get("pulp_href").is_some() {
+            let prn = &schema["properties"]["prn"];
+            assert_eq!(
+                (&prn["type"], &prn["readOnly"]),
+                (&"string".into(), &true.into()),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn ordinary_paths_are_offered_on_request() {
+    let query = Query {
+        pk_path: true,
+        components: vec!["core".to_owned()],
+    };
+    let document = document(&query);
+    assert!(
+        document["paths"]
+            .get("/pulp/api/v3/tasks/{task_pk}/")
+            .is_some()
+    );
+    let bad = Query {
+        components: vec!["nothing".to_owned()],
+        ..Query::default()
+    };
+    let catalog = Catalog::builtin(false);
+    let documents = Documents::new(&v3::table(), &catalog.tasks);
+    assert!(documents.document("http://h/", &bad).is_err());
+}

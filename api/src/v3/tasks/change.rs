@@ -1,0 +1,81 @@
+//! Canceling and purging.
+
+use super::handlers::load;
+use super::requests::{FinalStates, Purge, TaskCancel};
+use crate::app::App;
+use crate::auth::{Action, Actor, Object, authorize};
+use crate::body::Body;
+use crate::dispatching::dispatch_and_accept;
+use crate::error::{ApiError, ApiResult};
+use crate::v3::path_id;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use chrono::Utc;
+use millrace_common::db::Conn;
+use millrace_common::ids::TaskId;
+use millrace_common::tasking::{self, CancelOutcome, NewTask, TaskState};
+use millrace_common::tasks;
+
+/// Cancels a task.
+///
+/// # Errors
+/// 400, 404. A task that ended otherwise is answered with 409.
+pub async fn cancel(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    _: Body<TaskCancel>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, Object::Task)?;
+    let id = path_id(&path, "Task")?;
+    let mut conn = app.db.get().await?;
+    let state = cancel_one(&app, &mut conn, id)
+        .await?
+        .ok_or_else(|| ApiError::no("Task"))?;
+    let status = match state {
+        TaskState::Canceled | TaskState::Canceling => StatusCode::OK,
+        _ => StatusCode::CONFLICT,
+    };
+    Ok(HttpResponse::build(status).json(load(&mut conn, id).await?))
+}
+
+/// Cancels a task and tells those whom it concerns; gives its state, `None` where there is no task.
+pub(in crate::v3) async fn cancel_one(
+    app: &App,
+    conn: &mut Conn,
+    id: TaskId,
+) -> ApiResult<Option<TaskState>> {
+    Ok(match tasking::cancel(conn, id).await? {
+        CancelOutcome::Canceled(announcements) => {
+            app.publisher.announce(announcements);
+            Some(TaskState::Canceled)
+        }
+        CancelOutcome::Canceling => Some(TaskState::Canceling),
+        CancelOutcome::AlreadyFinal(state) => Some(state),
+        CancelOutcome::NotFound => None,
+    })
+}
+
+/// Dispatches a purge of tasks that have ended.
+///
+/// # Errors
+/// 400 that names the field.
+pub async fn purge(app: Data<App>, actor: Actor, body: Body<Purge>) -> ApiResult {
+    authorize(&actor, Action::Delete, Object::Task)?;
+    let Body(request) = body;
+    let days = app.settings.tasks.purge_after_days;
+    let states = request
+        .states
+        .unwrap_or_else(|| FinalStates(vec![TaskState::Completed]));
+    let purge = tasks::Purge {
+        finished_before: Some(
+            request
+                .finished_before
+                .unwrap_or_else(|| tasks::Purge::default_moment(Utc::now(), days)),
+        ),
+        states: Some(states.0),
+    };
+    let task = NewTask::new(&app.catalog.tasks, &purge)?;
+    dispatch_and_accept(&app, &actor, task).await
+}
