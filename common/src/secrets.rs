@@ -71,7 +71,7 @@ impl Keyring {
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let sealed = cipher
             .encrypt(&XNonce::from(nonce), plain.as_bytes())
-            .map_err(|_| SecretError::Damaged)?;
+            .map_err(|_cause| SecretError::Damaged)?;
         let mut bytes = nonce.to_vec();
         bytes.extend(sealed);
         Ok(format!("v1.{id}.{}", STANDARD.encode(bytes)))
@@ -91,15 +91,17 @@ impl Keyring {
             .iter()
             .find(|(known, _)| known == id)
             .ok_or(SecretError::UnknownKey)?;
-        let bytes = STANDARD.decode(text).map_err(|_| SecretError::Damaged)?;
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|_cause| SecretError::Damaged)?;
         let (nonce, sealed) = bytes
             .split_at_checked(NONCE_BYTES)
             .ok_or(SecretError::Damaged)?;
-        let nonce = XNonce::try_from(nonce).map_err(|_| SecretError::Damaged)?;
+        let nonce = XNonce::try_from(nonce).map_err(|_cause| SecretError::Damaged)?;
         let plain = cipher
             .decrypt(&nonce, sealed)
-            .map_err(|_| SecretError::Damaged)?;
-        String::from_utf8(plain).map_err(|_| SecretError::Damaged)
+            .map_err(|_cause| SecretError::Damaged)?;
+        String::from_utf8(plain).map_err(|_cause| SecretError::Damaged)
     }
 }
 
@@ -113,7 +115,7 @@ fn read_key(path: &Path) -> Result<(String, XChaCha20Poly1305), SecretError> {
         .decode(text.trim())
         .map_err(|e| bad(format!("not base64: {e}")))?;
     let cipher = XChaCha20Poly1305::new_from_slice(&key)
-        .map_err(|_| bad(format!("holds {} bytes instead of 32", key.len())))?;
+        .map_err(|_cause| bad(format!("holds {} bytes instead of 32", key.len())))?;
     let id = hex::encode(Sha256::digest(&key)).chars().take(8).collect();
     Ok((id, cipher))
 }

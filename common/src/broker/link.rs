@@ -137,7 +137,7 @@ impl Link {
         let limit = self.settings.timeout_ms.get();
         timeout(limit, call)
             .await
-            .map_err(|_| BrokerError::Timeout(limit, what))?
+            .map_err(|_elapsed| BrokerError::Timeout(limit, what))?
             .map_err(BrokerError::from)
     }
 

@@ -245,7 +245,7 @@ impl Line {
         Ok(async move {
             let confirmation = tokio::time::timeout(limit, confirm)
                 .await
-                .map_err(|_| BrokerError::Timeout(limit, "publisher confirm"))??;
+                .map_err(|_elapsed| BrokerError::Timeout(limit, "publisher confirm"))??;
             Ok(Outcome {
                 noted,
                 confirmation,

@@ -31,7 +31,7 @@ async fn files_of_any_size_come_back_as_they_were_written() {
         LOCAL_PART_BYTES + 1,
         3 * LOCAL_PART_BYTES + 17,
     ] {
-        let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..=250).cycle().take(size).collect();
         let (key, written, digests) = store(&storage, bytes.clone()).await;
         assert_eq!(written, size as u64);
         assert_eq!(storage.size(&key).await.unwrap(), Some(size as u64));
