@@ -11,6 +11,7 @@ use diesel::QueryResult;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashMap;
+use utoipa::ToSchema;
 
 /// Where version 3 of the API begins.
 pub const API_ROOT: &str = "/pulp/api/v3/";
@@ -46,14 +47,20 @@ pub fn file_version_href(id: RepositoryId, number: i32) -> String {
 }
 
 /// A file repository.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = file::FileRepositoryResponse)]
 #[expect(missing_docs, reason = "the contract describes the fields (4.7)")]
 pub struct FileRepository {
+    #[schema(read_only)]
     pub pulp_href: String,
+    #[schema(read_only)]
     pub prn: String,
+    #[schema(read_only, format = DateTime)]
     pub pulp_created: String,
+    #[schema(read_only, format = DateTime)]
     pub pulp_last_updated: String,
     pub versions_href: String,
+    #[schema(value_type = Object)]
     pub pulp_labels: Value,
     pub latest_version_href: Option<String>,
     pub name: String,
@@ -63,6 +70,7 @@ pub struct FileRepository {
     pub remote: Option<String>,
     pub autopublish: bool,
     pub manifest: Option<String>,
+    #[schema(value_type = Object)]
     pub last_sync_details: Value,
 }
 
@@ -116,13 +124,19 @@ impl FileRepository {
 }
 
 /// A file unit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = file::FileContentResponse)]
 #[expect(missing_docs, reason = "the contract describes the fields (4.9)")]
 pub struct FileContent {
+    #[schema(read_only)]
     pub pulp_href: String,
+    #[schema(read_only)]
     pub prn: String,
+    #[schema(read_only, format = DateTime)]
     pub pulp_created: String,
+    #[schema(read_only, format = DateTime)]
     pub pulp_last_updated: String,
+    #[schema(value_type = Object)]
     pub pulp_labels: Value,
     pub vuln_report: Option<String>,
     pub artifact: Option<String>,

@@ -12,6 +12,7 @@ use diesel::sql_types::{Integer, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
 use super::Tombstone;
+use super::selection::{Page, Selection};
 
 /// A stored file. The row says that the whole file is in the store.
 #[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
@@ -99,6 +100,17 @@ impl Artifact {
             .first(conn)
             .await
             .optional()
+    }
+
+    /// A page of artifacts.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn page(
+        conn: &mut Conn,
+        selection: &Selection<artifact::table>,
+    ) -> QueryResult<Page<Self>> {
+        crate::page!(conn, artifact::table, Self, selection)
     }
 
     /// The same, kept from being deleted until the transaction ends.

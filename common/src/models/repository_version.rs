@@ -1,5 +1,6 @@
 //! Versions of repositories, and what they count.
 
+use super::selection::{Page, Selection};
 use crate::db::Conn;
 use crate::ids::{ClaimId, RepositoryId, VersionId};
 use crate::schema::{repository_version, repository_version_count};
@@ -104,6 +105,36 @@ impl RepositoryVersion {
             .first(conn)
             .await
             .optional()
+    }
+
+    /// A page of versions.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn page(
+        conn: &mut Conn,
+        selection: &Selection<repository_version::table>,
+    ) -> QueryResult<Page<Self>> {
+        crate::page!(conn, repository_version::table, Self, selection)
+    }
+
+    /// The numbers of these versions and their repositories, for addresses.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn places(
+        conn: &mut Conn,
+        ids: &[VersionId],
+    ) -> QueryResult<Vec<(VersionId, RepositoryId, i32)>> {
+        repository_version::table
+            .filter(repository_version::pulp_id.eq_any(ids))
+            .select((
+                repository_version::pulp_id,
+                repository_version::repository_id,
+                repository_version::number,
+            ))
+            .load(conn)
+            .await
     }
 
     /// The complete version of a repository with this number.
