@@ -45,9 +45,21 @@
 //! A handler that starts a task ends with
 //! [`dispatch_and_accept`](crate::dispatching::dispatch_and_accept).
 
+pub mod artifacts;
+pub mod content;
+pub mod content_file;
 pub mod docs;
 pub mod href;
+pub mod labels;
+pub mod membership;
+pub mod object;
+pub mod orphans;
+pub mod references;
+pub mod repositories;
+pub mod repositories_file;
+pub mod repository_versions;
 pub mod status;
+mod table_content;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
@@ -63,7 +75,10 @@ use workers::WorkerResponse;
 /// Every call that there is.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
-    [system(), tasks()].into_iter().flatten().collect()
+    [system(), tasks(), table_content::table()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn system() -> Vec<Endpoint> {

@@ -1,0 +1,251 @@
+//! `artifacts/`: stored files (contract 4.10).
+
+use crate::app::App;
+use crate::auth::{Action, Actor, Object, authorize};
+use crate::body::multipart::{FilePart, Upload};
+use crate::body::{Body, Fields, FromFields, Text};
+use crate::error::{ApiError, ApiResult};
+use crate::listing::{Filters, Listing, Wanted};
+use crate::v3::{href, membership, path_id, time};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use millrace_common::ids::{ArtifactId, DomainId};
+use millrace_common::models::Artifact;
+use millrace_common::prn::Prn;
+use millrace_common::schema::artifact;
+use millrace_common::storage::{self, ALGORITHMS, Saved, Storage, Stored};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use utoipa::ToSchema;
+
+/// A stored file.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(missing_docs, reason = "named as in the contract")]
+pub struct ArtifactResponse {
+    #[schema(read_only)]
+    pub pulp_href: String,
+    #[schema(read_only)]
+    pub prn: String,
+    #[serde(serialize_with = "time::micros")]
+    #[schema(read_only)]
+    pub pulp_created: DateTime<Utc>,
+    #[serde(serialize_with = "time::micros")]
+    #[schema(read_only)]
+    pub pulp_last_updated: DateTime<Utc>,
+    pub file: String,
+    pub size: i64,
+    pub md5: Option<String>,
+    pub sha1: Option<String>,
+    pub sha224: Option<String>,
+    pub sha256: String,
+    pub sha384: Option<String>,
+    pub sha512: Option<String>,
+}
+
+impl From<Artifact> for ArtifactResponse {
+    fn from(row: Artifact) -> Self {
+        Self {
+            pulp_href: href::artifact(row.pulp_id),
+            prn: Prn::from(row.pulp_id).to_string(),
+            pulp_created: row.pulp_created,
+            pulp_last_updated: row.pulp_last_updated,
+            file: row.storage_key.to_string(),
+            size: row.size,
+            md5: row.md5,
+            sha1: row.sha1,
+            sha224: row.sha224,
+            sha256: row.sha256,
+            sha384: row.sha384,
+            sha512: row.sha512,
+        }
+    }
+}
+
+/// A file to store, and what is known of it.
+#[derive(Debug, ToSchema)]
+#[schema(as = Artifact)]
+#[expect(
+    missing_docs,
+    reason = "named as in the contract; only its schema is used"
+)]
+pub struct ArtifactRequest {
+    #[schema(value_type = String, format = Binary)]
+    pub file: Vec<u8>,
+    pub size: Option<i64>,
+    pub md5: Option<String>,
+    pub sha1: Option<String>,
+    pub sha224: Option<String>,
+    pub sha256: Option<String>,
+    pub sha384: Option<String>,
+    pub sha512: Option<String>,
+}
+
+/// What a client says of the file that it sends.
+struct Expected {
+    size: Option<i64>,
+    digests: BTreeMap<&'static str, String>,
+}
+
+impl FromFields for Expected {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let size = fields.nullable::<i64>("size");
+        let mut digests = BTreeMap::new();
+        for name in ALGORITHMS {
+            if let Some(text) = fields.nullable::<Text>(name)?.flatten() {
+                digests.insert(name, text.0.to_ascii_lowercase());
+            }
+        }
+        Some(Self {
+            size: size?.flatten(),
+            digests,
+        })
+    }
+}
+
+impl Expected {
+    fn check(&self, stored: &Stored, storage: &Storage) -> ApiResult<()> {
+        let refuse = |message: String| Err(ApiError::field("non_field_errors", message));
+        let allowed = |name: &str| storage.checksums().iter().any(|c| c == name);
+        let forbidden: Vec<String> = self
+            .digests
+            .keys()
+            .filter(|name| !allowed(name))
+            .map(|name| format!("'{name}'"))
+            .collect();
+        if !forbidden.is_empty() {
+            let list = forbidden.join(", ");
+            return refuse(format!(
+                "Checksum algorithms [{list}] forbidden for this Pulp instance."
+            ));
+        }
+        if self.size.is_some_and(|size| size != stored.size()) {
+            return refuse("The size did not match actual size of file.".into());
+        }
+        for (name, digest) in &self.digests {
+            if stored.digests().get(name) != Some(digest) {
+                return refuse(format!("The {name} checksum did not match."));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The filters of `artifacts/`.
+pub static FILTERS: LazyLock<Filters<artifact::table>> = LazyLock::new(|| {
+    let filters = Filters::newest_first(artifact::pulp_created, artifact::pulp_id)
+        .sortable("pulp_last_updated", artifact::pulp_last_updated)
+        .sortable("size", artifact::size)
+        .sortable("sha256", artifact::sha256)
+        .identities(artifact::pulp_id)
+        .exact("md5", artifact::md5)
+        .exact("sha1", artifact::sha1)
+        .exact("sha224", artifact::sha224)
+        .exact("sha256", artifact::sha256)
+        .exact("sha384", artifact::sha384)
+        .exact("sha512", artifact::sha512);
+    let filters = membership::by_artifact(filters);
+    membership::orphaned(
+        filters,
+        "NOT EXISTS (SELECT FROM content_artifact ca WHERE ca.artifact_id = artifact.pulp_id)",
+        "artifact.timestamp_of_interest",
+    )
+});
+
+/// A page of artifacts.
+///
+/// # Errors
+/// 400 for a filter.
+pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
+    authorize(&actor, Action::View, Object::Artifact)?;
+    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut conn = app.db.get().await?;
+    let page = Artifact::page(&mut conn, &listing.selection)
+        .await
+        .map_err(|e| listing.blame(e))?;
+    let results: Vec<ArtifactResponse> = page.rows.iter().cloned().map(Into::into).collect();
+    listing.answer(&page, &results)
+}
+
+/// One artifact.
+///
+/// # Errors
+/// 404.
+pub async fn read(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    request: HttpRequest,
+) -> ApiResult {
+    authorize(&actor, Action::View, Object::Artifact)?;
+    let id: ArtifactId = path_id(&path, "Artifact")?;
+    let mut conn = app.db.get().await?;
+    let found = Artifact::find(&mut conn, DomainId::DEFAULT, id).await?;
+    let row = found.ok_or_else(|| ApiError::no("Artifact"))?;
+    let answer = Wanted::from_request(&request)
+        .of(&ArtifactResponse::from(row))
+        .map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Stores a file, as a stream in bounded memory.
+///
+/// # Errors
+/// 400 for a file that is missing, other than announced, or stored already.
+pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResult {
+    authorize(&actor, Action::Create, Object::Artifact)?;
+    let stored = receive(&app, &mut upload).await?;
+    let Body(expected): Body<Expected> = upload.into_fields()?.finish()?;
+    let stored = stored.ok_or_else(|| ApiError::field("file", "No file was submitted."))?;
+    expected.check(&stored, &app.storage)?;
+    let artifact = match stored.save(DomainId::DEFAULT).await? {
+        Saved::New(artifact) | Saved::Restored(artifact) => artifact,
+        Saved::Existing(artifact) => {
+            let sha256 = artifact.sha256;
+            let message = format!("Artifact with sha256 checksum of '{sha256}' already exists.");
+            return Err(ApiError::field("non_field_errors", message));
+        }
+    };
+    let answer = ArtifactResponse::from(artifact);
+    Ok(HttpResponse::Created()
+        .insert_header(("Location", answer.pulp_href.clone()))
+        .json(answer))
+}
+
+/// Nobody may delete artifacts: orphan clean-up does.
+///
+/// # Errors
+/// 404, else always 403.
+pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
+    authorize(&actor, Action::View, Object::Artifact)?;
+    let id: ArtifactId = path_id(&path, "Artifact")?;
+    let mut conn = app.db.get().await?;
+    match Artifact::find(&mut conn, DomainId::DEFAULT, id).await? {
+        Some(_) => Err(ApiError::forbidden()),
+        None => Err(ApiError::no("Artifact")),
+    }
+}
+
+/// Stores the file of a body, if it has one. Dropped, what was stored is given up.
+///
+/// # Errors
+/// 400 for a file in another field, or a second one.
+pub async fn receive(app: &App, upload: &mut Upload) -> ApiResult<Option<Stored>> {
+    let mut stored = None;
+    while let Some(mut part) = upload.next_file().await? {
+        if part.name != "file" || stored.is_some() {
+            return Err(ApiError::field(&part.name, "Unexpected field"));
+        }
+        stored = Some(store(app, &mut part).await?);
+    }
+    Ok(stored)
+}
+
+async fn store(app: &App, part: &mut FilePart) -> ApiResult<Stored> {
+    let mut file = storage::Upload::begin(&app.db, &app.storage).await?;
+    while let Some(piece) = part.next().await? {
+        file.write(piece).await?;
+    }
+    Ok(file.finish().await?)
+}

@@ -1,0 +1,292 @@
+//! `content/file/files/`: file units (contract 4.9).
+
+use crate::app::App;
+use crate::auth::{Action, Actor, Object, authorize};
+use crate::body::multipart::Upload;
+use crate::body::{Body, Fields, FromFields, Labels, Text};
+use crate::dispatching::dispatch_and_accept;
+use crate::error::{ApiError, ApiResult};
+use crate::listing::{Filters, Kind, Listing, Wanted};
+use crate::v3::artifacts::receive;
+use crate::v3::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use crate::v3::{content, membership, path_id, references};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use millrace_common::content::check_relative_path;
+use millrace_common::content::file::{self, PULP_TYPE};
+use millrace_common::db::{self, Conn};
+use millrace_common::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
+use millrace_common::models::selection::{Bind, Predicate};
+use millrace_common::models::{Artifact, Content, Repository};
+use millrace_common::representation::FileContent;
+use millrace_common::schema::content as table;
+use millrace_common::storage::Stored;
+use millrace_common::tasking::NewTask;
+use millrace_common::tasks::GeneralCreate;
+use millrace_common::tasks::kinds::file_content::FileContentData;
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+use utoipa::ToSchema;
+
+/// Hours that an uploaded file waits for the task that uses it.
+const HOLD_HOURS: i32 = 24;
+
+/// What a file unit is made from.
+#[derive(Debug, ToSchema)]
+#[schema(as = file::FileContent)]
+#[expect(
+    missing_docs,
+    reason = "named as in the contract; only its schema is used"
+)]
+pub struct FileContentRequest {
+    pub relative_path: String,
+    #[schema(value_type = Option<String>, format = Binary)]
+    pub file: Option<Vec<u8>>,
+    pub artifact: Option<String>,
+    pub repository: Option<String>,
+    pub overwrite: Option<bool>,
+    #[schema(value_type = Option<Object>)]
+    pub pulp_labels: Option<Value>,
+}
+
+/// The same without a repository.
+#[derive(Debug, ToSchema)]
+#[schema(as = file::FileContentUpload)]
+#[expect(
+    missing_docs,
+    reason = "named as in the contract; only its schema is used"
+)]
+pub struct FileContentUploadRequest {
+    pub relative_path: String,
+    #[schema(value_type = Option<String>, format = Binary)]
+    pub file: Option<Vec<u8>>,
+    pub artifact: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    pub pulp_labels: Option<Value>,
+}
+
+/// The texts of a body that makes a unit.
+struct Request {
+    relative_path: String,
+    artifact: Option<String>,
+    repository: Option<String>,
+    overwrite: bool,
+    pulp_labels: Value,
+}
+
+impl FromFields for Request {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let path = fields.required::<Text>("relative_path");
+        let artifact = fields.nullable::<Text>("artifact");
+        let repository = fields.nullable::<Text>("repository");
+        let overwrite = fields.optional::<bool>("overwrite");
+        let labels = fields.optional::<Labels>("pulp_labels");
+        let path = path?.0;
+        if let Err(message) = check_relative_path(&path) {
+            return fields.refuse("relative_path", message);
+        }
+        Some(Self {
+            relative_path: path,
+            artifact: artifact?.flatten().map(|text| text.0),
+            repository: repository?.flatten().map(|text| text.0),
+            overwrite: overwrite?.unwrap_or(true),
+            pulp_labels: json!(labels?.unwrap_or_default().0),
+        })
+    }
+}
+
+/// The filters of `content/file/files/`.
+pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
+    let digest = |v: &str| {
+        Ok(Predicate::sql("content.fields ->> 'digest' = ").bind(Bind::Text(v.to_owned())))
+    };
+    let filters = content::common_filters()
+        .names("relative_path", content::RelativePath)
+        .filter("digest", Kind::Text, "SHA-256 of the file", digest)
+        .filter("sha256", Kind::Text, "SHA-256 of the file", digest);
+    let filters = membership::by_version(filters, table::pulp_id);
+    content::orphaned(filters)
+});
+
+/// A page of file units.
+///
+/// # Errors
+/// 400 for a filter.
+pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
+    authorize(&actor, Action::View, Object::Content)?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let of_type = Predicate::sql("content.pulp_type = 'file.file'");
+    listing.selection.predicate = of_type.and(listing.selection.predicate.clone());
+    let mut conn = app.db.get().await?;
+    let mut page = Content::page(&mut conn, &listing.selection)
+        .await
+        .map_err(|e| listing.blame(e))?;
+    let rows = std::mem::take(&mut page.rows);
+    let results = FileContent::load_many(&mut conn, rows).await?;
+    listing.answer(&page, &results)
+}
+
+/// One file unit.
+///
+/// # Errors
+/// 404.
+pub async fn read(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    request: HttpRequest,
+) -> ApiResult {
+    authorize(&actor, Action::View, Object::Content)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    let shown = show(&mut conn, row).await?;
+    let answer = Wanted::from_request(&request)
+        .of(&shown)
+        .map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+async fn find(conn: &mut Conn, id: &str) -> ApiResult<Content> {
+    let id: ContentId = path_id(id, "FileContent")?;
+    Content::find(conn, DomainId::DEFAULT, id)
+        .await?
+        .filter(|row| row.pulp_type == PULP_TYPE)
+        .ok_or_else(|| ApiError::no("FileContent"))
+}
+
+async fn show(conn: &mut Conn, row: Content) -> ApiResult<FileContent> {
+    FileContent::load_many(conn, vec![row])
+        .await?
+        .pop()
+        .ok_or_else(|| ApiError::no("FileContent"))
+}
+
+/// Makes a unit from an artifact or an uploaded file, in a task.
+///
+/// # Errors
+/// 400 for what is wrong with which field.
+pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResult {
+    authorize(&actor, Action::Create, Object::Content)?;
+    let stored = receive(&app, &mut upload).await?;
+    let Body(request): Body<Request> = upload.into_fields()?.finish()?;
+    let repository = match &request.repository {
+        Some(reference) => Some(file_repository(&app, reference).await?),
+        None if actor.is_superuser => None,
+        None => {
+            let message = "Destination upload repository was not provided.";
+            return Err(ApiError::messages([message.to_owned()]));
+        }
+    };
+    let artifact = source(&app, request.artifact.as_deref(), stored).await?;
+    Artifact::hold(&mut *app.db.get().await?, artifact.pulp_id, HOLD_HOURS).await?;
+    let task = GeneralCreate::file_content(&FileContentData {
+        relative_path: request.relative_path,
+        artifact: artifact.pulp_id,
+        repository,
+        pulp_labels: request.pulp_labels,
+        overwrite: request.overwrite,
+    })?;
+    let task = NewTask::new(&app.catalog.tasks, &task)?;
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+/// Makes a unit at once.
+///
+/// # Errors
+/// 400 for what is wrong with which field.
+pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResult {
+    authorize(&actor, Action::Create, Object::Content)?;
+    let stored = receive(&app, &mut upload).await?;
+    let Body(request): Body<Request> = upload.into_fields()?.finish()?;
+    if request.repository.is_some() {
+        return Err(ApiError::field("repository", "Unexpected field"));
+    }
+    let artifact = source(&app, request.artifact.as_deref(), stored).await?;
+    let mut conn = app.db.get().await?;
+    let unit = db::transaction(&mut conn, async |conn| {
+        let id = artifact.pulp_id;
+        let kept = Artifact::find_shared(conn, DomainId::DEFAULT, id).await?;
+        let kept = kept.ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))?;
+        let (path, labels) = (&request.relative_path, &request.pulp_labels);
+        let (unit, _) = file::ensure(conn, DomainId::DEFAULT, path, &kept, labels).await?;
+        Ok::<_, ApiError>(unit)
+    })
+    .await?;
+    let shown = show(&mut conn, unit).await?;
+    Ok(HttpResponse::Created()
+        .insert_header(("Location", shown.pulp_href.clone()))
+        .json(shown))
+}
+
+/// The artifact of a unit: the one that is named, or the file that came along.
+async fn source(app: &App, reference: Option<&str>, stored: Option<Stored>) -> ApiResult<Artifact> {
+    match (reference, stored) {
+        (None, Some(stored)) => Ok(stored.save(DomainId::DEFAULT).await?.into_artifact()),
+        (Some(reference), None) => {
+            let id = references::object_id("artifact", reference, "core.artifact")?;
+            let mut conn = app.db.get().await?;
+            Artifact::find(&mut conn, DomainId::DEFAULT, ArtifactId(id))
+                .await?
+                .ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))
+        }
+        _ => Err(ApiError::field(
+            "non_field_errors",
+            "Exactly one of 'artifact', 'file' must be specified.",
+        )),
+    }
+}
+
+async fn file_repository(app: &App, reference: &str) -> ApiResult<RepositoryId> {
+    let id = references::object_id("repository", reference, "repository")?;
+    let mut conn = app.db.get().await?;
+    let found = Repository::find(&mut conn, DomainId::DEFAULT, RepositoryId(id)).await?;
+    let row = found.ok_or_else(|| ApiError::field("repository", references::NO_OBJECT))?;
+    if row.pulp_type != PULP_TYPE {
+        let message = "Content is not supported by this repository.";
+        return Err(ApiError::field("non_field_errors", message));
+    }
+    Ok(row.pulp_id)
+}
+
+/// Sets a label, at once.
+///
+/// # Errors
+/// 400, 404.
+pub async fn set_label(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Body(label): Body<SetLabel>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, Object::Content)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    if !Content::set_label(&mut conn, row.pulp_id, &label.key, label.value.as_deref()).await? {
+        return Err(ApiError::no("FileContent"));
+    }
+    Ok(HttpResponse::Created().json(SetLabelResponse {
+        key: label.key,
+        value: label.value,
+    }))
+}
+
+/// Takes a label away, at once.
+///
+/// # Errors
+/// 400 where it is not set, 404.
+pub async fn unset_label(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Body(label): Body<UnsetLabel>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, Object::Content)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    let key = label.key;
+    let value = UnsetLabelResponse::value_of(&row.pulp_labels, &key)?;
+    if !Content::unset_label(&mut conn, row.pulp_id, &key, value.as_deref()).await? {
+        return Err(UnsetLabelResponse::not_set(&key));
+    }
+    Ok(HttpResponse::Created().json(UnsetLabelResponse { key, value }))
+}

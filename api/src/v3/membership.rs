@@ -1,0 +1,194 @@
+//! Filters by repository version, and by being in none.
+
+use crate::listing::{Filters, Kind};
+use crate::v3::href::{self, Target};
+use diesel::expression::{AppearsOnTable, Expression};
+use diesel::pg::Pg;
+use diesel::query_builder::QueryFragment;
+use millrace_common::models::selection::{Bind, Predicate};
+use millrace_common::prn::Prn;
+use millrace_common::schema::artifact;
+use uuid::Uuid;
+
+/// The id of a version, given by address or PRN, or of the newest version of a repository.
+pub enum VersionRef {
+    /// By its own id.
+    Id(Uuid),
+    /// By repository and number.
+    Numbered(Uuid, i32),
+    /// The newest of a repository.
+    Newest(Uuid),
+}
+
+impl VersionRef {
+    /// Reads a reference to a version, or to a repository for its newest one.
+    ///
+    /// # Errors
+    /// The message for the parameter.
+    pub fn read(value: &str) -> Result<Self, String> {
+        let invalid = || format!("URI not valid: {value}");
+        match href::parse(value) {
+            Some(Target::Version { repository, number }) => {
+                let id = repository.uuid().ok_or_else(invalid)?;
+                return Ok(Self::Numbered(id, number));
+            }
+            Some(Target::Object(prn)) => return Self::of_prn(&prn).ok_or_else(invalid),
+            None => {}
+        }
+        let prn = Prn::parse(value).ok_or_else(invalid)?;
+        Self::of_prn(&prn).ok_or_else(invalid)
+    }
+
+    fn of_prn(prn: &Prn) -> Option<Self> {
+        if prn.model == "core.repositoryversion" {
+            Some(Self::Id(prn.uuid()?))
+        } else if prn.model.ends_with("repository") {
+            Some(Self::Newest(prn.uuid()?))
+        } else {
+            None
+        }
+    }
+
+    /// Adds a condition on `v.pulp_id`.
+    fn add_to<T>(self, condition: Predicate<T>) -> Predicate<T> {
+        let (sql, id, number) = match self {
+            Self::Id(id) => ("v.pulp_id = ", id, None),
+            Self::Numbered(id, number) => ("v.repository_id = ", id, Some(number)),
+            Self::Newest(id) => {
+                let newest = "v.pulp_id = (SELECT n.pulp_id FROM repository_version n \
+                     WHERE n.complete AND n.repository_id = ";
+                let condition = condition.then(newest).bind(Bind::Uuid(id));
+                return condition.then(" ORDER BY n.number DESC LIMIT 1)");
+            }
+        };
+        let condition = condition.then(sql).bind(Bind::Uuid(id));
+        match number {
+            Some(n) => condition
+                .then(" AND v.number = ")
+                .bind(Bind::Integer(n.into())),
+            None => condition,
+        }
+    }
+}
+
+const PRESENT: &str = "m.version_added <= v.number \
+     AND (m.version_removed IS NULL OR m.version_removed > v.number)";
+
+const PREVIOUS: &str = "CROSS JOIN LATERAL (SELECT coalesce(max(p.number), -1) AS number \
+     FROM repository_version p WHERE p.repository_id = v.repository_id AND p.complete \
+     AND p.number < v.number) before";
+
+fn version<T, C>(
+    value: &str,
+    unit: C,
+    join: &'static str,
+    on: &'static str,
+) -> Result<Predicate<T>, String>
+where
+    C: Expression + AppearsOnTable<T> + QueryFragment<Pg> + Copy + Send + Sync + 'static,
+{
+    let wanted = VersionRef::read(value)?;
+    let condition = Predicate::on(unit)
+        .then(" IN (SELECT m.content_id FROM repository_version v ")
+        .then(join)
+        .then(" JOIN repository_content m ON m.repository_id = v.repository_id AND ")
+        .then(on)
+        .then(" WHERE v.complete AND ");
+    Ok(wanted.add_to(condition).then(")"))
+}
+
+/// Adds `repository_version`, `repository_version_added` and `repository_version_removed` on a column
+/// that holds the id of a unit.
+#[must_use]
+pub fn by_version<T: 'static, C>(filters: Filters<T>, unit: C) -> Filters<T>
+where
+    C: Expression + AppearsOnTable<T> + QueryFragment<Pg> + Copy + Send + Sync + 'static,
+{
+    filters
+        .filter(
+            "repository_version",
+            Kind::Reference,
+            "in this version, or in the newest one of this repository",
+            move |v| version(v, unit, "", PRESENT),
+        )
+        .filter(
+            "repository_version_added",
+            Kind::Reference,
+            "added by this version",
+            move |v| {
+                let on = "m.version_added > before.number AND m.version_added <= v.number \
+                     AND (m.version_removed IS NULL OR m.version_removed > v.number)";
+                version(v, unit, PREVIOUS, on)
+            },
+        )
+        .filter(
+            "repository_version_removed",
+            Kind::Reference,
+            "removed by this version",
+            move |v| {
+                let on = "m.version_removed > before.number AND m.version_removed <= v.number \
+                     AND m.version_added <= before.number";
+                version(v, unit, PREVIOUS, on)
+            },
+        )
+}
+
+/// Adds `repository_version` to a list of artifacts: those of the units of a version.
+#[must_use]
+pub fn by_artifact(filters: Filters<artifact::table>) -> Filters<artifact::table> {
+    filters.filter(
+        "repository_version",
+        Kind::Reference,
+        "of a unit in this version, or in the newest one of this repository",
+        |v| {
+            let wanted = VersionRef::read(v)?;
+            let condition = Predicate::on(artifact::pulp_id)
+                .then(
+                    " IN (SELECT ca.artifact_id FROM repository_version v \
+                     JOIN repository_content m ON m.repository_id = v.repository_id AND ",
+                )
+                .then(PRESENT)
+                .then(
+                    " JOIN content_artifact ca ON ca.content_id = m.content_id \
+                     WHERE v.complete AND ca.artifact_id IS NOT NULL AND ",
+                );
+            Ok(wanted.add_to(condition).then(")"))
+        },
+    )
+}
+
+/// Adds `orphaned_for`: needed by nothing, and of no interest for so many minutes; -1 stands for the
+/// setting.
+#[must_use]
+pub fn orphaned<T: 'static>(
+    filters: Filters<T>,
+    needed: &'static str,
+    interest: &'static str,
+) -> Filters<T> {
+    filters.filter(
+        "orphaned_for",
+        Kind::Number,
+        "an orphan for so many minutes; -1: as long as the settings protect one",
+        move |v| {
+            let minutes: i64 = v
+                .trim()
+                .parse()
+                .map_err(|_fault| "Enter a number.".to_owned())?;
+            let minutes = if minutes < 0 {
+                PROTECTION_MINUTES
+            } else {
+                minutes
+            };
+            // More than this is before all time.
+            let minutes = minutes.min(1_000_000_000);
+            Ok(Predicate::sql(needed)
+                .then(" AND ")
+                .then(interest)
+                .then(" < now() - interval '1 min' * ")
+                .bind(Bind::Integer(minutes)))
+        },
+    )
+}
+
+/// What the setting `tasks.orphan_protection_time` is unless somebody changed it.
+const PROTECTION_MINUTES: i64 = 1440;

@@ -1,0 +1,87 @@
+//! `orphans/`: deleting what nothing needs (contract 4.5).
+
+use crate::app::App;
+use crate::auth::{Action, Actor, Object, authorize};
+use crate::body::{Body, Fields, FromFields, Text};
+use crate::dispatching::dispatch_and_accept;
+use crate::error::ApiResult;
+use crate::v3::references;
+use actix_web::web::Data;
+use millrace_common::tasking::NewTask;
+use millrace_common::tasks::OrphanCleanup;
+use utoipa::ToSchema;
+
+/// What is to be cleaned up.
+#[derive(Debug, Default, ToSchema)]
+#[schema(as = OrphansCleanup)]
+pub struct OrphansCleanup {
+    /// Only these units.
+    pub content_hrefs: Option<Vec<String>>,
+    /// Minutes that an orphan is kept; null: as the settings say.
+    #[schema(minimum = 0, maximum = 4294967295_u32)]
+    pub orphan_protection_time: Option<u32>,
+}
+
+impl FromFields for OrphansCleanup {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let hrefs = fields.nullable::<Vec<Text>>("content_hrefs");
+        let minutes = fields.nullable::<i64>("orphan_protection_time");
+        let hrefs = hrefs?.flatten();
+        if hrefs.as_ref().is_some_and(Vec::is_empty) {
+            return fields.refuse("content_hrefs", "Must not be [].");
+        }
+        let minutes = match minutes?.flatten() {
+            None => None,
+            Some(minutes) => match u32::try_from(minutes) {
+                Ok(minutes) => Some(minutes),
+                Err(_) => {
+                    let bound = if minutes < 0 {
+                        "greater than or equal to 0"
+                    } else {
+                        "less than or equal to 4294967295"
+                    };
+                    let message = format!("Ensure this value is {bound}.");
+                    return fields.refuse("orphan_protection_time", message);
+                }
+            },
+        };
+        Some(Self {
+            content_hrefs: hrefs.map(|list| list.into_iter().map(|text| text.0).collect()),
+            orphan_protection_time: minutes,
+        })
+    }
+}
+
+/// Cleans up, in a task.
+///
+/// # Errors
+/// 400 for what is wrong with which field.
+pub async fn cleanup(
+    app: Data<App>,
+    actor: Actor,
+    Body(request): Body<OrphansCleanup>,
+) -> ApiResult {
+    authorize(&actor, Action::Delete, Object::Orphans)?;
+    let content_pks = match &request.content_hrefs {
+        None => None,
+        Some(hrefs) => {
+            let mut conn = app.db.get().await?;
+            Some(references::units(&mut conn, "content_hrefs", hrefs).await?)
+        }
+    };
+    let minutes = request.orphan_protection_time;
+    let task = OrphanCleanup {
+        content_pks,
+        orphan_protection_time: minutes.unwrap_or(app.settings.tasks.orphan_protection_time),
+    };
+    let task = NewTask::new(&app.catalog.tasks, &task)?;
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+/// Cleans up with the protection time of the settings, as old clients ask for it.
+///
+/// # Errors
+/// 403.
+pub async fn remove(app: Data<App>, actor: Actor) -> ApiResult {
+    cleanup(app, actor, Body(OrphansCleanup::default())).await
+}

@@ -1,0 +1,334 @@
+//! `repositories/file/file/`: file repositories (contract 4.7).
+
+use crate::app::App;
+use crate::auth::{self, Action, Actor, authorize};
+use crate::body::{Body, Fields, FromFields, Text};
+use crate::dispatching::{dispatch_and_accept, immediate};
+use crate::error::{ApiError, ApiResult};
+use crate::listing::{Filters, Listing, Wanted};
+use crate::v3::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use crate::v3::object::Object;
+use crate::v3::{path_id, references, repositories};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use millrace_common::content::file::PULP_TYPE;
+use millrace_common::db::{self, Conn};
+use millrace_common::ids::{ContentId, DomainId, RepositoryId};
+use millrace_common::models::selection::Predicate;
+use millrace_common::models::{Content, Repository};
+use millrace_common::repository;
+use millrace_common::representation::FileRepository;
+use millrace_common::schema::repository as table;
+use millrace_common::tasking::NewTask;
+use millrace_common::tasks::add_and_remove::ALL;
+use millrace_common::tasks::kinds::{FieldErrors, file_repository};
+use millrace_common::tasks::{AddAndRemove, GeneralDelete, GeneralUpdate};
+use serde_json::{Map, Value};
+use std::sync::LazyLock;
+use utoipa::ToSchema;
+
+const WHAT: &str = "FileRepository";
+const REPOSITORY: auth::Object = auth::Object::Repository;
+
+/// A file repository that is to be.
+#[derive(Debug, ToSchema)]
+#[schema(as = file::FileRepository)]
+#[expect(
+    missing_docs,
+    reason = "named as in the contract; only its schema is used"
+)]
+pub struct FileRepositoryRequest {
+    pub name: String,
+    pub description: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    pub pulp_labels: Option<Value>,
+    #[schema(minimum = 1)]
+    pub retain_repo_versions: Option<i64>,
+    #[schema(minimum = 1)]
+    pub retain_checkpoints: Option<i64>,
+    pub remote: Option<String>,
+    pub autopublish: Option<bool>,
+    pub manifest: Option<String>,
+}
+
+/// What is to be added and removed.
+#[derive(Debug, ToSchema)]
+#[schema(as = RepositoryAddRemoveContent)]
+#[expect(missing_docs, reason = "named as in the contract")]
+pub struct Modify {
+    pub add_content_units: Option<Vec<String>>,
+    pub remove_content_units: Option<Vec<String>>,
+    pub base_version: Option<String>,
+    pub overwrite: Option<bool>,
+}
+
+impl FromFields for Modify {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let add = fields.optional::<Vec<Text>>("add_content_units");
+        let remove = fields.optional::<Vec<Text>>("remove_content_units");
+        let base = fields.nullable::<Text>("base_version");
+        let overwrite = fields.optional::<bool>("overwrite");
+        let texts = |list: Vec<Text>| list.into_iter().map(|text| text.0).collect::<Vec<_>>();
+        let (add, remove) = (add?.map(texts), remove?.map(texts));
+        if remove
+            .as_ref()
+            .is_some_and(|r| r.len() > 1 && r.iter().any(|unit| unit == ALL))
+        {
+            let message = "Cannot supply content units and '*'.";
+            return fields.refuse("remove_content_units", message);
+        }
+        Some(Self {
+            add_content_units: add,
+            remove_content_units: remove,
+            base_version: base?.flatten().map(|text| text.0),
+            overwrite: overwrite?,
+        })
+    }
+}
+
+/// The filters of `repositories/file/file/`.
+pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(repositories::common_filters);
+
+async fn find(conn: &mut Conn, id: &str) -> ApiResult<Repository> {
+    let id: RepositoryId = path_id(id, WHAT)?;
+    Repository::find(conn, DomainId::DEFAULT, id)
+        .await?
+        .filter(|row| row.pulp_type == PULP_TYPE)
+        .ok_or_else(|| ApiError::no(WHAT))
+}
+
+/// A page of file repositories.
+///
+/// # Errors
+/// 400 for a filter.
+pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
+    authorize(&actor, Action::View, REPOSITORY)?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mine = Predicate::sql("repository.pulp_type = 'file.file'").and(repositories::visible());
+    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    let mut conn = app.db.get().await?;
+    let mut page = Repository::page(&mut conn, &listing.selection)
+        .await
+        .map_err(|e| listing.blame(e))?;
+    let rows = std::mem::take(&mut page.rows);
+    let results = FileRepository::load_many(&mut conn, rows).await?;
+    listing.answer(&page, &results)
+}
+
+/// One file repository.
+///
+/// # Errors
+/// 404.
+pub async fn read(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    request: HttpRequest,
+) -> ApiResult {
+    authorize(&actor, Action::View, REPOSITORY)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    let shown = FileRepository::load(&mut conn, row).await?;
+    let answer = Wanted::from_request(&request)
+        .of(&shown)
+        .map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Makes a file repository with its empty version 0, at once.
+///
+/// # Errors
+/// 400 for what is wrong with which field.
+pub async fn create(app: Data<App>, actor: Actor, Object(data): Object) -> ApiResult {
+    authorize(&actor, Action::Create, REPOSITORY)?;
+    let row = file_repository::build(&data, DomainId::DEFAULT)?;
+    let mut conn = app.db.get().await?;
+    refuse_taken(&mut conn, Some(&row.name), None).await?;
+    let made = db::transaction(&mut conn, async |conn| repository::create(conn, &row).await).await;
+    if let Err(error) = made {
+        // Somebody took the name meanwhile.
+        refuse_taken(&mut conn, Some(&row.name), None).await?;
+        return Err(error.into());
+    }
+    let found = find(&mut conn, &row.pulp_id.to_string()).await?;
+    let shown = FileRepository::load(&mut conn, found).await?;
+    Ok(HttpResponse::Created()
+        .insert_header(("Location", shown.pulp_href.clone()))
+        .json(shown))
+}
+
+async fn refuse_taken(
+    conn: &mut Conn,
+    name: Option<&String>,
+    but: Option<RepositoryId>,
+) -> ApiResult<()> {
+    match name {
+        Some(name) if Repository::name_taken(conn, DomainId::DEFAULT, name, but).await? => {
+            Err(FieldErrors::one("name", "This field must be unique.").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Replaces the values of a file repository.
+///
+/// # Errors
+/// 400, 404.
+pub async fn update(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Object(data): Object,
+) -> ApiResult {
+    change(&app, &actor, &path, data, false).await
+}
+
+/// Changes some values of a file repository.
+///
+/// # Errors
+/// 400, 404.
+pub async fn partial_update(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Object(data): Object,
+) -> ApiResult {
+    change(&app, &actor, &path, data, true).await
+}
+
+/// 200 where nothing changes, else a task (contract 4.1).
+async fn change(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    data: Map<String, Value>,
+    partial: bool,
+) -> ApiResult {
+    authorize(actor, Action::Change, REPOSITORY)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, id).await?;
+    let change = file_repository::read(&data, partial)?;
+    refuse_taken(&mut conn, change.name.as_ref(), Some(row.pulp_id)).await?;
+    if file_repository::changes_nothing(&row, &change) {
+        let shown = FileRepository::load(&mut conn, row).await?;
+        return Ok(HttpResponse::Ok().json(shown));
+    }
+    drop(conn);
+    let task = GeneralUpdate {
+        instance_id: row.pulp_id.0,
+        app_label: file_repository::APP_LABEL.into(),
+        serializer_name: file_repository::SERIALIZER.into(),
+        data,
+        partial,
+    };
+    let task = immediate(app, NewTask::new(&app.catalog.tasks, &task)?, true);
+    dispatch_and_accept(app, actor, task).await
+}
+
+/// Deletes a file repository, in a task.
+///
+/// # Errors
+/// 404.
+pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
+    authorize(&actor, Action::Delete, REPOSITORY)?;
+    let row = find(&mut *app.db.get().await?, &path).await?;
+    let task = GeneralDelete {
+        instance_id: row.pulp_id.0,
+        app_label: file_repository::APP_LABEL.into(),
+        serializer_name: file_repository::SERIALIZER.into(),
+    };
+    let task = NewTask::new(&app.catalog.tasks, &task)?;
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+/// Makes a version by adding and removing units, in a task.
+///
+/// # Errors
+/// 400 for what is wrong with which field, 404.
+pub async fn modify(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Body(request): Body<Modify>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, REPOSITORY)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    let named = request.add_content_units.unwrap_or_default();
+    let add = references::units(&mut conn, "add_content_units", &named).await?;
+    let remove = removals(&mut conn, request.remove_content_units.unwrap_or_default()).await?;
+    let base = match &request.base_version {
+        Some(base) => Some(references::version_id(&mut conn, "base_version", base).await?),
+        None => None,
+    };
+    touch(&mut conn, &add).await?;
+    drop(conn);
+    let task = AddAndRemove {
+        repository_pk: row.pulp_id,
+        add_content_units: add,
+        remove_content_units: remove,
+        base_version_pk: base,
+        overwrite: request.overwrite.unwrap_or(true),
+    };
+    let task = NewTask::new(&app.catalog.tasks, &task)?;
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+async fn removals(conn: &mut Conn, named: Vec<String>) -> ApiResult<Vec<String>> {
+    if named.iter().any(|unit| unit == ALL) {
+        return Ok(vec![ALL.to_owned()]);
+    }
+    let ids = references::units(conn, "remove_content_units", &named).await?;
+    Ok(ids.iter().map(ToString::to_string).collect())
+}
+
+/// So that orphan clean-up spares what is about to be added.
+async fn touch(conn: &mut Conn, units: &[ContentId]) -> ApiResult<()> {
+    for batch in units.chunks(5000) {
+        Content::touch(conn, batch).await?;
+    }
+    Ok(())
+}
+
+/// Sets a label, at once.
+///
+/// # Errors
+/// 400, 404.
+pub async fn set_label(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Body(label): Body<SetLabel>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, REPOSITORY)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    if !Repository::set_label(&mut conn, row.pulp_id, &label.key, label.value.as_deref()).await? {
+        return Err(ApiError::no(WHAT));
+    }
+    Ok(HttpResponse::Created().json(SetLabelResponse {
+        key: label.key,
+        value: label.value,
+    }))
+}
+
+/// Takes a label away, at once.
+///
+/// # Errors
+/// 400 where it is not set, 404.
+pub async fn unset_label(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Body(label): Body<UnsetLabel>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, REPOSITORY)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    let key = label.key;
+    let value = UnsetLabelResponse::value_of(&row.pulp_labels, &key)?;
+    if !Repository::unset_label(&mut conn, row.pulp_id, &key, value.as_deref()).await? {
+        return Err(UnsetLabelResponse::not_set(&key));
+    }
+    Ok(HttpResponse::Created().json(UnsetLabelResponse { key, value }))
+}

@@ -1,0 +1,232 @@
+//! The part of the URL table about content: artifacts, units, repositories, orphans.
+
+use super::{
+    artifacts, content, content_file, labels, orphans, repositories, repositories_file,
+    repository_versions,
+};
+use crate::route::{Endpoint, delete, get, patch, post, put};
+use artifacts::{ArtifactRequest, ArtifactResponse};
+use content::MultipleArtifactContentResponse;
+use content_file::{FileContentRequest, FileContentUploadRequest};
+use labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use millrace_common::representation::{FileContent, FileRepository};
+use orphans::OrphansCleanup;
+use repositories::RepositoryResponse;
+use repositories_file::{FileRepositoryRequest, Modify};
+use repository_versions::RepositoryVersionResponse;
+
+/// Its calls.
+pub fn table() -> Vec<Endpoint> {
+    let mut table = artifacts_and_content();
+    table.extend(file_repositories());
+    table.extend(versions_and_orphans());
+    table
+}
+
+fn artifacts_and_content() -> Vec<Endpoint> {
+    vec![
+        get("artifacts/", "artifacts_list", artifacts::list)
+            .tag("Artifacts")
+            .about("Stored files")
+            .lists::<ArtifactResponse, _>(&artifacts::FILTERS),
+        post("artifacts/", "artifacts_create", artifacts::create)
+            .tag("Artifacts")
+            .about("Store a file")
+            .accepts_upload::<ArtifactRequest>()
+            .answers::<ArtifactResponse>(201),
+        get(
+            "artifacts/{artifact_href}/",
+            "artifacts_read",
+            artifacts::read,
+        )
+        .tag("Artifacts")
+        .about("One stored file")
+        .answers::<ArtifactResponse>(200),
+        delete(
+            "artifacts/{artifact_href}/",
+            "artifacts_delete",
+            artifacts::remove,
+        )
+        .tag("Artifacts")
+        .about("Always refused: orphan clean-up deletes artifacts")
+        .answers_nothing(204),
+        get("content/", "content_list", content::list)
+            .tag("Content")
+            .about("Units of all types")
+            .lists::<MultipleArtifactContentResponse, _>(&content::FILTERS),
+        get(
+            "content/file/files/",
+            "content_file_files_list",
+            content_file::list,
+        )
+        .tag("Content: Files")
+        .about("File units")
+        .lists::<FileContent, _>(&content_file::FILTERS),
+        post(
+            "content/file/files/",
+            "content_file_files_create",
+            content_file::create,
+        )
+        .tag("Content: Files")
+        .about("Make a file unit, in a task")
+        .accepts_upload::<FileContentRequest>()
+        .dispatches(),
+        post(
+            "content/file/files/upload/",
+            "content_file_files_upload",
+            content_file::upload,
+        )
+        .tag("Content: Files")
+        .about("Make a file unit at once")
+        .accepts_upload::<FileContentUploadRequest>()
+        .answers::<FileContent>(201),
+        get(
+            "content/file/files/{file_file_content_href}/",
+            "content_file_files_read",
+            content_file::read,
+        )
+        .tag("Content: Files")
+        .about("One file unit")
+        .answers::<FileContent>(200),
+        post(
+            "content/file/files/{file_file_content_href}/set_label/",
+            "content_file_files_set_label",
+            content_file::set_label,
+        )
+        .tag("Content: Files")
+        .about("Set a label")
+        .accepts::<SetLabel>()
+        .answers::<SetLabelResponse>(201),
+        post(
+            "content/file/files/{file_file_content_href}/unset_label/",
+            "content_file_files_unset_label",
+            content_file::unset_label,
+        )
+        .tag("Content: Files")
+        .about("Take a label away")
+        .accepts::<UnsetLabel>()
+        .answers::<UnsetLabelResponse>(201),
+    ]
+}
+
+fn file_repositories() -> Vec<Endpoint> {
+    const LIST: &str = "repositories/file/file/";
+    const ONE: &str = "repositories/file/file/{file_file_repository_href}/";
+    const TAG: &str = "Repositories: File";
+    vec![
+        get(LIST, "repositories_file_file_list", repositories_file::list)
+            .tag(TAG)
+            .about("File repositories")
+            .lists::<FileRepository, _>(&repositories_file::FILTERS),
+        post(
+            LIST,
+            "repositories_file_file_create",
+            repositories_file::create,
+        )
+        .tag(TAG)
+        .about("Make a file repository")
+        .accepts::<FileRepositoryRequest>()
+        .answers::<FileRepository>(201),
+        get(ONE, "repositories_file_file_read", repositories_file::read)
+            .tag(TAG)
+            .about("One file repository")
+            .answers::<FileRepository>(200),
+        put(
+            ONE,
+            "repositories_file_file_update",
+            repositories_file::update,
+        )
+        .tag(TAG)
+        .about("Replace its values")
+        .accepts::<FileRepositoryRequest>()
+        .answers::<FileRepository>(200)
+        .dispatches(),
+        patch(
+            ONE,
+            "repositories_file_file_partial_update",
+            repositories_file::partial_update,
+        )
+        .tag(TAG)
+        .about("Change some of its values")
+        .accepts_some_of::<FileRepositoryRequest>()
+        .answers::<FileRepository>(200)
+        .dispatches(),
+        delete(
+            ONE,
+            "repositories_file_file_delete",
+            repositories_file::remove,
+        )
+        .tag(TAG)
+        .about("Delete it with its versions, in a task")
+        .dispatches(),
+        post(
+            "repositories/file/file/{file_file_repository_href}/modify/",
+            "repositories_file_file_modify",
+            repositories_file::modify,
+        )
+        .tag(TAG)
+        .about("Add and remove units, in a task")
+        .accepts::<Modify>()
+        .dispatches(),
+        post(
+            "repositories/file/file/{file_file_repository_href}/set_label/",
+            "repositories_file_file_set_label",
+            repositories_file::set_label,
+        )
+        .tag(TAG)
+        .about("Set a label")
+        .accepts::<SetLabel>()
+        .answers::<SetLabelResponse>(201),
+        post(
+            "repositories/file/file/{file_file_repository_href}/unset_label/",
+            "repositories_file_file_unset_label",
+            repositories_file::unset_label,
+        )
+        .tag(TAG)
+        .about("Take a label away")
+        .accepts::<UnsetLabel>()
+        .answers::<UnsetLabelResponse>(201),
+    ]
+}
+
+fn versions_and_orphans() -> Vec<Endpoint> {
+    vec![
+        get("repositories/", "repositories_list", repositories::list)
+            .tag("Repositories")
+            .about("Repositories of all types")
+            .lists::<RepositoryResponse, _>(&repositories::FILTERS),
+        get(
+            "repositories/file/file/{file_file_repository_href}/versions/",
+            "repositories_file_file_versions_list",
+            repository_versions::list,
+        )
+        .tag("Repositories: File Versions")
+        .about("Versions of a file repository")
+        .lists::<RepositoryVersionResponse, _>(&repository_versions::FILTERS),
+        get(
+            "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/",
+            "repositories_file_file_versions_read",
+            repository_versions::read,
+        )
+        .tag("Repositories: File Versions")
+        .about("One version")
+        .answers::<RepositoryVersionResponse>(200),
+        get(
+            "repository_versions/",
+            "repository_versions_list",
+            repository_versions::list_all,
+        )
+        .tag("Repository_Versions")
+        .about("Versions of all repositories")
+        .lists::<RepositoryVersionResponse, _>(&repository_versions::FILTERS),
+        post("orphans/cleanup/", "orphans_cleanup_cleanup", orphans::cleanup)
+            .tag("Orphans: Cleanup")
+            .about("Delete what nothing needs, in a task")
+            .accepts::<OrphansCleanup>()
+            .dispatches(),
+        delete("orphans/", "orphans_delete", orphans::remove)
+            .tag("Orphans")
+            .about("Delete what nothing needs, in a task")
+            .dispatches(),
+    ]
+}
