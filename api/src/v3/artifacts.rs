@@ -165,7 +165,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
         .await
         .map_err(|e| listing.blame(e))?;
     let results: Vec<ArtifactResponse> = page.rows.iter().cloned().map(Into::into).collect();
-    listing.answer(&page, &results)
+    listing.answer(page.count, &results)
 }
 
 /// One artifact.

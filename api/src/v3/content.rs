@@ -148,7 +148,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
         .iter()
         .map(|row| show(row, files.remove(&row.pulp_id).unwrap_or_default()))
         .collect();
-    listing.answer(&page, &results)
+    listing.answer(page.count, &results)
 }
 
 fn show(

@@ -133,7 +133,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
         .iter()
         .map(|row| show(row, latest.get(&row.pulp_id).copied()))
         .collect();
-    listing.answer(&page, &results)
+    listing.answer(page.count, &results)
 }
 
 fn show(row: &Repository, latest: Option<i32>) -> RepositoryResponse {

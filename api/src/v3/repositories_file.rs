@@ -112,7 +112,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
         .map_err(|e| listing.blame(e))?;
     let rows = std::mem::take(&mut page.rows);
     let results = FileRepository::load_many(&mut conn, rows).await?;
-    listing.answer(&page, &results)
+    listing.answer(page.count, &results)
 }
 
 /// One file repository.

@@ -188,11 +188,7 @@ async fn answer(app: &App, request: &HttpRequest, of: Predicate<table::table>) -
         .await
         .map_err(|e| listing.blame(e))?;
     let results = show(&mut conn, rows).await?;
-    let page = Page::<()> {
-        count,
-        rows: Vec::new(),
-    };
-    listing.answer(&page, &results)
+    listing.answer(count, &results)
 }
 
 /// One version of a file repository.
