@@ -168,6 +168,24 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// All files below a directory.
+#[must_use]
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    entries
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
 /// The system of one test; calls of its API go through it as through a [`Client`].
 pub struct TestApp {
     client: Client,

@@ -1,6 +1,8 @@
 //! All tests that need servers. Each has a database and a virtual host of its own where it needs them.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod broker_faults;
 #[cfg(test)]
 mod engine_cost;
@@ -14,5 +16,7 @@ mod postgres_faults;
 mod scale;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tasks;
 #[cfg(test)]
 mod worker_faults;

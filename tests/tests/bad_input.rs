@@ -1,0 +1,94 @@
+//! Bad input: a clear answer of the contract's kind, and the tables as they were.
+
+mod bodies;
+mod connections;
+mod queries;
+mod unavailable;
+
+use millrace_tests::{Sql, TestApp};
+use serde_json::{Value, json};
+
+/// What clients can change, as one text.
+async fn tables(sql: &Sql) -> String {
+    let mut all = String::new();
+    for table in [
+        "task",
+        "task_group",
+        "reservation",
+        "artifact",
+        "intent",
+        "content",
+        "content_artifact",
+        "repository",
+        "repository_version",
+        "repository_content",
+        "account",
+    ] {
+        // Being named in a request may touch a unit: that is no change.
+        let rows = format!(
+            "SELECT coalesce(md5(string_agg(r, ',' ORDER BY r)), '-') FROM
+               (SELECT (to_jsonb(t) - 'timestamp_of_interest' - 'pulp_last_updated')::text AS r FROM {table} t) x"
+        );
+        all.push_str(&format!("{table} {}\n", sql.text(&rows).await));
+    }
+    all
+}
+
+/// One endpoint that takes a body, with a body that it would accept.
+struct Taking {
+    method: &'static str,
+    path: String,
+    good: Value,
+}
+
+/// All of them, on objects that exist.
+async fn endpoints(app: &TestApp) -> Vec<Taking> {
+    let repository = app.repository("there").await;
+    let repository = repository["pulp_href"].as_str().unwrap();
+    let task = format!("/pulp/api/v3/tasks/{}/", uuid::Uuid::now_v7());
+    let group = uuid::Uuid::now_v7();
+    app.sql
+        .run(&format!("INSERT INTO task_group (pulp_id, pulp_domain, description) SELECT '{group}', pulp_id, 'x' FROM domain"))
+        .await;
+    let taking = |method, path: &str, good| Taking {
+        method,
+        path: path.to_owned(),
+        good,
+    };
+    vec![
+        taking(
+            "POST",
+            "tasks/",
+            json!({"name": "pulpcore.app.tasks.test.dummy_task"}),
+        ),
+        taking("PATCH", &task, json!({"state": "canceled"})),
+        taking(
+            "PATCH",
+            &format!("/pulp/api/v3/task-groups/{group}/"),
+            json!({"state": "canceled"}),
+        ),
+        taking("POST", "tasks/purge/", json!({"states": ["completed"]})),
+        taking(
+            "POST",
+            "orphans/cleanup/",
+            json!({"orphan_protection_time": 5}),
+        ),
+        taking("POST", "repositories/file/file/", json!({"name": "new"})),
+        taking("PATCH", repository, json!({"description": "new"})),
+        taking("PUT", repository, json!({"name": "new"})),
+        taking(
+            "POST",
+            &format!("{repository}modify/"),
+            json!({"add_content_units": []}),
+        ),
+    ]
+}
+
+/// A started API, small limits, and what its tables hold.
+async fn app() -> TestApp {
+    TestApp::builder()
+        .set("api.body_limit", 200_000)
+        .set("api.request_timeout_ms", 1500)
+        .start()
+        .await
+}

@@ -1,0 +1,261 @@
+//! Paths, methods and query parameters.
+
+use super::{app, endpoints, tables};
+use reqwest::Method;
+use serde_json::Value;
+
+const LISTS: [&str; 9] = [
+    "tasks/",
+    "task-groups/",
+    "workers/",
+    "artifacts/",
+    "content/",
+    "content/file/files/",
+    "repositories/",
+    "repositories/file/file/",
+    "tasks/?state=completed",
+];
+
+#[tokio::test]
+async fn a_page_of_a_billion_is_cut_and_says_what_is_next() {
+    let app = millrace_tests::TestApp::builder()
+        .set("api.page_limit", 3)
+        .start()
+        .await;
+    for n in 0..5 {
+        app.repository(&format!("r{n}")).await;
+    }
+    let page = app
+        .get("repositories/file/file/?limit=1000000000")
+        .await
+        .expect(200);
+    assert_eq!(
+        (&page["count"], page["results"].as_array().unwrap().len()),
+        (&5.into(), 3)
+    );
+    let next = page["next"].as_str().unwrap();
+    let rest = app
+        .get(next.strip_prefix(app.origin()).unwrap())
+        .await
+        .expect(200);
+    assert_eq!(
+        (rest["results"].as_array().unwrap().len(), &rest["next"]),
+        (2, &Value::Null)
+    );
+    for limit in ["0", "-1", "x", "123456789012345678901234567890", ""] {
+        app.get(&format!("repositories/file/file/?limit={limit}"))
+            .await
+            .expect(200);
+    }
+    let beyond = app
+        .get("repositories/file/file/?offset=123456789012345678901234567890")
+        .await;
+    assert!(
+        [200, 400].contains(&beyond.status.as_u16()),
+        "{}",
+        beyond.text
+    );
+    assert_eq!(
+        app.get("repositories/file/file/?offset=99")
+            .await
+            .expect(200)["results"],
+        serde_json::json!([])
+    );
+}
+
+#[tokio::test]
+async fn filters_that_cannot_work_are_refused_by_name() {
+    let app = app().await;
+    for list in LISTS {
+        let sign = if list.contains('?') { '&' } else { '?' };
+        let answer = app.get(&format!("{list}{sign}foo=1")).await;
+        assert_eq!(
+            answer.expect(400)["errors"][0],
+            "Invalid Filter: 'foo'",
+            "{list}"
+        );
+    }
+    for (query, field) in [
+        ("name__regex=(", "name__regex"),
+        ("name__iregex=%5B", "name__iregex"),
+        ("name=a%00b", "name"),
+        ("pulp_id__in=1,2", "pulp_id__in"),
+        ("prn__in=prn:x", "prn__in"),
+        ("retain_repo_versions=many", "retain_repo_versions"),
+        (
+            "retain_repo_versions__gt=123456789012345678901234567890",
+            "retain_repo_versions__gt",
+        ),
+        ("pulp_created__gt=yesterday", "pulp_created__gt"),
+        ("pulp_created__range=2020-01-01", "pulp_created__range"),
+        ("pulp_label_select=!a=b", "pulp_label_select"),
+        ("with_content=x", "with_content"),
+        ("q=nothing%3D1", "q"),
+        ("q=name%3D(", "q"),
+        ("ordering=nothing", "ordering"),
+    ] {
+        let answer = app.get(&format!("repositories/file/file/?{query}")).await;
+        let body = answer.expect(400);
+        assert!(body.get(field).is_some(), "{query}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_runaway_expression_is_stopped_and_the_next_request_served() {
+    let app = millrace_tests::TestApp::builder()
+        .set("database.statement_timeout_ms", 700)
+        .start()
+        .await;
+    app.repository(&"a".repeat(2000)).await;
+    // Back references cannot be matched in linear time.
+    for expression in ["(a*)*(b|\\1)*(a*)*(c|\\2)*$^x", "((a+)+)+\\1\\2[^a]"] {
+        let url =
+            reqwest::Url::parse_with_params("http://x/", [("name__regex", expression)]).unwrap();
+        let start = std::time::Instant::now();
+        let answer = app
+            .get(&format!("repositories/file/file/?{}", url.query().unwrap()))
+            .await;
+        assert!(
+            [200, 400].contains(&answer.status.as_u16()),
+            "{}: {}",
+            answer.status,
+            answer.text
+        );
+        assert!(start.elapsed() < std::time::Duration::from_secs(5));
+    }
+    let slow = "repositories/file/file/?name__regex=".to_owned()
+        + "%28%28a%2B%29%2A%29%7B9%7D%28%5C1%29%7B9%7D%28%5C2%29%7B9%7Db";
+    let answer = app.get(&slow).await;
+    assert!(
+        [200, 400].contains(&answer.status.as_u16()),
+        "{}: {}",
+        answer.status,
+        answer.text
+    );
+    app.get("repositories/file/file/").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_missing_slash_is_redirected_with_method_and_query() {
+    let app = app().await;
+    for list in LISTS {
+        let (path, query) = list
+            .split_once('?')
+            .map_or((list, String::new()), |(p, q)| (p, format!("?{q}")));
+        let bare = path.trim_end_matches('/');
+        for (method, status) in [
+            (Method::GET, 301),
+            (Method::HEAD, 301),
+            (Method::POST, 308),
+            (Method::PATCH, 308),
+        ] {
+            let answer = app
+                .send(app.request(method.clone(), &format!("{bare}{query}")))
+                .await;
+            assert_eq!(answer.status.as_u16(), status, "{method} {bare}");
+            let to = answer.headers["location"].to_str().unwrap();
+            assert!(to.ends_with(&format!("/pulp/api/v3/{path}{query}")), "{to}");
+        }
+    }
+    assert_eq!(
+        app.get("no/such/thing").await.status,
+        404,
+        "nothing is behind that slash either"
+    );
+}
+
+#[tokio::test]
+async fn wrong_methods_are_named_and_what_is_not_offered_is_not_found() {
+    let app = app().await;
+    let endpoints = endpoints(&app).await;
+    let before = tables(&app.sql).await;
+    for (method, path) in [
+        ("POST", "status/"),
+        ("PUT", "tasks/"),
+        ("DELETE", "tasks/"),
+        ("POST", "workers/"),
+        ("DELETE", "repositories/file/file/"),
+        ("POST", "repositories/"),
+        ("PATCH", "artifacts/"),
+        ("DELETE", "content/file/files/"),
+        ("GET", "orphans/cleanup/"),
+        ("GET", "tasks/purge/"),
+    ] {
+        let answer = app.send(app.request(method.parse().unwrap(), path)).await;
+        // `tasks/purge/` reads as a task whose id is no id.
+        let fine = answer.status == 405 || (answer.status == 404 && path == "tasks/purge/");
+        assert!(fine, "{method} {path}: {} {}", answer.status, answer.text);
+        if answer.status == 405 {
+            assert_eq!(
+                answer.json()["detail"],
+                format!("Method \"{method}\" not allowed.")
+            );
+            assert!(answer.headers.contains_key("allow"), "{method} {path}");
+        }
+    }
+    for path in [
+        "nothing/",
+        "tasks/x/",
+        "repositories/file/file/x/",
+        "repositories/rpm/rpm/",
+        "artifacts/0/",
+        "users/",
+        "repositories/file/file/00000000-0000-0000-0000-000000000000/versions/1/",
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 404, "{path}: {}", answer.text);
+        assert!(
+            answer.json()["detail"].is_string(),
+            "{path}: {}",
+            answer.text
+        );
+    }
+    assert!(!endpoints.is_empty());
+    assert_eq!(tables(&app.sql).await, before);
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_the_right_password() {
+    let app = app().await;
+    let anonymous = app.send(app.anonymous(Method::GET, "tasks/")).await;
+    assert_eq!(
+        anonymous.expect(401)["detail"],
+        "Authentication credentials were not provided."
+    );
+    assert_eq!(anonymous.headers["www-authenticate"], "Basic realm=\"api\"");
+    for (user, password) in [
+        ("admin", "wrong"),
+        ("nobody", "test-password"),
+        ("admin", ""),
+        ("a\u{e9}:", "x"),
+    ] {
+        let request = app
+            .anonymous(Method::GET, "tasks/")
+            .basic_auth(user, Some(password));
+        let answer = app.send(request).await;
+        assert_eq!(
+            answer.expect(401)["detail"],
+            "Invalid username/password.",
+            "{user}"
+        );
+    }
+    for header in [
+        "Basic",
+        "Basic !!!",
+        "Basic bm9jb2xvbg==",
+        "Bearer x",
+        "Basic ",
+    ] {
+        let request = app
+            .anonymous(Method::GET, "tasks/")
+            .header("authorization", header);
+        assert_eq!(app.send(request).await.status, 401, "{header}");
+    }
+    for path in ["status/", "livez/", "docs/api.json", "docs/"] {
+        assert_eq!(
+            app.send(app.anonymous(Method::GET, path)).await.status,
+            200,
+            "{path}"
+        );
+    }
+}
