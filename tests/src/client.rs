@@ -36,7 +36,6 @@ impl Answer {
 
     /// The body of an answer with this status; panics on another.
     #[track_caller]
-    #[must_use]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self.json()

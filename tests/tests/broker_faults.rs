@@ -262,8 +262,7 @@ async fn a_message_that_was_lost_is_missed_although_the_queue_is_never_empty() {
 
 #[tokio::test]
 async fn a_body_longer_than_the_brokers_patience_is_neither_disturbed_nor_run_twice() {
-    let (_broker, vhost) =
-        own_broker(&["consumer_timeout = 5000", "channel_tick_interval = 1000"]).await;
+    let (_broker, vhost) = own_broker(&["consumer_timeout = 5000"]).await;
     let mut app = TestApp::builder()
         .plugin()
         .without_api()
@@ -281,12 +280,13 @@ async fn a_body_longer_than_the_brokers_patience_is_neither_disturbed_nor_run_tw
     ]);
     app.workers_online(2).await;
     let mut dispatcher = app.dispatcher().await;
+    // The broker looks once a minute.
     for lane in ["a", "b"] {
         dispatcher
-            .ledger(120, 100, Resources::exclusive(lane))
+            .ledger(750, 100, Resources::exclusive(lane))
             .await;
     }
-    app.quiet(LONG).await;
+    app.quiet(LONG * 2).await;
     app.assert_completed_once().await;
     assert_eq!(app.sql.number("SELECT max(attempts) FROM task").await, 1);
     assert_eq!(

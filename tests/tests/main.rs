@@ -1,15 +1,23 @@
 //! All tests that need servers. Each has a database and a virtual host of its own where it needs them.
 
 #[cfg(test)]
+mod api_faults;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod broker_faults;
+#[cfg(test)]
+mod cli;
 #[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
 mod lanes;
+#[cfg(test)]
+mod orphans;
+#[cfg(test)]
+mod plugin;
 #[cfg(test)]
 mod postgres_faults;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::running::Cause;
 use crate::sessions::{self, SlotSession};
 use crate::worker::Shared;
-use diesel_async::pooled_connection::PoolableConnection;
+use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
 use log::{error, info, warn};
 use millrace_common::broker::Announcements;
 use millrace_common::db::{Conn, RetryCause};
@@ -34,6 +34,15 @@ pub(crate) async fn settle(
     clean: bool,
 ) -> Option<SlotSession> {
     let id = claimed.claim.task;
+    // The body may meet the loss of its session before the ping does.
+    let met_loss = matches!(ended, Ended::Finished(Err(TaskError::Internal(_))))
+        && cause.is_none()
+        && !answers(&session).await;
+    let (cause, clean) = if met_loss {
+        (Some(Cause::Lost), false)
+    } else {
+        (cause, clean)
+    };
     let mut verdict = judge(kind, claimed, ended, cause);
     if let Verdict::Body(Err(TaskError::Internal(cause))) = &verdict {
         error!(error:% = cause, task_id:% = id, cid = claimed.cid; "task {id} ({}): {cause}", kind.name);
@@ -69,6 +78,16 @@ pub(crate) async fn settle(
         drop(conn);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// True where the server still answers on this session.
+async fn answers(session: &SlotSession) -> bool {
+    let mut conn = session.conn.lock().await;
+    let ping = conn.ping(&RecyclingMethod::Verified);
+    matches!(
+        tokio::time::timeout(Duration::from_secs(3), ping).await,
+        Ok(Ok(()))
+    )
 }
 
 /// True where the same call may succeed later: the database was away, or others were in the way.

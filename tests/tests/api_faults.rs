@@ -1,0 +1,116 @@
+//! The API killed, or without a broker: what it accepted still runs, and what it did not accept leaves
+//! nothing.
+
+use millrace_tests::client::sleep;
+use millrace_tests::eventually::holds;
+use millrace_tests::{TestApp, eventually};
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn an_api_that_never_reaches_the_broker_accepts_tasks_and_workers_find_them() {
+    // Every task of this API is as one whose API was killed between commit and publish.
+    let mut app = TestApp::builder().without_broker().start().await;
+    let mut tasks = Vec::new();
+    for n in 0..20 {
+        let start = Instant::now();
+        tasks.push(app.sleeper(0.0, &[&format!("lane-{}", n % 3)]).await);
+        assert!(
+            start.elapsed() < Duration::from_secs(3),
+            "202 took {:?}",
+            start.elapsed()
+        );
+    }
+    let broker = app.vhost.url();
+    app.spawn_worker(&[("broker.url", &broker)]);
+    for task in &tasks {
+        app.completed(task).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_api_killed_while_it_accepts_loses_nothing_that_it_answered() {
+    let mut app = TestApp::with_workers(2).await;
+    let mut accepted = Vec::new();
+    for round in 0..4 {
+        let mut sending = tokio::task::JoinSet::new();
+        for n in 0..30 {
+            let client = app.client();
+            sending.spawn(async move {
+                let request = client
+                    .request(reqwest::Method::POST, "tasks/")
+                    .json(&sleep(0.0, &[&format!("l{}", n % 4)]));
+                client.try_send(request).await.ok()
+            });
+        }
+        let enough = 3 + round * 7;
+        while let Some(answer) = sending.join_next().await {
+            if let Some(answer) = answer.unwrap() {
+                accepted.push(answer.task());
+            }
+            if accepted.len() % 30 >= enough {
+                if let Some(mut api) = app.api.take() {
+                    api.kill();
+                }
+            }
+        }
+        app.start_api().await;
+    }
+    assert!(accepted.len() > 20, "{} accepted", accepted.len());
+    app.quiet(LONG).await;
+    for task in &accepted {
+        app.completed(task).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn without_a_broker_the_api_says_degraded_and_recovers_by_itself() {
+    let app = TestApp::with_workers(1).await;
+    let degraded = async |expected: bool| {
+        eventually(LONG, async || {
+            let status = app.get("status/").await.expect(200);
+            let found = status.to_string().contains("degraded");
+            holds(found == expected, || format!("{status:#}"))
+        })
+        .await;
+    };
+    degraded(false).await;
+    app.vhost.delete().await;
+    let task = app.sleeper(0.0, &["a"]).await;
+    degraded(true).await;
+    app.vhost.make().await;
+    degraded(false).await;
+    app.completed(&task).await;
+    let start = Instant::now();
+    eventually(LONG, async || {
+        let start = Instant::now();
+        let task = app.sleeper(0.0, &["a"]).await;
+        app.completed(&task).await;
+        holds(start.elapsed() < Duration::from_secs(1), || {
+            format!("{:?}", start.elapsed())
+        })
+    })
+    .await;
+    println!(
+        "at full rate {:?} after the broker was back",
+        start.elapsed()
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn two_apis_share_one_database_and_a_restart_keeps_the_first_administrator() {
+    let mut app = TestApp::with_workers(1).await;
+    let task = app.sleeper(0.0, &[]).await;
+    app.completed(&task).await;
+    app.api.as_ref().unwrap().signal("TERM");
+    let status = app.api.as_mut().unwrap().end(Duration::from_secs(20)).await;
+    assert!(status.success(), "{status}");
+    app.start_api().await;
+    app.get(&task).await.expect(200);
+    assert_eq!(app.sql.number("SELECT count(*) FROM account").await, 1);
+    app.finish().await;
+}

@@ -1,0 +1,278 @@
+//! Orphan clean-up: what goes, what stays, and that no byte that a row names is ever lost.
+
+use millrace_tests::app::files_below;
+use millrace_tests::eventually::holds;
+use millrace_tests::{TestApp, eventually};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+async fn cleanup(app: &TestApp, body: Value) -> Value {
+    let task = app.post("orphans/cleanup/", &body).await.task();
+    app.completed(&task).await
+}
+
+fn done(task: &Value, code: &str) -> (i64, i64) {
+    let report = task["progress_reports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|r| r["code"] == code);
+    let report = report.unwrap_or_else(|| panic!("no {code}: {task:#}"));
+    (
+        report["total"].as_i64().unwrap(),
+        report["done"].as_i64().unwrap(),
+    )
+}
+
+async fn unit(app: &TestApp, text: &str, path: &str) -> (Value, String) {
+    let artifact = app.upload(text.as_bytes().to_vec()).await;
+    let unit = app.file(&artifact, path).await;
+    (artifact, unit)
+}
+
+fn href(object: &Value) -> &str {
+    object["pulp_href"].as_str().unwrap()
+}
+
+/// Every artifact row has its whole file, and no file is there without a row, an upload or a tombstone.
+async fn assert_bytes(app: &TestApp) {
+    let rows = app
+        .sql
+        .texts("SELECT storage_key || ' ' || size FROM artifact")
+        .await;
+    for row in &rows {
+        let (key, size) = row.split_once(' ').unwrap();
+        let file =
+            std::fs::metadata(app.media().join(key)).unwrap_or_else(|e| panic!("{key}: {e}"));
+        assert_eq!(file.len().to_string(), size, "{key}");
+    }
+}
+
+/// Files leave the disk soon after their rows.
+async fn files_are(app: &TestApp, count: usize) {
+    eventually(Duration::from_secs(15), async || {
+        let files = files_below(&app.media());
+        holds(files.len() == count, || {
+            format!("{} files, not {count}", files.len())
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_no_version_ever_held_goes_and_what_any_version_holds_stays() {
+    let app = TestApp::with_workers(1).await;
+    let repository = app.repository("zoo").await;
+    let (_, kept) = unit(&app, "kept", "kept").await;
+    let (_, removed) = unit(&app, "removed", "removed").await;
+    let (artifact, orphan) = unit(&app, "orphan", "orphan").await;
+    let lone = app.upload(b"lone".to_vec()).await;
+    app.modify(&repository, &[kept.clone(), removed.clone()], &[])
+        .await;
+    app.modify(&repository, &[], std::slice::from_ref(&removed))
+        .await;
+    files_are(&app, 4).await;
+
+    let task = cleanup(&app, json!({"orphan_protection_time": 0})).await;
+    assert_eq!(done(&task, "clean-up.content"), (1, 1));
+    assert_eq!(done(&task, "clean-up.artifacts"), (2, 2));
+    for gone in [orphan.as_str(), href(&artifact), href(&lone)] {
+        assert_eq!(app.get(gone).await.status, 404, "{gone}");
+    }
+    app.get(&kept).await.expect(200);
+    app.get(&removed).await.expect(200);
+    files_are(&app, 2).await;
+    assert_bytes(&app).await;
+
+    // Without the repository nothing holds them any more.
+    let task = app.delete(href(&repository)).await.task();
+    app.completed(&task).await;
+    let task = cleanup(&app, json!({"orphan_protection_time": 0})).await;
+    assert_eq!(done(&task, "clean-up.content"), (2, 2));
+    files_are(&app, 0).await;
+    let task = cleanup(&app, json!({"orphan_protection_time": 0})).await;
+    assert_eq!(
+        done(&task, "clean-up.content"),
+        (0, 0),
+        "a further pass finds nothing"
+    );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_used_lately_is_protected() {
+    let app = TestApp::with_workers(1).await;
+    let (old_artifact, old) = unit(&app, "old", "old").await;
+    let (_, new) = unit(&app, "new", "new").await;
+    app.sql
+        .run("UPDATE content SET timestamp_of_interest = now() - interval '2 hours' WHERE fields ->> 'relative_path' = 'old';
+              UPDATE artifact SET timestamp_of_interest = now() - interval '2 hours' WHERE size = 3")
+        .await;
+    app.sql
+        .run("UPDATE artifact SET timestamp_of_interest = now() WHERE pulp_id IN (SELECT artifact_id FROM content_artifact WHERE relative_path = 'new')")
+        .await;
+    // The default protects for a day.
+    for body in [
+        json!({}),
+        json!({"orphan_protection_time": null}),
+        json!({"orphan_protection_time": 180}),
+    ] {
+        let task = cleanup(&app, body.clone()).await;
+        assert_eq!(done(&task, "clean-up.content"), (0, 0), "{body}");
+    }
+    let deprecated = app.delete("orphans/").await.task();
+    assert_eq!(
+        done(&app.completed(&deprecated).await, "clean-up.content"),
+        (0, 0)
+    );
+
+    // Naming a unit in a request uses it: it is spared from then on.
+    let repository = app.repository("zoo").await;
+    let body = json!({"add_content_units": [old]});
+    app.sql.run("UPDATE task SET state = state").await;
+    let before = app
+        .sql
+        .text("SELECT timestamp_of_interest FROM content WHERE fields ->> 'relative_path' = 'old'")
+        .await;
+    let task = app
+        .post(&format!("{}modify/", href(&repository)), &body)
+        .await
+        .task();
+    app.completed(&task).await;
+    let after = app
+        .sql
+        .text("SELECT timestamp_of_interest FROM content WHERE fields ->> 'relative_path' = 'old'")
+        .await;
+    assert!(after > before);
+    let task = app.delete(href(&repository)).await.task();
+    app.completed(&task).await;
+    let task = cleanup(&app, json!({"orphan_protection_time": 60})).await;
+    assert_eq!(done(&task, "clean-up.content"), (0, 0));
+    app.get(&old).await.expect(200);
+    app.get(&new).await.expect(200);
+    app.get(href(&old_artifact)).await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn only_the_given_units_go_but_all_orphan_artifacts_do() {
+    let app = TestApp::with_workers(1).await;
+    let (_, one) = unit(&app, "one", "one").await;
+    let (_, other) = unit(&app, "other", "other").await;
+    app.upload(b"lone".to_vec()).await;
+    let body = json!({"orphan_protection_time": 0, "content_hrefs": [one]});
+    let task = cleanup(&app, body).await;
+    assert_eq!(done(&task, "clean-up.content"), (1, 1));
+    assert_eq!(done(&task, "clean-up.artifacts"), (2, 2));
+    assert_eq!(app.get(&one).await.status, 404);
+    app.get(&other).await.expect(200);
+    files_are(&app, 1).await;
+    assert_bytes(&app).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_artifact_that_units_share_stays_until_the_last_of_them_is_gone() {
+    let app = TestApp::with_workers(1).await;
+    let artifact = app.upload(b"shared".to_vec()).await;
+    let (one, other) = (
+        app.file(&artifact, "one").await,
+        app.file(&artifact, "other").await,
+    );
+    let cleanup_only = |unit: &str| json!({"orphan_protection_time": 0, "content_hrefs": [unit]});
+    cleanup(&app, cleanup_only(&one)).await;
+    app.get(href(&artifact)).await.expect(200);
+    assert_bytes(&app).await;
+    files_are(&app, 1).await;
+    cleanup(&app, cleanup_only(&other)).await;
+    assert_eq!(app.get(href(&artifact)).await.status, 404);
+    files_are(&app, 0).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_bytes_uploaded_during_a_clean_up_are_never_lost() {
+    const ROUNDS: usize = 25;
+    let app = TestApp::with_workers(1).await;
+    let over = std::cell::Cell::new(false);
+    let cleaning = async {
+        for _ in 0..ROUNDS {
+            cleanup(&app, json!({"orphan_protection_time": 0})).await;
+        }
+        over.set(true);
+    };
+    let ((), made) = tokio::join!(cleaning, upload_until(&app, &over));
+    assert!(made > 3, "only {made} uploads met a clean-up");
+    app.quiet(Duration::from_secs(20)).await;
+    assert_bytes(&app).await;
+    let rows = app.sql.number("SELECT count(*) FROM artifact").await;
+    files_are(&app, usize::try_from(rows).unwrap()).await;
+    app.finish().await;
+}
+
+/// Uploads the same few bytes again and again; gives how often they were new.
+async fn upload_until(app: &TestApp, over: &std::cell::Cell<bool>) -> usize {
+    let mut made = 0;
+    while !over.get() {
+        for text in ["same", "other"] {
+            let answer = app.try_upload(text.as_bytes().to_vec()).await;
+            // Known already, or new: in both cases its bytes are there as long as its row is.
+            assert!(
+                [201, 400].contains(&answer.status.as_u16()),
+                "{}",
+                answer.text
+            );
+            made += usize::from(answer.status == 201);
+            if answer.status == 201 {
+                let form = reqwest::multipart::Form::new()
+                    .text("artifact", href(&answer.json()).to_owned())
+                    .text("relative_path", text);
+                let request = app
+                    .request(reqwest::Method::POST, "content/file/files/")
+                    .multipart(form);
+                let unit = app.send(request).await;
+                // The clean-up may have been first: then the artifact is unknown, or the task says so.
+                assert!([202, 400].contains(&unit.status.as_u16()), "{}", unit.text);
+            }
+            let rows = "SELECT a.storage_key FROM artifact a JOIN content_artifact c ON c.artifact_id = a.pulp_id";
+            for key in app.sql.texts(rows).await {
+                let file = app.media().join(&key);
+                let row = format!("SELECT count(*) FROM artifact WHERE storage_key = '{key}'");
+                assert!(
+                    file.exists() || app.sql.number(&row).await == 0,
+                    "{key} has a row and no file"
+                );
+            }
+        }
+    }
+    made
+}
+
+#[tokio::test]
+async fn a_clean_up_killed_at_random_moments_loses_no_byte_and_leaks_no_file() {
+    let mut app = TestApp::with_workers(1).await;
+    let repository = app.repository("zoo").await;
+    let mut kept = Vec::new();
+    for n in 0..60 {
+        let (_, unit) = unit(&app, &format!("unit {n}"), &format!("u{n}")).await;
+        if n % 3 == 0 {
+            kept.push(unit);
+        }
+    }
+    app.modify(&repository, &kept, &[]).await;
+    for round in 0..4 {
+        let task = app
+            .post("orphans/cleanup/", &json!({"orphan_protection_time": 0}))
+            .await
+            .task();
+        tokio::time::sleep(Duration::from_millis(round * 37)).await;
+        app.workers.pop().unwrap().kill();
+        app.spawn_worker(&[]);
+        app.completed(&task).await;
+        assert_bytes(&app).await;
+    }
+    assert_eq!(app.sql.number("SELECT count(*) FROM content").await, 20);
+    assert_bytes(&app).await;
+    files_are(&app, 20).await;
+    app.finish().await;
+}
