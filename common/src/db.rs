@@ -20,6 +20,9 @@ pub type Conn = AsyncPgConnection;
 /// A session lent by the pool.
 pub type Pooled = managed::Object<Manager>;
 
+/// A pooled session that was used this recently is taken to be alive.
+const FRESH: Duration = Duration::from_millis(500);
+
 /// Makes the sessions of the pool.
 #[derive(Debug)]
 pub struct Manager {
@@ -41,11 +44,15 @@ impl managed::Manager for Manager {
         .await
     }
 
-    async fn recycle(&self, conn: &mut Conn, _: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(&self, conn: &mut Conn, metrics: &Metrics) -> RecycleResult<Error> {
         if conn.is_broken() {
             return Err(RecycleError::message("left inside a transaction"));
         }
-        // A session that the server has closed since is found here, not by the request.
+        // A session that the server has closed since is found here, not by the request; one that was
+        // used a moment ago is not worth the round trip.
+        if metrics.last_used() < FRESH {
+            return Ok(());
+        }
         conn.ping(&RecyclingMethod::Verified).await.map_err(|e| {
             RecycleError::Backend(Error::Unavailable {
                 what: "database",

@@ -1,7 +1,7 @@
 //! The one statement that an idle fleet costs.
 
 use crate::config::Worker;
-use crate::db::Db;
+use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ClaimId, TaskId};
 use diesel::prelude::*;
@@ -52,17 +52,16 @@ struct Row {
     sweep_after: String,
 }
 
-pub(super) async fn look(db: &Db, settings: &Worker) -> Result<Option<Found>, Error> {
+pub(super) async fn look(conn: &mut Conn, settings: &Worker) -> Result<Option<Found>, Error> {
     // A little less than the period, so that timers that fire early do not skip a pass.
     let pass = settings.janitor_ms.0.saturating_mul(9) / 10;
-    let mut conn = db.get().await?;
     let row: Option<Row> = sql_query(
         "SELECT * FROM millrace_look(make_interval(secs => $1::double precision / 1000), \
                                      make_interval(secs => $2::double precision))",
     )
     .bind::<BigInt, _>(i64::try_from(pass).unwrap_or(i64::MAX))
     .bind::<BigInt, _>(i64::try_from(settings.sweep_seconds).unwrap_or(i64::MAX))
-    .get_result(&mut conn)
+    .get_result(conn)
     .await
     .optional()?;
     let Some(row) = row else { return Ok(None) };

@@ -10,12 +10,13 @@ mod sweep;
 
 use crate::broker::{Link, Publisher};
 use crate::config::Settings;
-use crate::db::Db;
+use crate::db::{Db, Session};
 use crate::error::Error;
 use crate::storage::Storage;
 use log::warn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Mutex;
 
 /// The janitor of a process.
 pub struct Janitor {
@@ -24,6 +25,7 @@ pub struct Janitor {
     publisher: Publisher,
     link: Arc<Link>,
     settings: Arc<Settings>,
+    session: Mutex<Option<Session>>,
     repairs: AtomicU64,
     rescues: AtomicU64,
 }
@@ -45,6 +47,7 @@ impl Janitor {
             publisher,
             link,
             settings,
+            session: Mutex::new(None),
             repairs,
             rescues,
         }
@@ -55,7 +58,7 @@ impl Janitor {
     /// # Errors
     /// The database cannot be used now. A duty that fails is logged and met again in the next pass.
     pub async fn pass(&self) -> Result<bool, Error> {
-        let Some(found) = look::look(&self.db, &self.settings.worker).await? else {
+        let Some(found) = self.look().await? else {
             return Ok(false);
         };
         for lost in &found.lost {
@@ -90,6 +93,20 @@ impl Janitor {
     /// Tasks taken from dead workers.
     pub fn rescues(&self) -> u64 {
         self.rescues.load(Ordering::Relaxed)
+    }
+
+    /// Looks on a session of its own: taken from the pool, each look would cost a ping besides.
+    async fn look(&self) -> Result<Option<look::Found>, Error> {
+        let mut session = self.session.lock().await;
+        let conn = match &mut *session {
+            Some(session) => session,
+            closed => closed.insert(self.db.session("janitor").await?),
+        };
+        let found = look::look(&mut conn.conn, &self.settings.worker).await;
+        if found.is_err() {
+            *session = None;
+        }
+        found
     }
 
     fn duty(&self, what: &'static str, outcome: Result<(), Error>) {
