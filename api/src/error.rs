@@ -134,22 +134,6 @@ impl ApiError {
         self.status
     }
 
-    /// The database error behind it, where that is what it is.
-    #[must_use]
-    pub fn database_message(&self) -> Option<String> {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = match &self.cause {
-            Some(cause) => Some(&**cause),
-            None => None,
-        };
-        while let Some(error) = cause {
-            if let Some(error) = error.downcast_ref::<diesel::result::Error>() {
-                return Some(error.to_string());
-            }
-            cause = error.source();
-        }
-        None
-    }
-
     fn log(&self) {
         let Some(cause) = &self.cause else { return };
         let cid = correlation::current();
@@ -205,6 +189,10 @@ impl From<Error> for ApiError {
             Error::Invalid { field, message } => Self::field(&field, message),
             Error::Conflict(message) => Self::detail(StatusCode::CONFLICT, message),
             Error::Unavailable { what, source } => Self::unavailable(what, Some(source)),
+            // Somebody holds a lock, or the server is overrun: nothing is wrong with the request.
+            Error::Internal(cause) if cause.to_string().contains("due to statement timeout") => {
+                Self::unavailable("database", Some(cause))
+            }
             Error::Internal(cause) => Self::internal(cause),
         }
     }

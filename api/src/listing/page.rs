@@ -119,11 +119,13 @@ impl<T> Listing<T> {
     }
 }
 
-/// The address of a request. `None` for a Host header that is none.
+/// The address of a request; a Host header that is none counts as missing.
 fn address(request: &HttpRequest) -> Option<Url> {
     let info = request.connection_info();
-    let text = format!("{}://{}{}", info.scheme(), info.host(), request.uri());
-    Url::parse(&text).ok()
+    let path = request.uri().path_and_query()?;
+    Url::parse(&format!("{}://{}{path}", info.scheme(), info.host()))
+        .or_else(|_invalid| Url::parse(&format!("http://localhost{path}")))
+        .ok()
 }
 
 impl Paging {
