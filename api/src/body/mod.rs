@@ -18,12 +18,14 @@
 mod fields;
 pub mod json;
 pub mod multipart;
+mod nested;
 mod raw;
 mod values;
 
 pub use fields::{Fields, FromFields};
+pub use nested::{Any, Labels};
 pub use raw::{Raw, read_raw};
-pub use values::{Any, Choice, Field, Given, Labels, RawText, Text, Wrong, parse_time};
+pub use values::{Choice, Field, Given, RawText, Text, Wrong, parse_time};
 
 use crate::error::{ApiError, ApiResult};
 use actix_web::dev::Payload;

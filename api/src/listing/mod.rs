@@ -6,11 +6,13 @@
 mod expression;
 mod fields;
 mod filters;
+mod labels;
 pub mod page;
 mod parse;
 mod sets;
 
 pub use fields::Wanted;
 pub use filters::{Filter, Filters, Kind};
+pub use labels::label_select;
 pub use page::{Listing, Paging};
-pub use sets::{label_select, truth};
+pub use sets::truth;

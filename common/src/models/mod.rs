@@ -9,6 +9,7 @@ pub mod content_artifact;
 pub mod created_resource;
 pub mod intent;
 pub mod object;
+mod predicate;
 pub mod progress_report;
 pub mod repository;
 pub mod repository_content;
