@@ -23,6 +23,8 @@ mod postgres_faults;
 #[cfg(test)]
 mod scale;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tasks;
