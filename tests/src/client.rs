@@ -75,14 +75,12 @@ impl Client {
     }
 
     /// A request with credentials: to an href, or to a path below `/pulp/api/v3/`.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.anonymous(method, path)
             .basic_auth("admin", Some(&self.password))
     }
 
     /// A request without credentials.
-    #[must_use]
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with('/') {
             format!("{}{path}", self.origin)

@@ -18,6 +18,7 @@ pub mod eventually;
 pub mod history;
 pub mod lanes;
 pub mod model;
+pub mod paper;
 pub mod process;
 pub mod sql;
 pub mod stack;

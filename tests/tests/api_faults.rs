@@ -50,10 +50,10 @@ async fn an_api_killed_while_it_accepts_loses_nothing_that_it_answered() {
             if let Some(answer) = answer.unwrap() {
                 accepted.push(answer.task());
             }
-            if accepted.len() % 30 >= enough {
-                if let Some(mut api) = app.api.take() {
-                    api.kill();
-                }
+            if accepted.len() % 30 >= enough
+                && let Some(mut api) = app.api.take()
+            {
+                api.kill();
             }
         }
         app.start_api().await;

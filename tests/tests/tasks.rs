@@ -1,6 +1,7 @@
 //! The life of tasks as a client sees it.
 
 use millrace_tests::client::{id_of, sleep};
+use millrace_tests::process::Process;
 use millrace_tests::{TestApp, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -335,7 +336,7 @@ async fn a_task_that_kills_its_worker_fails_and_others_go_on() {
     assert_eq!(lost["state"], "failed");
     assert_eq!(lost["error"], json!({"reason": "Worker has gone missing."}));
     app.completed(&next).await;
-    let ended = app.workers.iter_mut().filter_map(|w| w.ended()).count();
+    let ended = app.workers.iter_mut().filter_map(Process::ended).count();
     assert_eq!(ended, 1);
     app.finish().await;
 }

@@ -63,7 +63,7 @@ impl Task for Ledger {
             async move {
                 insert(conn, task, claim, attempt, "flip").await?;
                 if flip_ms > 0 {
-                    let wait = format!("SELECT pg_sleep({}::double precision / 1000)", flip_ms);
+                    let wait = format!("SELECT pg_sleep({flip_ms}::double precision / 1000)");
                     sql_query(wait).execute(conn).await?;
                 }
                 Ok(Effects {
