@@ -14,6 +14,9 @@ use std::time::Duration;
 /// The migrations, compiled into both binaries.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
+/// Names the state of the embedded migrations.
+pub const MIGRATIONS_STATE: &str = env!("MILLRACE_MIGRATIONS");
+
 /// A session. Model functions take one, never a pool, so that a transaction is visible in the caller.
 pub type Conn = AsyncPgConnection;
 

@@ -3,7 +3,6 @@
 use crate::{Sql, stack};
 use millrace_common::config::Settings;
 use millrace_common::db;
-use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::OnceCell;
@@ -105,21 +104,7 @@ fn with_database(server: &str, name: &str) -> String {
 
 /// Named after what it was made from, so that another state of the tree has one of its own.
 fn template() -> String {
-    let mut hash = Sha256::new();
-    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
-    let mut files: Vec<_> = std::fs::read_dir(migrations)
-        .unwrap()
-        .map(|entry| entry.unwrap().path().join("up.sql"))
-        .collect();
-    files.sort();
-    for file in files {
-        hash.update(std::fs::read(&file).unwrap_or_default());
-    }
-    let hash: String = hash.finalize()[..6]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("template_{hash}")
+    format!("template_{}", db::MIGRATIONS_STATE)
 }
 
 /// Makes the template, where it is missing; many processes may come here at once. Clears away what

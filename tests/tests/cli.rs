@@ -112,7 +112,7 @@ async fn a_first_session_with_pulp_cli() {
         format!("{}versions/0/", repository["pulp_href"].as_str().unwrap())
     );
     cli.fails("file repository create --name zoo").await;
-    cli.run("file repository update --name zoo --description animals --retained-versions 5")
+    cli.run("file repository update --name zoo --description animals --retain-repo-versions 5")
         .await;
     let (shown, _) = cli.run("file repository show --name zoo").await;
     assert_eq!(

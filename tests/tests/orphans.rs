@@ -52,8 +52,10 @@ async fn assert_bytes(app: &TestApp) {
 async fn files_are(app: &TestApp, count: usize) {
     eventually(Duration::from_secs(15), async || {
         let files = files_below(&app.media());
+        let left = "SELECT 'tombstone ' || to_json(t) FROM tombstone t UNION ALL SELECT 'intent ' || to_json(i) FROM intent i";
+        let left = app.sql.texts(left).await;
         holds(files.len() == count, || {
-            format!("{} files, not {count}", files.len())
+            format!("{} files, not {count}; {left:#?}", files.len())
         })
     })
     .await;

@@ -1,6 +1,7 @@
 //! Bodies that are no JSON, the wrong JSON, too deep, too large, or of the wrong kind.
 
-use super::{app, endpoints, tables};
+use super::{Taking, app, endpoints, tables};
+use millrace_tests::TestApp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -70,124 +71,180 @@ async fn bodies_that_cannot_be_read_are_refused_and_change_nothing() {
     assert_eq!(tables(&app.sql).await, before);
 }
 
-#[tokio::test]
-async fn fields_that_do_not_fit_are_refused_by_name_and_change_nothing() {
-    let app = app().await;
-    let endpoints = endpoints(&app).await;
-    let before = tables(&app.sql).await;
-    let nobody = "/pulp/api/v3/repositories/file/file/00000000-0000-0000-0000-000000000000/";
-    for e in &endpoints {
-        let method: Method = e.method.parse().unwrap();
-        let refused = async |field: &str, value: Value| {
-            let mut body = e.good.clone();
-            body[field] = value;
-            let text = body
-                .to_string()
-                .replace("\"HUGE\"", "123456789012345678901234567890");
-            let request = app
-                .request(method.clone(), &e.path)
-                .header("content-type", "application/json")
-                .body(text);
-            let answer = app.send(request).await;
-            let body = answer.json();
-            assert_eq!(
-                answer.status, 400,
-                "{} {} {field}: {}",
-                e.method, e.path, answer.text
-            );
-            assert!(
-                body.get(field).is_some(),
-                "{} {} does not name {field}: {body}",
-                e.method,
-                e.path
-            );
-        };
-        let path = e.path.as_str();
-        // A task that does not exist is a 404 whatever the body; its fields are tried on others.
-        if !path.contains("/tasks/0") {
-            refused("unknown_field", json!(1)).await;
-        }
-        match path {
-            "tasks/purge/" => {
-                for value in [json!(5), json!("soon"), json!("2020-13-45"), json!([])] {
-                    refused("finished_before", value).await;
-                }
-                for value in [
+const NOBODY: &str = "/pulp/api/v3/repositories/file/file/00000000-0000-0000-0000-000000000000/";
+const NO_UNIT: &str = "/pulp/api/v3/content/file/files/00000000-0000-0000-0000-000000000000/";
+
+/// Values that do not fit, by field, for the body of one endpoint. `HUGE` becomes a number that no
+/// integer of 64 bits holds.
+fn unfit(path: &str) -> Vec<(&'static str, Vec<Value>)> {
+    let nul = json!("a\u{0}b");
+    match path {
+        "tasks/purge/" => vec![
+            (
+                "finished_before",
+                vec![json!(5), json!("soon"), json!("2020-13-45"), json!([])],
+            ),
+            (
+                "states",
+                vec![
                     json!(["running"]),
                     json!("completed"),
                     json!([7]),
                     json!(["completed\u{0}"]),
-                ] {
-                    refused("states", value).await;
-                }
-            }
-            "orphans/cleanup/" => {
-                for value in [json!(-1), json!("HUGE"), json!(1.5), json!("x"), json!([])] {
-                    refused("orphan_protection_time", value).await;
-                }
-                for value in [
+                ],
+            ),
+        ],
+        "orphans/cleanup/" => vec![
+            (
+                "orphan_protection_time",
+                vec![json!(-1), json!("HUGE"), json!(1.5), json!("x"), json!([])],
+            ),
+            (
+                "content_hrefs",
+                vec![
                     json!("x"),
                     json!(["x"]),
                     json!([7]),
-                    json!([nobody]),
+                    json!([NOBODY]),
                     json!([null]),
-                ] {
-                    refused("content_hrefs", value).await;
-                }
-            }
-            "repositories/file/file/" => {
-                for value in [
-                    json!(""),
-                    Value::Null,
-                    json!({}),
-                    json!("a\u{0}b"),
-                    json!("there"),
-                ] {
-                    refused("name", value).await;
-                }
-                for value in [
+                ],
+            ),
+        ],
+        "repositories/file/file/" => vec![
+            (
+                "name",
+                vec![json!(""), Value::Null, json!({}), nul, json!("there")],
+            ),
+            (
+                "retain_repo_versions",
+                vec![
                     json!(0),
                     json!(-3),
                     json!("HUGE"),
                     json!(2_147_483_648_i64),
                     json!("x"),
                     json!(1.5),
-                ] {
-                    refused("retain_repo_versions", value).await;
-                }
-                for value in [
+                ],
+            ),
+            (
+                "pulp_labels",
+                vec![
                     json!([]),
                     json!({"k": 7}),
                     json!({"k\u{0}": "v"}),
                     json!("x"),
-                ] {
-                    refused("pulp_labels", value).await;
-                }
-                refused("autopublish", json!("perhaps")).await;
-                refused("description", json!({})).await;
-            }
-            _ if path.ends_with("modify/") => {
-                for value in [
+                ],
+            ),
+            ("autopublish", vec![json!("perhaps")]),
+            ("description", vec![json!({})]),
+        ],
+        _ if path.ends_with("modify/") => vec![
+            (
+                "add_content_units",
+                vec![
                     json!("x"),
                     json!([7]),
                     Value::Null,
                     json!(["x"]),
-                    json!([nobody]),
-                    json!([
-                        "/pulp/api/v3/content/file/files/00000000-0000-0000-0000-000000000000/"
-                    ]),
-                ] {
-                    refused("add_content_units", value).await;
-                }
-                refused("remove_content_units", json!(["*", nobody])).await;
-                refused("base_version", json!(nobody)).await;
-                refused("base_version", json!(7)).await;
+                    json!([NOBODY]),
+                    json!([NO_UNIT]),
+                ],
+            ),
+            ("remove_content_units", vec![json!(["*", NO_UNIT])]),
+            ("base_version", vec![json!(NOBODY), json!(7)]),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn fields_that_do_not_fit_are_refused_by_name_and_change_nothing() {
+    let app = app().await;
+    let endpoints = endpoints(&app).await;
+    let before = tables(&app.sql).await;
+    for e in &endpoints {
+        let mut wrong = unfit(&e.path);
+        // A task that does not exist is a 404 whatever the body.
+        if !e.path.contains("/tasks/0") {
+            wrong.push(("unknown_field", vec![json!(1)]));
+        }
+        for (field, values) in wrong {
+            for value in values {
+                refused(&app, e, field, &value).await;
             }
-            _ => {}
         }
     }
     assert_eq!(tables(&app.sql).await, before);
 }
+
+async fn refused(app: &TestApp, e: &Taking, field: &str, value: &Value) {
+    let mut body = e.good.clone();
+    body[field] = value.clone();
+    let text = body
+        .to_string()
+        .replace("\"HUGE\"", "123456789012345678901234567890");
+    let request = app
+        .request(e.method.parse().unwrap(), &e.path)
+        .header("content-type", "application/json")
+        .body(text);
+    let answer = app.send(request).await;
+    let body = answer.json();
+    assert_eq!(
+        answer.status, 400,
+        "{} {} {field} = {value}: {}",
+        e.method, e.path, answer.text
+    );
+    let named = body.get(field).is_some() || (value == "HUGE" && body.get("detail").is_some());
+    assert!(
+        named,
+        "{} {} does not name {field}: {body}",
+        e.method, e.path
+    );
+}
+
+const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Where to, and the parts of the form.
+const BAD_UPLOADS: [(&str, &[(&str, &str)]); 13] = [
+    ("artifacts/", &[("nothing", "x")]),
+    ("artifacts/", &[("file", "abc"), ("sha256", "xyz")]),
+    ("artifacts/", &[("file", "abc"), ("sha256", ZEROS)]),
+    ("artifacts/", &[("file", "abc"), ("size", "4")]),
+    (
+        "artifacts/",
+        &[("file", "abc"), ("size", "123456789012345678901234567890")],
+    ),
+    ("artifacts/", &[("file", "abc"), ("unknown", "4")]),
+    ("content/file/files/", &[("file", "abc")]),
+    ("content/file/files/", &[("relative_path", "a")]),
+    (
+        "content/file/files/",
+        &[("file", "abc"), ("relative_path", "/absolute")],
+    ),
+    (
+        "content/file/files/",
+        &[("file", "abc"), ("relative_path", "a\u{0}b")],
+    ),
+    (
+        "content/file/files/",
+        &[
+            ("artifact", "/pulp/api/v3/artifacts/0/"),
+            ("relative_path", "a"),
+        ],
+    ),
+    (
+        "content/file/files/",
+        &[
+            ("file", "abc"),
+            ("relative_path", "a"),
+            ("pulp_labels", "["),
+        ],
+    ),
+    (
+        "content/file/files/",
+        &[("file", "abc"), ("relative_path", "a"), ("repository", "x")],
+    ),
+];
 
 #[tokio::test]
 async fn uploads_that_lack_or_misname_their_parts_leave_no_file() {
@@ -208,62 +265,11 @@ async fn uploads_that_lack_or_misname_their_parts_leave_no_file() {
                 )
             })
     };
-    let zeros = "0".repeat(64);
-    for (path, parts, status) in [
-        ("artifacts/", vec![("nothing", "x")], 400),
-        ("artifacts/", vec![("file", "abc"), ("sha256", "xyz")], 400),
-        ("artifacts/", vec![("file", "abc"), ("sha256", &zeros)], 400),
-        ("artifacts/", vec![("file", "abc"), ("size", "4")], 400),
-        (
-            "artifacts/",
-            vec![("file", "abc"), ("size", "123456789012345678901234567890")],
-            400,
-        ),
-        ("artifacts/", vec![("file", "abc"), ("unknown", "4")], 400),
-        ("content/file/files/", vec![("file", "abc")], 400),
-        ("content/file/files/", vec![("relative_path", "a")], 400),
-        (
-            "content/file/files/",
-            vec![("file", "abc"), ("relative_path", "/absolute")],
-            400,
-        ),
-        (
-            "content/file/files/",
-            vec![("file", "abc"), ("relative_path", "a\u{0}b")],
-            400,
-        ),
-        (
-            "content/file/files/",
-            vec![
-                ("artifact", "/pulp/api/v3/artifacts/0/"),
-                ("relative_path", "a"),
-            ],
-            400,
-        ),
-        (
-            "content/file/files/",
-            vec![
-                ("file", "abc"),
-                ("relative_path", "a"),
-                ("pulp_labels", "["),
-            ],
-            400,
-        ),
-        (
-            "content/file/files/",
-            vec![("file", "abc"), ("relative_path", "a"), ("repository", "x")],
-            400,
-        ),
-    ] {
+    for (path, parts) in BAD_UPLOADS {
         let answer = app
-            .send(app.request(Method::POST, path).multipart(form(&parts)))
+            .send(app.request(Method::POST, path).multipart(form(parts)))
             .await;
-        assert_eq!(
-            answer.status.as_u16(),
-            status,
-            "{path} {parts:?}: {}",
-            answer.text
-        );
+        assert_eq!(answer.status, 400, "{path} {parts:?}: {}", answer.text);
     }
     let broken = app
         .request(Method::POST, "artifacts/")
