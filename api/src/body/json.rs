@@ -8,11 +8,33 @@ const DEPTH: usize = 64;
 /// What the database cannot hold.
 pub const NUL: &str = "Null characters are not allowed.";
 
-/// Reads a JSON text.
+const WIDE: &str = "A number does not fit 64 bits.";
+
+/// A JSON text that was read.
+pub struct Parsed {
+    /// Its value.
+    pub value: Value,
+    /// True where some integer does not fit 64 bits; `value` holds something else there.
+    pub is_inexact: bool,
+}
+
+/// Reads a JSON text without inexact numbers.
 ///
 /// # Errors
 /// What is wrong with it, for `{"detail": …}`.
 pub fn parse(bytes: &[u8]) -> Result<Value, String> {
+    let parsed = parse_body(bytes)?;
+    if parsed.is_inexact {
+        return Err(format!("JSON parse error - {WIDE}"));
+    }
+    Ok(parsed.value)
+}
+
+/// Reads a JSON text.
+///
+/// # Errors
+/// What is wrong with it, for `{"detail": …}`.
+pub fn parse_body(bytes: &[u8]) -> Result<Parsed, String> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
         format!(
             "JSON parse error - not UTF-8 behind byte {}",
@@ -25,20 +47,38 @@ pub fn parse(bytes: &[u8]) -> Result<Value, String> {
         ));
     }
     let value: Value = serde_json::from_str(text).map_err(|e| format!("JSON parse error - {e}"))?;
-    if has_wide_number(text) {
-        return Err("JSON parse error - a number does not fit 64 bits".to_owned());
-    }
-    Ok(value)
+    Ok(Parsed {
+        value,
+        is_inexact: has_wide_number(text),
+    })
 }
 
-/// Every top-level field with a NUL somewhere inside.
+/// Every top-level field with a NUL somewhere inside, and those with a number of more than 64 bits
+/// where the text has such numbers.
 #[must_use]
-pub fn nul_errors(object: &Map<String, Value>) -> Map<String, Value> {
-    object
-        .iter()
-        .filter(|(name, value)| name.contains('\0') || has_nul(value))
-        .map(|(name, _)| (name.replace('\0', ""), json!([NUL])))
-        .collect()
+pub fn field_errors(object: &Map<String, Value>, is_inexact: bool) -> Map<String, Value> {
+    let mut errors = Map::new();
+    for (name, value) in object {
+        if name.contains('\0') || has_nul(value) {
+            errors.insert(name.replace('\0', ""), json!([NUL]));
+        } else if is_inexact && has_wide(value) {
+            errors.insert(name.clone(), json!([WIDE]));
+        }
+    }
+    errors
+}
+
+fn has_wide(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => {
+            // The first number that a signed integer of 64 bits cannot hold.
+            const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+            number.as_i64().is_none() && number.as_f64().is_some_and(|n| n.abs() >= BEYOND)
+        }
+        Value::Array(items) => items.iter().any(has_wide),
+        Value::Object(map) => map.values().any(has_wide),
+        _ => false,
+    }
 }
 
 fn has_nul(value: &Value) -> bool {
@@ -139,6 +179,19 @@ mod tests {
         let Value::Object(object) = json!({"a": [{"b": "x\0"}], "c": "fine"}) else {
             unreachable!()
         };
-        assert_eq!(Value::Object(nul_errors(&object)), json!({"a": [NUL]}));
+        assert_eq!(
+            Value::Object(field_errors(&object, false)),
+            json!({"a": [NUL]})
+        );
+    }
+
+    #[test]
+    fn a_wide_number_is_found_however_deep_and_its_field_named() {
+        let text =
+            br#"{"a": {"b": [18446744073709551615]}, "c": 5, "d": -1e3, "e": 9223372036854775807}"#;
+        let parsed = parse_body(text).unwrap();
+        assert!(parsed.is_inexact);
+        let errors = field_errors(parsed.value.as_object().unwrap(), true);
+        assert_eq!(Value::Object(errors), json!({"a": [WIDE]}));
     }
 }

@@ -18,8 +18,8 @@ use url::form_urlencoded;
 pub enum Raw {
     /// There was none.
     Empty,
-    /// A JSON value.
-    Json(Value),
+    /// A JSON value, and whether it has numbers of more than 64 bits.
+    Json(Value, bool),
     /// Pairs of a form or a multipart body.
     Form(Vec<(String, String)>),
 }
@@ -28,22 +28,9 @@ impl Raw {
     /// Its fields.
     ///
     /// # Errors
-    /// 400 where it is no object, or holds a NUL.
+    /// 400 where it is no object, or holds what cannot be stored.
     pub fn into_fields(self) -> ApiResult<Fields> {
         match self {
-            Self::Empty => Ok(Fields::from_json(Map::new())),
-            Self::Json(Value::Object(object)) => {
-                let errors = json::nul_errors(&object);
-                if errors.is_empty() {
-                    Ok(Fields::from_json(object))
-                } else {
-                    Err(ApiError::fields(errors))
-                }
-            }
-            Self::Json(_) => Err(ApiError::field(
-                "non_field_errors",
-                "Invalid data. Expected a dictionary.",
-            )),
             Self::Form(pairs) => match pairs
                 .iter()
                 .find(|(name, value)| name.contains('\0') || value.contains('\0'))
@@ -51,6 +38,34 @@ impl Raw {
                 Some((name, _)) => Err(ApiError::field(&name.replace('\0', ""), json::NUL)),
                 None => Ok(Fields::from_form(pairs)),
             },
+            other => other.into_object().map(Fields::from_json),
+        }
+    }
+
+    /// Its fields as one object; those of a form are texts.
+    ///
+    /// # Errors
+    /// As [`Raw::into_fields`].
+    pub fn into_object(self) -> ApiResult<Map<String, Value>> {
+        let (object, is_inexact) = match self {
+            Self::Empty => (Map::new(), false),
+            Self::Json(Value::Object(object), is_inexact) => (object, is_inexact),
+            Self::Json(..) => {
+                return Err(ApiError::field(
+                    "non_field_errors",
+                    "Invalid data. Expected a dictionary.",
+                ));
+            }
+            Self::Form(pairs) => {
+                let texts = pairs.into_iter().map(|(k, v)| (k, Value::String(v)));
+                (texts.collect(), false)
+            }
+        };
+        let errors = json::field_errors(&object, is_inexact);
+        if errors.is_empty() {
+            Ok(object)
+        } else {
+            Err(ApiError::fields(errors))
         }
     }
 }
@@ -96,8 +111,8 @@ async fn read_json(app: &App, request: &HttpRequest, payload: Payload) -> ApiRes
     if bytes.is_empty() {
         return Ok(Raw::Empty);
     }
-    json::parse(&bytes)
-        .map(Raw::Json)
+    json::parse_body(&bytes)
+        .map(|parsed| Raw::Json(parsed.value, parsed.is_inexact))
         .map_err(ApiError::malformed)
 }
 

@@ -1,7 +1,6 @@
 //! A body as an object, for kinds of resources that the tasks validate too.
 
-use crate::body::json::nul_errors;
-use crate::body::{Raw, read_raw};
+use crate::body::read_raw;
 use crate::error::{ApiError, ApiResult};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
@@ -18,26 +17,7 @@ impl FromRequest for Object {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let object = match read_raw(&request, payload).await? {
-                Raw::Empty => Map::new(),
-                Raw::Json(Value::Object(object)) => object,
-                Raw::Json(_) => {
-                    let message = "Invalid data. Expected a dictionary.";
-                    return Err(ApiError::field("non_field_errors", message));
-                }
-                Raw::Form(pairs) => pairs
-                    .into_iter()
-                    .map(|(name, value)| (name, Value::String(value)))
-                    .collect(),
-            };
-            let errors = nul_errors(&object);
-            if errors.is_empty() {
-                Ok(Self(object))
-            } else {
-                Err(ApiError::fields(errors))
-            }
-        })
+        Box::pin(async move { read_raw(&request, payload).await?.into_object().map(Self) })
     }
 }
 
