@@ -169,20 +169,24 @@ BEGIN
     exclusive := millrace_exclusive(t.reserved_resources_record);
     shared := millrace_shared(t.reserved_resources_record);
 
-    -- The task holds its resource locks while it settles, and then lane locks too.
-    needed := cardinality(t.reserved_resources_record);
-    needed := needed + least(needed, 1025) + 1;
-    lock_count := needed;
     IF cardinality(t.reserved_resources_record) > 256 THEN
+        -- The task holds its own lock and its resources' while it settles, and then lane locks too.
+        needed := 1 + cardinality(t.reserved_resources_record) + (
+            SELECT count(DISTINCT (millrace_lane_class(n.lane), millrace_lane_key(n.lane)))
+              FROM unnest(exclusive || shared) n(lane));
+        lock_count := needed;
         -- Half of the lock table, in units of 500 locks; the other half is everybody else's.
         units := current_setting('max_locks_per_transaction')::integer
             * (current_setting('max_connections')::integer
                + current_setting('max_prepared_transactions')::integer) / 1000;
         IF units * 500 < needed THEN outcome := 'oversized'; RETURN NEXT; RETURN; END IF;
+        -- One at a time: two that gather side by side may each end with too few, time and again.
+        PERFORM pg_advisory_lock(7113, 0);
         FOR unit IN 1..units LOOP
             EXIT WHEN held * 500 >= needed;
             IF pg_try_advisory_lock(7113, unit) THEN held := held + 1; END IF;
         END LOOP;
+        PERFORM pg_advisory_unlock(7113, 0);
         IF held * 500 < needed THEN
             PERFORM pg_advisory_unlock_all();
             outcome := 'full'; RETURN NEXT; RETURN;
@@ -444,6 +448,11 @@ BEGIN
     IF clock_timestamp() < pg_postmaster_start_time() + interval '10 s' THEN RETURN; END IF;
     FOR t IN SELECT k.pulp_id, k.claim_id, k.worker_id FROM task k WHERE k.state IN ('running', 'canceling') LOOP
         IF pg_try_advisory_xact_lock(millrace_task_key(t.pulp_id)) THEN
+            -- After the crash of one of its processes the server starts all others anew, but not
+            -- itself: then its oldest session tells.
+            IF clock_timestamp() < (SELECT min(a.backend_start) FROM pg_stat_activity a) + interval '10 s' THEN
+                RETURN;
+            END IF;
             pulp_id := t.pulp_id;
             claim_id := t.claim_id;
             worker_gone := t.worker_id IS NULL OR pg_try_advisory_xact_lock(millrace_process_key(t.worker_id));
@@ -454,17 +463,19 @@ END $$;
 
 -- Puts a run's task back into its place in the lanes. `rescue`: its worker is gone, the attempt counts.
 -- `loss`: its worker lives and lost the session; counted apart, ten at most, each with a longer pause.
+-- `unheard`: the worker never learned that it had the task, so no body ran: any type may go back.
 -- `shutdown`: counts as nothing. False: it was not this run's any more, or it may not go back.
 CREATE FUNCTION millrace_hand_back(wanted uuid, expected_claim uuid, why text) RETURNS boolean
     LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE task SET state = 'waiting', claim_id = NULL, worker_id = NULL, announced_at = NULL,
            announce_no = announce_no + 1, announce_after = NULL,
-           not_before = CASE WHEN why = 'loss' THEN clock_timestamp() + interval '100 ms' * 2 ^ losses END,
+           not_before = CASE WHEN why IN ('loss', 'unheard') THEN clock_timestamp() + interval '100 ms' * 2 ^ losses END,
            attempts = attempts - CASE WHEN why = 'rescue' THEN 0 ELSE 1 END,
-           losses = losses + CASE WHEN why = 'loss' THEN 1 ELSE 0 END
-     WHERE pulp_id = wanted AND claim_id = expected_claim AND state = 'running' AND rerun_after_loss
-       AND CASE why WHEN 'rescue' THEN attempts < 3 WHEN 'loss' THEN losses < 10 ELSE true END;
+           losses = losses + CASE WHEN why IN ('loss', 'unheard') THEN 1 ELSE 0 END
+     WHERE pulp_id = wanted AND claim_id = expected_claim AND state = 'running'
+       AND (rerun_after_loss OR why = 'unheard')
+       AND CASE why WHEN 'rescue' THEN attempts < 3 WHEN 'shutdown' THEN true ELSE losses < 10 END;
     RETURN FOUND;
 END $$;
 
@@ -482,8 +493,9 @@ DECLARE
 BEGIN
     IF NOT pg_try_advisory_xact_lock(7116, 1) THEN RETURN; END IF;
     SELECT * INTO j FROM janitor;
-    IF j.last_pass > clock_timestamp() - pass THEN RETURN; END IF;
-    sweep_due := j.last_sweep <= clock_timestamp() - sweep;
+    -- A time to come is one of a clock that was set back since.
+    IF j.last_pass BETWEEN clock_timestamp() - pass AND clock_timestamp() THEN RETURN; END IF;
+    sweep_due := j.last_sweep NOT BETWEEN clock_timestamp() - sweep AND clock_timestamp();
     sweep_after := j.sweep_after;
     UPDATE janitor SET last_pass = clock_timestamp(),
            last_sweep = CASE WHEN sweep_due THEN clock_timestamp() ELSE janitor.last_sweep END;
@@ -491,11 +503,11 @@ BEGIN
       INTO lost FROM millrace_lost() l;
     SELECT coalesce(jsonb_agg(e.pulp_id), '[]') INTO expired FROM (
         SELECT t.pulp_id FROM task t
-         WHERE t.state = 'waiting' AND t.claim_before IS NOT NULL AND t.claim_before < clock_timestamp()
+         WHERE t.state = 'waiting' AND t.claim_before < statement_timestamp()
          ORDER BY t.claim_before LIMIT 100) e;
     unconfirmed := EXISTS (
         SELECT FROM task t WHERE t.state = 'waiting' AND t.unblocked_at IS NOT NULL AND t.announced_at IS NULL
-           AND t.unblocked_at < clock_timestamp() - interval '1 s');
+           AND t.unblocked_at < statement_timestamp() - interval '1 s');
     WITH RECURSIVE found(class) AS (
         (SELECT t.class FROM task t WHERE t.state = 'waiting' AND t.announced_at IS NOT NULL
           ORDER BY t.class LIMIT 1)
@@ -505,6 +517,6 @@ BEGIN
           FROM found WHERE found.class IS NOT NULL)
     SELECT coalesce(array_agg(found.class), '{}') INTO announced FROM found WHERE found.class IS NOT NULL;
     resume := EXISTS (SELECT FROM lane_continuation);
-    tombstones := EXISTS (SELECT FROM tombstone b WHERE b.not_before <= clock_timestamp());
+    tombstones := EXISTS (SELECT FROM tombstone b WHERE b.not_before <= statement_timestamp());
     RETURN NEXT;
 END $$;
