@@ -4,6 +4,7 @@
 use crate::hung::Watch;
 use crate::running::{Cause, Run, lock};
 use crate::sessions;
+use crate::settling;
 use crate::slot::exit_unless_ended;
 use crate::worker::Shared;
 use diesel::sql_types::{
@@ -15,9 +16,10 @@ use futures_util::StreamExt;
 use log::{info, warn};
 use millrace_common::db::{Conn, Session, require_direct_session};
 use millrace_common::error::Error;
-use millrace_common::ids::{ProcessId, TaskId};
+use millrace_common::ids::{ClaimId, ProcessId, TaskId};
 use millrace_common::models::announcement::record_progress;
-use millrace_common::tasking::CANCEL_CHANNEL;
+use millrace_common::tasking::{CANCEL_CHANNEL, Claim};
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) struct Beat {
     shared: Arc<Shared>,
-    session: Session,
+    /// Taken while it beats, so that a session that is given up is also closed: it holds the worker's
+    /// lock for as long as it is open.
+    session: Option<Session>,
     watch: Watch,
 }
 
@@ -36,12 +40,20 @@ pub(crate) struct Beat {
 struct Pulse {
     #[diesel(sql_type = Bool)]
     registered: bool,
-    #[diesel(sql_type = Array<SqlUuid>)]
-    canceling: Vec<TaskId>,
+    #[diesel(sql_type = Jsonb)]
+    held: serde_json::Value,
     #[diesel(sql_type = Nullable<Jsonb>)]
     others: Option<serde_json::Value>,
     #[diesel(sql_type = Array<Integer>)]
     present: Vec<i32>,
+}
+
+/// A row that names this worker as the one that runs it.
+#[derive(Deserialize)]
+struct Held {
+    task: TaskId,
+    claim: ClaimId,
+    canceling: bool,
 }
 
 impl Beat {
@@ -52,7 +64,7 @@ impl Beat {
         register(&shared, &mut session).await?;
         Ok(Self {
             shared,
-            session,
+            session: Some(session),
             watch: Watch::default(),
         })
     }
@@ -60,7 +72,9 @@ impl Beat {
     /// Beats for as long as the process lives; the session is made again when it is lost.
     pub(crate) async fn run(mut self) {
         loop {
-            if let Err(error) = self.beat_on().await {
+            if let Some(session) = self.session.take()
+                && let Err(error) = self.beat_on(session).await
+            {
                 warn!(error:% = error; "the beat was lost: {error}");
             }
             let mut pause = Duration::from_millis(100);
@@ -81,17 +95,17 @@ impl Beat {
     async fn reconnect(&mut self) -> Result<(), Error> {
         let mut session = self.shared.db().session("beat").await?;
         register(&self.shared, &mut session).await?;
-        self.session = session;
+        self.session = Some(session);
         self.watch.forget();
         Ok(())
     }
 
-    async fn beat_on(&mut self) -> Result<(), Error> {
+    async fn beat_on(&mut self, mut session: Session) -> Result<(), Error> {
         let mut ticks = interval(self.shared.settings().worker.beat_ms.get());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let heard = {
-                let mut notifications = std::pin::pin!(self.session.conn.notifications_stream());
+                let mut notifications = std::pin::pin!(session.conn.notifications_stream());
                 tokio::select! {
                     _ = ticks.tick() => None,
                     notification = notifications.next() => match notification {
@@ -107,29 +121,24 @@ impl Beat {
                         self.shared.running.stop(task, Cause::Canceled);
                     }
                 }
-                None => self.beat().await?,
+                None => self.beat(&mut session.conn).await?,
             }
         }
     }
 
-    async fn beat(&mut self) -> Result<(), Error> {
+    async fn beat(&mut self, conn: &mut Conn) -> Result<(), Error> {
         let busy = ping_idle_sessions(self.shared.running.all()).await;
-        let pulse: Pulse = timeout(
-            PATIENCE,
-            pulse(&mut self.session.conn, self.shared.id, &busy),
-        )
-        .await
-        .map_err(Error::internal)??;
+        let pulse: Pulse = timeout(PATIENCE, pulse(conn, self.shared.id, &busy))
+            .await
+            .map_err(Error::internal)??;
         if !pulse.registered {
-            register_row(&self.shared, &mut self.session.conn).await?;
+            register_row(&self.shared, conn).await?;
         }
-        for task in pulse.canceling {
-            self.shared.running.stop(task, Cause::Canceled);
-        }
+        self.compare(serde_json::from_value(pulse.held).map_err(Error::internal)?);
         self.judge_sessions(&pulse.present);
         let progress = self.shared.progress.take();
         if !progress.is_empty() {
-            record_progress(&mut self.session.conn, &progress).await?;
+            record_progress(conn, &progress).await?;
         }
         let others: HashMap<ProcessId, i64> = pulse
             .others
@@ -139,9 +148,26 @@ impl Beat {
             .unwrap_or_default();
         for hung in self.watch.observe(others, Instant::now()) {
             self.shared.metrics.terminated_workers.count();
-            crate::hung::terminate(&mut self.session.conn, hung).await?;
+            crate::hung::terminate(conn, hung).await?;
         }
         Ok(())
+    }
+
+    /// Stops what was cancelled, and gives back what nobody here runs: its claim was committed, but the
+    /// session was lost before the answer came.
+    fn compare(&self, held: Vec<Held>) {
+        for row in held {
+            let claim = Claim {
+                task: row.task,
+                id: row.claim,
+            };
+            // Asked after the rows were read: a claim is engaged before it can be in a row.
+            if !self.shared.running.is_engaged(claim.id) {
+                tokio::spawn(give_back(Arc::clone(&self.shared), claim));
+            } else if row.canceling {
+                self.shared.running.stop(row.task, Cause::Canceled);
+            }
+        }
     }
 
     /// Marks as seen what is present on the server, and as lost what nobody saw for too long.
@@ -160,11 +186,22 @@ impl Beat {
 }
 
 fn lose(shared: &Arc<Shared>, run: &Arc<Run>) {
-    if run.stop(Cause::Lost) {
+    if run.lose() {
         let id = run.claim.task;
         shared.metrics.session_losses.count();
         warn!(task_id:% = id; "the database session of task {id} is lost: it is asked to stop");
         tokio::spawn(exit_unless_ended(Arc::clone(shared), Arc::clone(run)));
+    }
+}
+
+async fn give_back(shared: Arc<Shared>, claim: Claim) {
+    let id = claim.task;
+    match settling::give_back(&shared, claim).await {
+        Ok(false) => {}
+        Ok(true) => {
+            warn!(task_id:% = id; "task {id} was claimed on a session that was lost: it is given back")
+        }
+        Err(error) => warn!(error:% = error, task_id:% = id; "giving back task {id}: {error}"),
     }
 }
 

@@ -2,7 +2,9 @@
 WITH beat AS (
     UPDATE app_status SET beat = beat + 1, last_heartbeat = clock_timestamp() WHERE pulp_id = $1 RETURNING 1)
 SELECT EXISTS (SELECT FROM beat) AS registered,
-       ARRAY(SELECT pulp_id FROM task WHERE state = 'canceling' AND worker_id = $1) AS canceling,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                   'task', pulp_id, 'claim', claim_id, 'canceling', state = 'canceling')), '[]')
+          FROM task WHERE state IN ('running', 'canceling') AND worker_id = $1) AS held,
        (SELECT jsonb_object_agg(pulp_id, beat) FROM app_status WHERE app_type = 'worker' AND pulp_id <> $1) AS others,
        CASE WHEN cardinality($2) = 0 THEN '{}'::integer[]
             ELSE ARRAY(SELECT a.pid FROM pg_stat_activity a

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use millrace_common::db::Backend;
-use millrace_common::ids::TaskId;
+use millrace_common::ids::{ClaimId, TaskId};
 use millrace_common::tasking::{Claim, TaskSession};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ pub(crate) struct Run {
     pub backend: Backend,
     pub stop: CancellationToken,
     cause: OnceLock<Cause>,
+    lost: AtomicBool,
     /// When its session was last seen alive.
     pub seen: Mutex<Instant>,
 }
@@ -40,6 +42,7 @@ impl Run {
             backend,
             stop: CancellationToken::new(),
             cause: OnceLock::new(),
+            lost: AtomicBool::new(false),
             seen: Mutex::new(Instant::now()),
         }
     }
@@ -51,6 +54,18 @@ impl Run {
         first
     }
 
+    /// Its session is gone, whatever it was asked before. True: this call was the first to say so.
+    pub(crate) fn lose(&self) -> bool {
+        let first = !self.lost.swap(true, Ordering::Relaxed);
+        self.stop(Cause::Lost);
+        first
+    }
+
+    /// True once its session is known to be gone.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// Why it was asked to stop, if it was.
     pub(crate) fn cause(&self) -> Option<Cause> {
         self.cause.get().copied()
@@ -59,32 +74,82 @@ impl Run {
 
 /// All runs of the process.
 #[derive(Default)]
-pub(crate) struct Running(Mutex<HashMap<TaskId, Arc<Run>>>);
+pub(crate) struct Running {
+    runs: Mutex<HashMap<TaskId, Arc<Run>>>,
+    engaged: Mutex<HashSet<ClaimId>>,
+    /// Claims whose answer never came, the last of them.
+    unheard: Mutex<VecDeque<ClaimId>>,
+}
+
+/// So many claims without an answer are remembered: far more than the slots that lose a session at once.
+const UNHEARD: usize = 1024;
+
+/// From before a claim is tried until its task has been settled.
+pub(crate) struct Engaged<'a> {
+    running: &'a Running,
+    /// The token of the claim.
+    pub claim: ClaimId,
+}
+
+impl Drop for Engaged<'_> {
+    fn drop(&mut self) {
+        lock(&self.running.engaged).remove(&self.claim);
+    }
+}
 
 impl Running {
+    /// Begins a claim: rows with its token are looked after here from now on.
+    pub(crate) fn engage(&self) -> Engaged<'_> {
+        let claim = ClaimId(uuid::Uuid::new_v4());
+        lock(&self.engaged).insert(claim);
+        Engaged {
+            running: self,
+            claim,
+        }
+    }
+
+    /// Ends a claim whose answer did not come: it may be in the row all the same, and no body runs.
+    pub(crate) fn give_up(&self, engaged: Engaged<'_>) {
+        let mut unheard = lock(&self.unheard);
+        if unheard.len() == UNHEARD {
+            unheard.pop_front();
+        }
+        unheard.push_back(engaged.claim);
+    }
+
+    /// True where no body ran under this claim.
+    pub(crate) fn is_unheard(&self, claim: ClaimId) -> bool {
+        lock(&self.unheard).contains(&claim)
+    }
+
+    /// True while a slot looks after rows with this token.
+    pub(crate) fn is_engaged(&self, claim: ClaimId) -> bool {
+        lock(&self.engaged).contains(&claim)
+    }
+
     pub(crate) fn enter(&self, run: &Arc<Run>) {
-        lock(&self.0).insert(run.claim.task, Arc::clone(run));
+        lock(&self.runs).insert(run.claim.task, Arc::clone(run));
     }
 
     pub(crate) fn leave(&self, run: &Run) {
-        lock(&self.0).remove(&run.claim.task);
+        lock(&self.runs).remove(&run.claim.task);
     }
 
     pub(crate) fn is_running(&self, claim: Claim) -> bool {
-        lock(&self.0)
+        lock(&self.runs)
             .get(&claim.task)
             .is_some_and(|run| run.claim == claim)
     }
 
     /// Asks the run of this task to stop, if it is here.
     pub(crate) fn stop(&self, task: TaskId, cause: Cause) {
-        if let Some(run) = lock(&self.0).get(&task) {
+        if let Some(run) = lock(&self.runs).get(&task) {
             run.stop(cause);
         }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Run>> {
-        lock(&self.0).values().map(Arc::clone).collect()
+        lock(&self.runs).values().map(Arc::clone).collect()
     }
 }
 

@@ -7,12 +7,18 @@ use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
 use log::{error, info, warn};
 use millrace_common::broker::Announcements;
 use millrace_common::db::{Conn, RetryCause};
-use millrace_common::error::{Error, is_connection_loss, is_retryable};
+use millrace_common::error::{Error, is_connection_loss, is_out_of_locks, is_retryable};
 use millrace_common::tasking::{
-    self, Claimed, Ended, HandBack, Outcome, Settled, TaskError, TaskState, TaskType,
+    self, Claim, Claimed, Ended, HandBack, Outcome, Settled, TaskError, TaskState, TaskType,
 };
 use std::sync::Arc;
 use std::time::Duration;
+
+const SESSION_LOST: &str = "The worker lost its database session.";
+
+/// A verdict that was refused so often is given up: once may have been an operator who cancelled the
+/// statement, or a disk that was full for a moment.
+const REFUSALS: u32 = 3;
 
 /// What is to become of the task.
 enum Verdict {
@@ -47,7 +53,7 @@ pub(crate) async fn settle(
     if let Verdict::Body(Err(TaskError::Internal(cause))) = &verdict {
         error!(error:% = cause, task_id:% = id, cid = claimed.cid; "task {id} ({}): {cause}", kind.name);
     }
-    let mut usable = None;
+    let (mut usable, mut refusals) = (None, 0);
     if clean && !session.conn.lock().await.is_broken() {
         usable = Some(session);
     } else {
@@ -69,7 +75,8 @@ pub(crate) async fn settle(
             }
             Err(error) => {
                 warn!(error:% = error, task_id:% = id; "settling task {id}: {error}");
-                if !is_transient(&error) {
+                refusals += u32::from(!is_transient(&error));
+                if refusals >= REFUSALS {
                     // Nothing that the body returned can be stored as it is: the task fails instead.
                     verdict = Verdict::Body(Err(TaskError::internal(error)));
                 }
@@ -96,7 +103,7 @@ fn is_transient(error: &Error) -> bool {
         Error::Unavailable { .. } => true,
         error => error
             .diesel()
-            .is_some_and(|cause| is_connection_loss(cause) || is_retryable(cause)),
+            .is_some_and(|e| is_connection_loss(e) || is_retryable(e) || is_out_of_locks(e)),
     }
 }
 
@@ -104,7 +111,7 @@ fn judge(kind: &TaskType, claimed: &Claimed, ended: Ended, cause: Option<Cause>)
     let body = match (ended, cause) {
         (Ended::Finished(Ok(outcome)), _) => Ok(outcome),
         (_, Some(Cause::Lost)) => {
-            return Verdict::HandBack(HandBack::Loss, "The worker lost its database session.");
+            return Verdict::HandBack(HandBack::Loss, SESSION_LOST);
         }
         (Ended::Aborted | Ended::Finished(Err(TaskError::Canceled)), Some(Cause::Shutdown)) => {
             return Verdict::HandBack(HandBack::Shutdown, "Aborted during worker shutdown.");
@@ -144,6 +151,26 @@ async fn write(
                 .await
                 .map(Some)
         }
+    }
+}
+
+/// Puts a task back that names this worker although no slot looks after it. False: the row is another run's now.
+pub(crate) async fn give_back(shared: &Shared, claim: Claim) -> Result<bool, Error> {
+    let mut conn = shared.db().get().await?;
+    let why = if shared.running.is_unheard(claim.id) {
+        HandBack::Unheard
+    } else {
+        HandBack::Loss
+    };
+    if tasking::hand_back(&mut conn, claim, why).await? {
+        return Ok(true);
+    }
+    match tasking::fail_for_reason(&mut conn, claim, SESSION_LOST).await? {
+        Settled::Final { announcements, .. } => {
+            shared.publisher.announce(announcements);
+            Ok(true)
+        }
+        Settled::Lost => Ok(false),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A slot: one message at a time, from its delivery to its acknowledgement.
 
-use crate::running::{Cause, Run};
+use crate::running::{Cause, Engaged, Run};
 use crate::sessions::{self, SlotSession};
 use crate::settling;
 use crate::worker::Shared;
@@ -8,7 +8,7 @@ use log::{debug, error, info, warn};
 use millrace_common::broker::{Delivered, Message, SlotConsumer};
 use millrace_common::error::is_out_of_locks;
 use millrace_common::tasking::{
-    self, ClaimOutcome, Claimed, Ended, IMMEDIATE_CLASS, IMMEDIATE_TIMEOUT, TaskType,
+    self, Claim, ClaimOutcome, Claimed, Ended, IMMEDIATE_CLASS, IMMEDIATE_TIMEOUT, TaskType,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -84,43 +84,56 @@ impl Slot {
             self.defer(&message, LATER).await;
             return self.consumer.acknowledge(delivered).await;
         };
-        match self.claim(&message).await {
-            Some(ClaimOutcome::Claimed(claimed)) => {
+        let Some((outcome, engaged)) = self.claim(&shared, &message).await else {
+            // The worker stops: the message goes back with the channel.
+            return;
+        };
+        match outcome {
+            ClaimOutcome::Claimed(claimed) => {
                 shared.metrics.claims.count();
                 if !delivered.redelivered {
                     shared.progress.claimed(&self.class, message.announced_at);
                 }
-                self.run_claimed(kind, &claimed, delivered).await;
+                self.run_claimed(kind, &claimed, engaged, delivered).await;
             }
-            Some(outcome) => {
+            outcome => {
+                drop(engaged);
                 self.answer(&message, outcome).await;
                 self.consumer.acknowledge(delivered).await;
             }
-            // The worker stops: the message goes back with the channel.
-            None => {}
         }
     }
 
     /// Claims on the slot's session, on a new one if that turns out dead. `None`: the worker stops.
-    async fn claim(&mut self, message: &Message) -> Option<ClaimOutcome> {
+    async fn claim<'a>(
+        &mut self,
+        shared: &'a Shared,
+        message: &Message,
+    ) -> Option<(ClaimOutcome, Engaged<'a>)> {
         loop {
             if self.session.is_none() {
                 self.session = sessions::open_patiently(&self.shared, &self.label).await;
             }
             let session = self.session.as_ref()?;
             let mut conn = session.conn.lock().await;
-            match tasking::claim(&mut conn, message.id, &message.name, self.shared.id).await {
-                Ok(outcome) => return Some(outcome),
+            let engaged = shared.running.engage();
+            let claim = Claim {
+                task: message.id,
+                id: engaged.claim,
+            };
+            match tasking::claim(&mut conn, claim, &message.name, shared.id).await {
+                Ok(outcome) => return Some((outcome, engaged)),
                 Err(error) if is_out_of_locks(&error) => {
                     let id = message.id;
                     warn!(task_id:% = id; "the lock table of PostgreSQL is full: task {id} waits; raise max_locks_per_transaction");
                     if tasking::release(&mut conn).await.is_ok() {
-                        return Some(ClaimOutcome::Full);
+                        return Some((ClaimOutcome::Full, engaged));
                     }
                 }
                 Err(error) => warn!(error:% = error, task_id:% = message.id; "claim: {error}"),
             }
             drop(conn);
+            shared.running.give_up(engaged);
             self.session = None;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -175,7 +188,13 @@ impl Slot {
         }
     }
 
-    async fn run_claimed(&mut self, kind: &TaskType, claimed: &Claimed, delivered: Delivered) {
+    async fn run_claimed(
+        &mut self,
+        kind: &TaskType,
+        claimed: &Claimed,
+        engaged: Engaged<'_>,
+        delivered: Delivered,
+    ) {
         let Some(session) = self.session.take() else {
             return;
         };
@@ -196,9 +215,10 @@ impl Slot {
         let ended = self.execute(kind, claimed, &run, &mut delivered).await;
         shared.running.leave(&run);
 
-        let clean = matches!(ended, Ended::Finished(_)) && run.cause() != Some(Cause::Lost);
+        let clean = matches!(ended, Ended::Finished(_)) && !run.is_lost();
         self.session =
             settling::settle(&shared, kind, claimed, ended, run.cause(), session, clean).await;
+        drop(engaged);
         debug!(task_id:% = id, duration_ms:? = started.elapsed().as_millis(); "task {id} has been settled");
         if let Some(delivered) = delivered {
             self.consumer.acknowledge(delivered).await;

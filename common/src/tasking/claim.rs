@@ -86,24 +86,24 @@ struct Row {
 /// Claims a task on this session, which must not be pooled: the locks live as long as it does.
 ///
 /// # Errors
-/// As the session. The caller must [`release`] then: a lock may have been taken.
+/// As the session. The caller must [`release`] then: a lock may have been taken. Where the session is
+/// lost, the claim may have been committed all the same: whoever chose its token looks for it.
 pub async fn claim(
     conn: &mut Conn,
-    task: TaskId,
+    claim: Claim,
     name: &str,
     worker: ProcessId,
 ) -> QueryResult<ClaimOutcome> {
-    let id = ClaimId(uuid::Uuid::new_v4());
     let row: Row = sql_query("SELECT * FROM millrace_claim($1, $2, $3, $4)")
-        .bind::<SqlUuid, _>(task)
+        .bind::<SqlUuid, _>(claim.task)
         .bind::<Text, _>(name)
-        .bind::<SqlUuid, _>(id)
+        .bind::<SqlUuid, _>(claim.id)
         .bind::<SqlUuid, _>(worker)
         .get_result(conn)
         .await?;
     Ok(match row.outcome.as_str() {
         "claimed" => ClaimOutcome::Claimed(Box::new(Claimed {
-            claim: Claim { task, id },
+            claim,
             enc_args: row.enc_args.unwrap_or_default(),
             attempt: row.attempt.unwrap_or(1),
             waited_ms: row.waited_ms.unwrap_or(0),

@@ -6,8 +6,8 @@ use super::resources::Resources;
 use super::state::TaskState;
 use super::task::{Effects, Outcome, TaskError};
 use crate::broker::Announcements;
-use crate::db::Conn;
-use crate::error::Error;
+use crate::db::{Conn, RetryCause};
+use crate::error::{Error, is_connection_loss, is_out_of_locks, is_retryable};
 use crate::ids::TaskId;
 use crate::schema::created_resource;
 use crate::secrets::Keyring;
@@ -256,6 +256,8 @@ pub enum HandBack {
     Rescue,
     /// Its worker lives and lost the session: counted apart, ten at most.
     Loss,
+    /// Its worker never learned that it had the task: counted as a loss, of any type.
+    Unheard,
     /// Its worker stops: counts as nothing.
     Shutdown,
 }
@@ -274,6 +276,7 @@ pub async fn hand_back(conn: &mut Conn, claim: Claim, why: HandBack) -> QueryRes
     let why = match why {
         HandBack::Rescue => "rescue",
         HandBack::Loss => "loss",
+        HandBack::Unheard => "unheard",
         HandBack::Shutdown => "shutdown",
     };
     let row: Row = sql_query("SELECT millrace_hand_back($1, $2, $3) AS done")
@@ -286,10 +289,9 @@ pub async fn hand_back(conn: &mut Conn, claim: Claim, why: HandBack) -> QueryRes
 }
 
 fn is_transient(error: &TaskError) -> bool {
-    use crate::db::RetryCause;
     error
         .diesel()
-        .is_some_and(|e| crate::error::is_retryable(e) || crate::error::is_connection_loss(e))
+        .is_some_and(|e| is_retryable(e) || is_connection_loss(e) || is_out_of_locks(e))
 }
 
 fn transient_cause(error: TaskError) -> Box<dyn std::error::Error + Send + Sync> {
