@@ -36,6 +36,8 @@ pub struct Link {
 
 struct Open {
     connection: Connection,
+    /// False: the exchanges are declared before the next channel is used.
+    exchanges: bool,
     /// Classes whose queue has been declared on this connection.
     declared: HashSet<String>,
 }
@@ -63,11 +65,15 @@ impl Link {
     /// The broker does not answer, or refuses. The caller waits and asks again: see [`Backoff`].
     pub async fn channel(&self) -> Result<Channel, BrokerError> {
         let mut open = self.open.lock().await;
-        if let Some(usable) = open.as_ref().filter(|o| o.connection.status().connected())
+        if let Some(usable) = open.as_mut().filter(|o| o.connection.status().connected())
             && let Ok(channel) = self
                 .within("channel.open", usable.connection.create_channel())
                 .await
         {
+            if !usable.exchanges {
+                declare_exchanges(self, &channel).await?;
+                usable.exchanges = true;
+            }
             return Ok(channel);
         }
         *open = None;
@@ -79,6 +85,7 @@ impl Link {
         declare_exchanges(self, &channel).await?;
         *open = Some(Open {
             connection,
+            exchanges: true,
             declared: HashSet::new(),
         });
         Ok(channel)
@@ -101,9 +108,11 @@ impl Link {
         Ok(())
     }
 
-    /// Forgets what has been declared: a queue may have been deleted under a living connection.
+    /// Forgets what has been declared: a queue or an exchange may have been deleted under a living
+    /// connection.
     pub async fn forget_declared(&self) {
         if let Some(open) = self.open.lock().await.as_mut() {
+            open.exchanges = false;
             open.declared.clear();
         }
     }

@@ -155,6 +155,7 @@ impl Line {
             match self.serve(&mut incoming, &mut backoff).await {
                 Ok(()) => break,
                 Err(error) => {
+                    self.link.forget_declared().await;
                     if self.stats.connected.swap(false, Ordering::Relaxed) {
                         warn!(error:% = error; "lost the broker for publishing: {error}");
                     }
@@ -182,6 +183,8 @@ impl Line {
                 channel.confirm_select(ConfirmSelectOptions::default()),
             )
             .await?;
+        // On a channel without confirms: what is confirmed and not waited for is kept by the client.
+        let events = self.link.channel().await?;
         info!("publishing to the broker");
         self.stats.connected.store(true, Ordering::Relaxed);
         backoff.reset();
@@ -202,12 +205,12 @@ impl Line {
                         self.link.declare_class(&channel, &announcement.class).await?;
                         unconfirmed.push(self.publish(&channel, &announcement, since).await?);
                     }
-                    Some(Outgoing::Event { key, body }) => self.event(&channel, &key, &body).await?,
+                    Some(Outgoing::Event { key, body }) => self.event(&events, &key, &body).await?,
                     None => return Ok(()),
                 },
                 _ = look.tick() => {
                     self.stats.blocked.store(self.link.is_blocked().await, Ordering::Relaxed);
-                    if !channel.status().connected() {
+                    if !channel.status().connected() || !events.status().connected() {
                         return Err(BrokerError::Ended);
                     }
                 }
