@@ -186,7 +186,10 @@ async fn connect(settings: &Database, name: &str, setup: &str) -> Result<Conn, E
     let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection)
         .await
         .map_err(|e| unavailable(e.into()))?;
-    conn.batch_execute(setup).await?;
+    // The planner switches of the engine's functions make costs that would have each of their
+    // statements compiled, for a hundred times what it takes to run it.
+    conn.batch_execute(&format!("SET jit = off; {setup}"))
+        .await?;
     Ok(conn)
 }
 
@@ -369,7 +372,10 @@ impl RetryCause for DieselError {
 impl RetryCause for Error {
     fn diesel(&self) -> Option<&DieselError> {
         match self {
-            Self::Internal(cause) => cause.downcast_ref(),
+            // An error may have passed through this type more than once on its way.
+            Self::Internal(cause) | Self::Unavailable { source: cause, .. } => cause
+                .downcast_ref()
+                .or_else(|| cause.downcast_ref::<Self>().and_then(Self::diesel)),
             _ => None,
         }
     }

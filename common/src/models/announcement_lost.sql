@@ -1,9 +1,10 @@
+-- Bounds of an index are times of the statement: by a clock that runs, every row would be compared.
 WITH due AS (
     SELECT pulp_id FROM task
      WHERE state = 'waiting' AND class = $1 AND announced_at IS NOT NULL
        AND announced_at < greatest(
            (SELECT claimed_announced_at - interval '30 s' FROM class_progress WHERE class = $1),
-           CASE WHEN $2 THEN clock_timestamp() - interval '5 s' END)
+           CASE WHEN $2 THEN statement_timestamp() - interval '5 s' END)
        AND (announce_after IS NULL OR announce_after <= clock_timestamp())
      ORDER BY announced_at
      LIMIT $3

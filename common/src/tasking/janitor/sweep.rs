@@ -11,9 +11,13 @@ use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use log::error;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// Files unlinked a round.
 const FILES: i64 = 500;
+
+/// Longest time that one pass unlinks.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Lanes that one sweep looks at.
 const LANES: i32 = 1000;
@@ -47,8 +51,11 @@ impl Janitor {
     }
 
     pub(super) async fn unlink(&self) -> Result<(), Error> {
-        // Each round claims what is due; what fails is due again later.
-        while unlink_due(&self.db, &self.storage, FILES).await? > 0 {}
+        // Each round claims what is due; what fails is due again later. What is left after some time
+        // is left to the next pass: other duties wait behind this one.
+        let started = Instant::now();
+        while started.elapsed() < LONGEST && unlink_due(&self.db, &self.storage, FILES).await? > 0 {
+        }
         Ok(())
     }
 }
