@@ -1,8 +1,12 @@
--- The units are locked first: one that orphan clean-up is deleting is waited for, and then left out.
+-- The units are locked first, in the order given: one that orphan clean-up is deleting is waited for,
+-- and then left out. The subqueries keep the plan to one look at an index a unit, whatever the
+-- statistics say of tables that grow within minutes.
 INSERT INTO repository_content (repository_id, content_id, version_added, repo_key)
 SELECT $1, c.pulp_id, $2, millrace_key_hash(c.repo_key)
-  FROM (SELECT pulp_id, repo_key FROM content
-         WHERE pulp_id = ANY ($3) AND pulp_domain = $4 ORDER BY pulp_id FOR KEY SHARE) c
- WHERE NOT EXISTS (SELECT FROM repository_content present
-                    WHERE present.repository_id = $1 AND present.content_id = c.pulp_id
-                      AND present.version_removed IS NULL)
+  FROM unnest($3) u (id)
+ CROSS JOIN LATERAL (SELECT pulp_id, repo_key FROM content
+                      WHERE pulp_id = u.id AND pulp_domain = $4 FOR KEY SHARE) c
+  LEFT JOIN LATERAL (SELECT true AS there FROM repository_content m
+                      WHERE m.repository_id = $1 AND m.content_id = c.pulp_id
+                        AND m.version_removed IS NULL LIMIT 1) present ON true
+ WHERE present.there IS NULL

@@ -18,7 +18,9 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-/// The queries on memberships.
+/// The queries on memberships. Those on a batch of units look at an index once a unit: a subquery with
+/// `LIMIT` leaves the planner no other way, whatever the statistics say of tables that grow within
+/// minutes. Places of rows (`ctid`) hold because whoever writes memberships holds the repository.
 pub struct RepositoryContent;
 
 /// The units of one version: a repository and a number. Number -1 holds nothing.
@@ -50,8 +52,12 @@ struct Flag {
     value: bool,
 }
 
+/// In order, each once: rows are locked in that order, so two transactions do not lock crosswise.
 fn uuids(ids: &[ContentId]) -> Vec<Uuid> {
-    ids.iter().map(|id| id.0).collect()
+    let mut ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 impl RepositoryContent {
@@ -67,8 +73,10 @@ impl RepositoryContent {
         units: &[ContentId],
     ) -> QueryResult<usize> {
         let undone = sql_query(
-            "UPDATE repository_content SET version_removed = NULL \
-              WHERE repository_id = $1 AND version_removed = $2 AND content_id = ANY ($3)",
+            "UPDATE repository_content SET version_removed = NULL WHERE ctid = ANY (ARRAY \
+               (SELECT m.ctid FROM unnest($3) u (id) CROSS JOIN LATERAL \
+                  (SELECT ctid FROM repository_content WHERE repository_id = $1 \
+                      AND content_id = u.id AND version_removed = $2 LIMIT 1) m))",
         )
         .bind::<SqlUuid, _>(version.repository)
         .bind::<Integer, _>(version.number)
@@ -95,8 +103,10 @@ impl RepositoryContent {
         units: &[ContentId],
     ) -> QueryResult<usize> {
         let taken_back = sql_query(
-            "DELETE FROM repository_content \
-              WHERE repository_id = $1 AND version_added = $2 AND content_id = ANY ($3)",
+            "DELETE FROM repository_content WHERE ctid = ANY (ARRAY \
+               (SELECT m.ctid FROM unnest($3) u (id) CROSS JOIN LATERAL \
+                  (SELECT ctid FROM repository_content WHERE repository_id = $1 \
+                      AND content_id = u.id AND version_added = $2 LIMIT 1) m))",
         )
         .bind::<SqlUuid, _>(version.repository)
         .bind::<Integer, _>(version.number)
@@ -104,8 +114,10 @@ impl RepositoryContent {
         .execute(conn)
         .await?;
         let removed = sql_query(
-            "UPDATE repository_content SET version_removed = $2 \
-              WHERE repository_id = $1 AND version_removed IS NULL AND content_id = ANY ($3)",
+            "UPDATE repository_content SET version_removed = $2 WHERE ctid = ANY (ARRAY \
+               (SELECT m.ctid FROM unnest($3) u (id) CROSS JOIN LATERAL \
+                  (SELECT ctid FROM repository_content WHERE repository_id = $1 \
+                      AND content_id = u.id AND version_removed IS NULL LIMIT 1) m))",
         )
         .bind::<SqlUuid, _>(version.repository)
         .bind::<Integer, _>(version.number)
@@ -151,10 +163,11 @@ impl RepositoryContent {
         present: bool,
     ) -> QueryResult<Vec<ContentId>> {
         let rows: Vec<IdRow> = sql_query(
-            "SELECT u.content_id FROM unnest($3) AS u (content_id) WHERE $4 = EXISTS \
-               (SELECT FROM repository_content m WHERE m.repository_id = $1 \
+            "SELECT u.content_id FROM unnest($3) AS u (content_id) LEFT JOIN LATERAL \
+               (SELECT true AS there FROM repository_content m WHERE m.repository_id = $1 \
                    AND m.content_id = u.content_id AND m.version_added <= $2 \
-                   AND (m.version_removed IS NULL OR m.version_removed > $2))",
+                   AND (m.version_removed IS NULL OR m.version_removed > $2) LIMIT 1) p ON true \
+              WHERE $4 = (p.there IS NOT NULL)",
         )
         .bind::<SqlUuid, _>(version.repository)
         .bind::<Integer, _>(version.number)

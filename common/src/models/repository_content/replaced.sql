@@ -1,14 +1,19 @@
 SELECT DISTINCT old.content_id
-  FROM repository_content new
-  JOIN content nc ON nc.pulp_id = new.content_id
-  JOIN repository_content old ON old.repository_id = new.repository_id AND old.repo_key = new.repo_key
-   AND old.version_removed IS NULL AND old.content_id <> new.content_id
-  JOIN content oc ON oc.pulp_id = old.content_id AND oc.repo_key = nc.repo_key AND oc.pulp_type = nc.pulp_type
- WHERE new.repository_id = $1 AND new.content_id = ANY ($2)
-   AND new.version_removed IS NULL AND new.repo_key IS NOT NULL
-   AND NOT EXISTS (SELECT FROM repository_content s
-                    WHERE s.repository_id = $3 AND s.content_id = new.content_id AND s.version_added <= $4
-                      AND (s.version_removed IS NULL OR s.version_removed > $4))
-   AND EXISTS (SELECT FROM repository_content s
-                WHERE s.repository_id = $3 AND s.content_id = old.content_id AND s.version_added <= $4
-                  AND (s.version_removed IS NULL OR s.version_removed > $4))
+  FROM unnest($2) u (id)
+ CROSS JOIN LATERAL (SELECT m.repo_key FROM repository_content m
+                      WHERE m.repository_id = $1 AND m.content_id = u.id
+                        AND m.version_removed IS NULL AND m.repo_key IS NOT NULL LIMIT 1) new
+ CROSS JOIN LATERAL (SELECT m.content_id FROM repository_content m
+                      WHERE m.repository_id = $1 AND m.repo_key = new.repo_key
+                        AND m.version_removed IS NULL AND m.content_id <> u.id OFFSET 0) old
+ CROSS JOIN LATERAL (SELECT true FROM content nc JOIN content oc
+                         ON oc.repo_key = nc.repo_key AND oc.pulp_type = nc.pulp_type
+                      WHERE nc.pulp_id = u.id AND oc.pulp_id = old.content_id LIMIT 1) same
+ CROSS JOIN LATERAL (SELECT true FROM repository_content s
+                      WHERE s.repository_id = $3 AND s.content_id = old.content_id
+                        AND s.version_added <= $4
+                        AND (s.version_removed IS NULL OR s.version_removed > $4) LIMIT 1) was_there
+  LEFT JOIN LATERAL (SELECT true AS there FROM repository_content s
+                      WHERE s.repository_id = $3 AND s.content_id = u.id AND s.version_added <= $4
+                        AND (s.version_removed IS NULL OR s.version_removed > $4) LIMIT 1) before ON true
+ WHERE before.there IS NULL

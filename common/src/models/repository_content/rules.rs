@@ -31,10 +31,11 @@ impl RepositoryContent {
         pulp_type: &str,
     ) -> QueryResult<Vec<String>> {
         let rows: Vec<CountRow> = sql_query(
-            "SELECT c.pulp_type, count(*) FROM repository_content m \
-               JOIN content c ON c.pulp_id = m.content_id \
-              WHERE m.repository_id = $1 AND m.content_id = ANY ($2) \
-                AND m.version_removed IS NULL AND c.pulp_type <> $3 \
+            "SELECT c.pulp_type, count(*) FROM unnest($2) u (id) CROSS JOIN LATERAL \
+               (SELECT true FROM repository_content m WHERE m.repository_id = $1 \
+                   AND m.content_id = u.id AND m.version_removed IS NULL LIMIT 1) present \
+              CROSS JOIN LATERAL (SELECT pulp_type FROM content \
+                WHERE pulp_id = u.id AND pulp_type <> $3 LIMIT 1) c \
               GROUP BY c.pulp_type ORDER BY c.pulp_type",
         )
         .bind::<SqlUuid, _>(version.repository)
