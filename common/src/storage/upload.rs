@@ -106,7 +106,25 @@ impl Stored {
         let saved = transaction(&mut conn, async |conn| self.record(conn, domain).await).await?;
         // Whatever became of it, the intent is gone, and a copy that is not needed is buried.
         self.ticket.open = false;
+        drop(conn);
+        if let Saved::Existing(_) = &saved {
+            self.remove_copy().await;
+        }
         Ok(saved)
+    }
+
+    /// Removes a copy that was buried; should that fail, the janitor does it.
+    async fn remove_copy(&self) {
+        let Ticket {
+            db, storage, key, ..
+        } = &self.ticket;
+        let copy = Tombstone {
+            storage_key: key.clone(),
+            size: Some(self.size),
+        };
+        if let Err(error) = super::tombstones::unlink(db, storage, &[copy]).await {
+            warn!(key:% = key, error:? = error; "{key} is left to the janitor");
+        }
     }
 
     async fn record(&self, conn: &mut Conn, domain: DomainId) -> Result<Saved, Error> {
