@@ -106,6 +106,11 @@ async fn a_first_session_with_pulp_cli() {
         .await;
     assert_eq!(second["relative_path"], "second.txt");
 
+    a_session_with_a_repository(&app, &cli, digest).await;
+    app.finish().await;
+}
+
+async fn a_session_with_a_repository(app: &TestApp, cli: &Cli, digest: &str) {
     let (repository, _) = cli.run("file repository create --name zoo").await;
     assert_eq!(
         repository["latest_version_href"],
@@ -154,7 +159,7 @@ async fn a_first_session_with_pulp_cli() {
     cli.run("orphan cleanup --protection-time 0").await;
     assert_eq!(cli.run("file content list").await.0, Value::Array(vec![]));
     assert_eq!(cli.run("artifact list").await.0, Value::Array(vec![]));
-    app.finish().await;
+    app.quiet(std::time::Duration::from_secs(10)).await;
 }
 
 #[tokio::test]
