@@ -110,7 +110,7 @@ process_await() {
 }
 
 workers_online() { # COUNT
-  [ "$(api_get status/ | grep -o '/pulp/api/v3/workers/[^"]*' | sort -u | wc -l)" -ge "$1" ]
+  [ "$(api_get status/ | sed 's/.*"online_workers": *\[//; s/\].*//' | grep -o '"last_heartbeat"' | wc -l)" -ge "$1" ]
 }
 
 millrace_migrate() {
