@@ -3,6 +3,7 @@
 use crate::listing::{Filters, Kind};
 use crate::v3::href::{self, Target};
 use millrace_common::models::selection::{Bind, Predicate};
+use millrace_common::prn::Prn;
 use millrace_common::schema::task;
 use std::sync::LazyLock;
 
@@ -77,8 +78,8 @@ fn child(value: &str) -> Result<Tasks, String> {
 fn created(value: &str) -> Result<Tasks, String> {
     let made = Predicate::on(task::pulp_id)
         .then(" IN (SELECT c.task_id FROM created_resource c WHERE c.prn = ");
-    if value.starts_with("prn:") {
-        return Ok(made.bind(Bind::Text(value.to_owned())).then(")"));
+    if let Some(prn) = Prn::parse(value) {
+        return Ok(made.bind(Bind::Text(prn.to_string())).then(")"));
     }
     match href::parse(value) {
         Some(Target::Object(prn)) => Ok(made.bind(Bind::Text(prn.to_string())).then(")")),
