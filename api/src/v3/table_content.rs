@@ -17,13 +17,14 @@ use repository_versions::RepositoryVersionResponse;
 
 /// Its calls.
 pub fn table() -> Vec<Endpoint> {
-    let mut table = artifacts_and_content();
+    let mut table = artifacts();
+    table.extend(content());
     table.extend(file_repositories());
     table.extend(versions_and_orphans());
     table
 }
 
-fn artifacts_and_content() -> Vec<Endpoint> {
+fn artifacts() -> Vec<Endpoint> {
     vec![
         get("artifacts/", "artifacts_list", artifacts::list)
             .tag("Artifacts")
@@ -50,6 +51,11 @@ fn artifacts_and_content() -> Vec<Endpoint> {
         .tag("Artifacts")
         .about("Always refused: orphan clean-up deletes artifacts")
         .answers_nothing(204),
+    ]
+}
+
+fn content() -> Vec<Endpoint> {
+    vec![
         get("content/", "content_list", content::list)
             .tag("Content")
             .about("Units of all types")
