@@ -2,7 +2,7 @@ SELECT '' AS pulp_type, count(*) AS count
   FROM unnest($2) u (id)
  CROSS JOIN LATERAL (SELECT m.repo_key FROM repository_content m
                       WHERE m.repository_id = $1 AND m.content_id = u.id
-                        AND m.version_removed IS NULL AND m.repo_key IS NOT NULL LIMIT 1) new
+                        AND m.version_removed IS NULL LIMIT 1) new
  CROSS JOIN LATERAL (SELECT true FROM repository_content other
                        JOIN content oc ON oc.pulp_id = other.content_id
                        JOIN content nc ON nc.pulp_id = u.id

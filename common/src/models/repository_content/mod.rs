@@ -165,7 +165,7 @@ impl RepositoryContent {
         let rows: Vec<IdRow> = sql_query(
             "SELECT u.content_id FROM unnest($3) AS u (content_id) LEFT JOIN LATERAL \
                (SELECT true AS there FROM repository_content m WHERE m.repository_id = $1 \
-                   AND m.content_id = u.content_id AND m.version_added <= $2 \
+                   AND m.content_id = u.content_id AND m.version_added + 0 <= $2 \
                    AND (m.version_removed IS NULL OR m.version_removed > $2) LIMIT 1) p ON true \
               WHERE $4 = (p.there IS NOT NULL)",
         )
