@@ -238,7 +238,8 @@ struct Pid {
     pid: i32,
 }
 
-/// Refuses a pooler in transaction mode, which would strand session locks.
+/// Refuses a pooler in transaction mode, which would strand session locks, and a server whose messages
+/// are not English: errors that are worth another attempt are known by their text.
 ///
 /// # Errors
 /// A text that names the setting to mend.
@@ -258,6 +259,20 @@ pub async fn require_direct_session(conn: &mut Conn) -> Result<(), Error> {
             "database.url",
             "leads to a pooler in transaction mode; session locks need a direct connection",
         ));
+    }
+    let messages: TextRow = sql_query("SELECT current_setting('lc_messages') AS value")
+        .get_result(conn)
+        .await?;
+    let language = messages.value.to_lowercase();
+    if !(language.is_empty()
+        || ["c", "posix", "en"]
+            .iter()
+            .any(|l| language.split(['.', '_']).next() == Some(l)))
+    {
+        return Err(Error::Conflict(format!(
+            "PostgreSQL speaks `{}`: set lc_messages = 'C' for this database",
+            messages.value
+        )));
     }
     Ok(())
 }

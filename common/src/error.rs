@@ -69,6 +69,8 @@ pub fn is_connection_loss(error: &DieselError) -> bool {
     match error {
         DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
         | DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _)
+        // The server has become a standby: the primary is elsewhere now.
+        | DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)
         | DieselError::BrokenTransactionManager => true,
         DieselError::DatabaseError(_, info) => {
             let text = info.message();

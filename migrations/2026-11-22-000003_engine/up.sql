@@ -234,7 +234,8 @@ END $$;
 -- Leaves a waiting, unblocked task to a later announcement.
 CREATE FUNCTION millrace_defer(wanted uuid, delay interval) RETURNS void
     LANGUAGE sql AS $$
-    UPDATE task SET announced_at = NULL, announce_no = announce_no + 1, not_before = clock_timestamp() + delay
+    UPDATE task SET announced_at = NULL, announce_no = announce_no + 1, announce_after = NULL,
+           not_before = clock_timestamp() + delay
      WHERE pulp_id = wanted AND state = 'waiting' AND unblocked_at IS NOT NULL $$;
 
 -- ---------------------------------------------------------------- promotion
