@@ -12,13 +12,18 @@ use millrace_common::config::Settings;
 use millrace_common::db::{self, Db};
 use millrace_common::error::Error;
 use millrace_common::ids::ProcessId;
+use millrace_common::repository;
 use millrace_common::secrets::Keyring;
 use millrace_common::storage::Storage;
-use millrace_common::tasking::{Execution, Janitor};
+use millrace_common::tasking::Execution;
+use millrace_common::tasking::janitor::{Janitor, Pass};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
+
+/// Changes of abandoned versions that one sweep takes back.
+const LEFTOVERS: u64 = 100_000;
 
 /// What the parts of a worker share.
 pub(crate) struct Shared {
@@ -65,8 +70,9 @@ impl Worker {
         }
         let name = process_name(&settings.worker.name);
         let pool = Db::new(&settings.database, &format!("millrace-worker {name}"))?;
+        let id = ProcessId::new();
         let shared = Arc::new(Shared {
-            id: ProcessId::new(),
+            id,
             publisher: Publisher::start(
                 &settings.broker,
                 pool.clone(),
@@ -85,7 +91,7 @@ impl Worker {
             consuming: AtomicUsize::new(0),
             execution: Execution {
                 db: pool,
-                storage: Storage::open(&settings.storage)?,
+                storage: Storage::open(&settings.storage)?.owned_by(id),
                 registry: Arc::new(catalog.tasks),
                 keyring,
                 settings: Arc::new(settings),
@@ -133,7 +139,15 @@ async fn keep_house(shared: Arc<Shared>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = janitor.pass().await {
+        let kept = async {
+            if janitor.pass().await? == Pass::WithSweep {
+                // What the engine does not know of: versions that dead runs left incomplete.
+                let mut conn = shared.db().get().await?;
+                repository::remove_abandoned(&mut conn, LEFTOVERS).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = kept.await {
             warn!(error:% = error; "janitor: {error}");
         }
     }

@@ -18,6 +18,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
+/// What a pass was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Not due, or another process has it.
+    NotDue,
+    /// What had to be done at once.
+    Done,
+    /// That, and the slow round.
+    WithSweep,
+}
+
 /// The janitor of a process.
 pub struct Janitor {
     db: Db,
@@ -53,13 +64,13 @@ impl Janitor {
         }
     }
 
-    /// Takes the pass if it is due, and does what it finds. False: another process has it.
+    /// Takes the pass if it is due, and does what it finds.
     ///
     /// # Errors
     /// The database cannot be used now. A duty that fails is logged and met again in the next pass.
-    pub async fn pass(&self) -> Result<bool, Error> {
+    pub async fn pass(&self) -> Result<Pass, Error> {
         let Some(found) = self.look().await? else {
-            return Ok(false);
+            return Ok(Pass::NotDue);
         };
         for lost in &found.lost {
             self.duty("rescue", self.rescue(lost).await);
@@ -81,8 +92,9 @@ impl Janitor {
         }
         if found.sweep_due {
             self.duty("sweep", self.sweep(&found.sweep_after).await);
+            return Ok(Pass::WithSweep);
         }
-        Ok(true)
+        Ok(Pass::Done)
     }
 
     /// Tasks that promotion had left behind; must stay zero.
