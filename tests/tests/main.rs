@@ -27,6 +27,8 @@ mod schema;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod task_requests;
+#[cfg(test)]
 mod tasks;
 #[cfg(test)]
 mod worker_faults;

@@ -1,0 +1,164 @@
+//! How a test says what it wants.
+
+use super::{TestApp, ledger};
+use crate::client::Client;
+use crate::{TestDb, Vhost};
+use base64::Engine;
+use std::net::TcpListener;
+use std::path::Path;
+
+const PASSWORD: &str = "test-password";
+
+/// What a test wants otherwise than usual.
+#[derive(Default)]
+pub struct Builder {
+    db: Option<TestDb>,
+    database_url: Option<String>,
+    vhost: Option<Vhost>,
+    workers: usize,
+    plugin: bool,
+    no_broker: bool,
+    no_api: bool,
+    settings: Vec<(String, String)>,
+}
+
+impl Builder {
+    /// With so many workers.
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
+    /// With a setting (`worker.beat_ms`).
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.push(variable(key, &value.to_string()));
+        self
+    }
+
+    /// With the programs of the example plug-in.
+    #[must_use]
+    pub fn plugin(mut self) -> Self {
+        self.plugin = true;
+        self
+    }
+
+    /// On this database.
+    #[must_use]
+    pub fn db(mut self, db: TestDb) -> Self {
+        self.db = Some(db);
+        self
+    }
+
+    /// Reaches the database by another address (a proxy).
+    #[must_use]
+    pub fn database_url(mut self, url: String) -> Self {
+        self.database_url = Some(url);
+        self
+    }
+
+    /// On this virtual host.
+    #[must_use]
+    pub fn vhost(mut self, vhost: Vhost) -> Self {
+        self.vhost = Some(vhost);
+        self
+    }
+
+    /// With an address of a broker where none is.
+    #[must_use]
+    pub fn without_broker(mut self) -> Self {
+        self.no_broker = true;
+        self
+    }
+
+    /// With workers only: the test dispatches by itself.
+    #[must_use]
+    pub fn without_api(mut self) -> Self {
+        self.no_api = true;
+        self
+    }
+
+    /// Starts it, and waits until it serves.
+    pub async fn start(self) -> TestApp {
+        let db = match self.db {
+            Some(db) => db,
+            None => TestDb::create().await,
+        };
+        let vhost = match self.vhost {
+            Some(vhost) => vhost,
+            None => Vhost::create().await,
+        };
+        let dir = tempfile::Builder::new()
+            .prefix("millrace-test-")
+            .tempdir()
+            .unwrap();
+        let broker = if self.no_broker {
+            format!("amqp://guest:guest@127.0.0.1:{}/%2f", free_port())
+        } else {
+            vhost.url()
+        };
+        let database = self.database_url.unwrap_or_else(|| db.url());
+        let port = free_port();
+        let mut settings = defaults(&database, &broker, port, dir.path());
+        settings.extend(self.settings);
+        let mut app = TestApp {
+            client: Client::new(&format!("http://127.0.0.1:{port}"), PASSWORD),
+            sql: db.sql().await,
+            db,
+            vhost,
+            api: None,
+            workers: Vec::new(),
+            settings,
+            plugin: self.plugin,
+            started: 0,
+            dir,
+        };
+        if !self.no_api {
+            app.start_api().await;
+        }
+        for _ in 0..self.workers {
+            app.spawn_worker(&[]);
+        }
+        app.workers_online(self.workers).await;
+        if app.plugin {
+            ledger::make(&app.sql).await;
+        }
+        app
+    }
+}
+
+pub(super) fn variable(key: &str, value: &str) -> (String, String) {
+    let key = key.to_uppercase().replace('.', "__");
+    (format!("MILLRACE__{key}"), value.to_owned())
+}
+
+fn defaults(database: &str, broker: &str, port: u16, dir: &Path) -> Vec<(String, String)> {
+    let key = base64::engine::general_purpose::STANDARD.encode([7u8; 32]);
+    std::fs::write(dir.join("key"), key).unwrap();
+    std::fs::create_dir_all(dir.join("media")).unwrap();
+    std::fs::create_dir_all(dir.join("work")).unwrap();
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    [
+        ("database.url", database.to_owned()),
+        ("database.pool_size", "4".to_owned()),
+        ("broker.url", broker.to_owned()),
+        ("api.listen", format!("127.0.0.1:{port}")),
+        ("admin.password", PASSWORD.to_owned()),
+        ("storage.root", path("media")),
+        ("secrets.key_files", path("key")),
+        ("worker.working_directory", path("work")),
+        ("worker.slots.default", "4".to_owned()),
+        ("worker.slots.storage", "1".to_owned()),
+        ("worker.slots.immediate", "1".to_owned()),
+        ("diagnostics.enabled", "true".to_owned()),
+    ]
+    .map(|(key, value)| variable(key, &value))
+    .to_vec()
+}
+
+/// A port that is free now. Somebody may take it before it is used; then the start fails by name.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
