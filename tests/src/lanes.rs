@@ -41,7 +41,7 @@ impl Wanted {
         json!({
             "id": self.id, "domain": DOMAIN_ID, "name": "test.task", "class": "default",
             "cid": "c", "enc_args": "-", "exclusive": self.exclusive, "shared": self.shared,
-            "versions": {}, "immediate": false, "deferred": true, "rerun_after_loss": false,
+            "versions": {}, "immediate": false, "deferred": true, "rerun_after_loss": true,
         })
     }
 }
@@ -123,7 +123,7 @@ async fn end(
 /// # Errors
 /// The database's.
 pub async fn hand_back(sql: &Sql, id: Uuid, claim: Uuid) -> Result<bool, tokio_postgres::Error> {
-    let statement = "SELECT millrace_hand_back($1::text::uuid, $2::text::uuid, false, '0 s')";
+    let statement = "SELECT millrace_hand_back($1::text::uuid, $2::text::uuid, 'shutdown')";
     let row = sql
         .query_one(statement, &[&id.to_string(), &claim.to_string()])
         .await?;

@@ -73,7 +73,10 @@ async fn seventeen_thousand_tasks_behind_one_lane_do_not_slow_a_task_on_another(
     tokio::time::sleep(Duration::from_secs(3)).await;
     let rate = (done().await - before) as f64 / start.elapsed().as_secs_f64();
     println!("{rate:.0} tasks a second on the one lane");
-    assert!(rate > 5.0, "{rate} tasks a second");
+    assert!(
+        rate * idle.as_secs_f64() > 0.25,
+        "{rate} tasks a second, where one alone takes {idle:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Bodies that are no JSON, the wrong JSON, too deep, too large, or of the wrong kind.
 
 use super::{Taking, app, endpoints, tables};
-use millrace_tests::TestApp;
+use millrace_tests::app::files_below;
+use millrace_tests::eventually::holds;
+use millrace_tests::{TestApp, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[tokio::test]
 async fn bodies_that_cannot_be_read_are_refused_and_change_nothing() {
@@ -281,10 +284,15 @@ async fn uploads_that_lack_or_misname_their_parts_leave_no_file() {
         .header("content-type", "multipart/form-data")
         .body("abc");
     assert!([400, 415].contains(&app.send(nameless).await.status.as_u16()));
-    assert_eq!(tables(&app.sql).await, before);
-    millrace_tests::eventually(std::time::Duration::from_secs(10), async || {
-        let files = millrace_tests::app::files_below(&app.media());
-        millrace_tests::eventually::holds(files.is_empty(), || format!("{files:?}"))
+    // An upload that is given up clears away behind its answer.
+    eventually(Duration::from_secs(10), async || {
+        let now = tables(&app.sql).await;
+        holds(now == before, || now.clone())
+    })
+    .await;
+    eventually(Duration::from_secs(10), async || {
+        let files = files_below(&app.media());
+        holds(files.is_empty(), || format!("{files:?}"))
     })
     .await;
 }
