@@ -11,7 +11,6 @@
 )]
 
 pub mod app;
-pub mod broker;
 pub mod client;
 pub mod dispatcher;
 pub mod eventually;

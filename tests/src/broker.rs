@@ -1,1 +1,0 @@
-//! A plain client of the broker, for tests that meddle with messages.
