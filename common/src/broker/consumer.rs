@@ -45,14 +45,6 @@ impl SlotConsumer {
         }
     }
 
-    /// True while deliveries can come.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.open
-            .as_ref()
-            .is_some_and(|(channel, _)| channel.status().connected())
-    }
-
     /// The next message that can be read; what cannot be goes to the dead-letter queue. Waits as long as
     /// it takes, through restarts of the broker. May be dropped at any await: a message that has been
     /// delivered meanwhile goes back to its queue.
