@@ -97,7 +97,6 @@ section!(
         acknowledge_after_seconds: u64,
         cancel_grace_ms: Millis,
         health_listen: String,
-        working_directory: PathBuf,
         slots: BTreeMap<String, u16>,
     }
 );
@@ -262,10 +261,10 @@ impl Settings {
         Ok(())
     }
 
-    /// The effective settings as TOML, secrets masked.
+    /// The effective settings as JSON, secrets masked.
     ///
     /// # Errors
-    /// Only when a value cannot be written as TOML.
+    /// Only when a value cannot be written as JSON.
     pub fn masked(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self)
     }
