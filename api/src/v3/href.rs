@@ -1,7 +1,7 @@
 //! Addresses and names of objects: href ↔ PRN, both ways, without asking the database where possible.
 
 use millrace_common::db::Conn;
-use millrace_common::ids::{ArtifactId, DomainId, ProcessId, TaskGroupId, TaskId};
+use millrace_common::ids::{DomainId, ProcessId, TaskGroupId, TaskId};
 use millrace_common::models::object::{self, Located};
 use millrace_common::prn::{self, Prn};
 use std::collections::HashMap;
@@ -9,8 +9,7 @@ use std::fmt::Display;
 use url::Url;
 use uuid::Uuid;
 
-/// Where the API begins.
-pub const ROOT: &str = "/pulp/api/v3/";
+pub use millrace_common::representation::{API_ROOT as ROOT, artifact_href as artifact};
 
 /// What stands for an object that is gone or not complete.
 pub const UNAVAILABLE: &str = "<unavailable>";
@@ -62,12 +61,6 @@ pub fn task_group(id: TaskGroupId) -> String {
 #[must_use]
 pub fn worker(id: ProcessId) -> String {
     format!("{ROOT}workers/{id}/")
-}
-
-/// The href of an artifact.
-#[must_use]
-pub fn artifact(id: ArtifactId) -> String {
-    format!("{ROOT}artifacts/{id}/")
 }
 
 /// The href of an account.

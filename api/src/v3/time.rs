@@ -1,18 +1,15 @@
 //! Times as clients see them: UTC, microseconds, `Z` (contract 0).
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
+use millrace_common::representation::moment;
 use serde::Serializer;
-
-fn write(time: &DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
 
 /// For `#[serde(serialize_with = "time::micros")]`.
 ///
 /// # Errors
 /// As the serializer.
 pub fn micros<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&write(time))
+    serializer.serialize_str(&moment(*time))
 }
 
 /// As [`micros`], for a time that may be missing.
@@ -36,6 +33,6 @@ mod tests {
     #[test]
     fn a_time_always_has_six_digits() {
         let time = DateTime::from_timestamp(1_767_323_045, 0).unwrap();
-        assert_eq!(write(&time), "2026-01-02T03:04:05.000000Z");
+        assert_eq!(moment(time), "2026-01-02T03:04:05.000000Z");
     }
 }
