@@ -1,6 +1,7 @@
 //! Fields that hold several values, and their messages.
 
 use super::values::{Field, Wrong, text_of, wrong};
+use millrace_common::tasks::kinds::check_label;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -98,26 +99,6 @@ fn kind(value: &Value) -> &'static str {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(pub BTreeMap<String, Option<String>>);
 
-impl Labels {
-    /// Checks one label.
-    ///
-    /// # Errors
-    /// The message for `pulp_labels`.
-    pub fn check(key: &str, value: Option<&str>) -> Result<(), String> {
-        let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | ' ' | '-' | '.');
-        if key.is_empty() || !key.chars().all(fits) {
-            return Err(format!(
-                "Key '{key}' contains invalid characters. Only alphanumerics, underscores, spaces, \
-                 hyphens, and dots are allowed."
-            ));
-        }
-        if value.is_some_and(|value| value.contains(['(', ')'])) {
-            return Err(format!("Key '{key}' contains value with parenthesis."));
-        }
-        Ok(())
-    }
-}
-
 impl Field for Labels {
     fn from_json(value: &Value) -> Result<Self, Wrong> {
         let mut labels = BTreeMap::new();
@@ -129,7 +110,7 @@ impl Field for Labels {
                     Err(Wrong(messages)) => return Err(Wrong(json!({ key: messages }))),
                 },
             };
-            if let Err(message) = Self::check(&key, value.as_deref()) {
+            if let Err(message) = check_label(&key, value.as_deref()) {
                 return wrong(message);
             }
             labels.insert(key, value);

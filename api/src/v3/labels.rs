@@ -1,7 +1,8 @@
 //! Setting and unsetting one label (contract 4.1).
 
-use crate::body::{Fields, FromFields, Labels, RawText, Text};
+use crate::body::{Fields, FromFields, RawText, Text};
 use crate::error::{ApiError, ApiResult};
+use millrace_common::tasks::kinds::check_label;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -51,7 +52,7 @@ impl FromFields for SetLabel {
             return None;
         }
         let (key, value) = (key?.0, value?.flatten().map(|text| text.0));
-        if let Err(message) = Labels::check(&key, value.as_deref()) {
+        if let Err(message) = check_label(&key, value.as_deref()) {
             return fields.refuse("key", message);
         }
         Some(Self { key, value })
