@@ -137,7 +137,6 @@ fn defaults(database: &str, broker: &str, port: u16, dir: &Path) -> Vec<(String,
     let key = base64::engine::general_purpose::STANDARD.encode([7u8; 32]);
     std::fs::write(dir.join("key"), key).unwrap();
     std::fs::create_dir_all(dir.join("media")).unwrap();
-    std::fs::create_dir_all(dir.join("work")).unwrap();
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     [
         ("database.url", database.to_owned()),
@@ -147,7 +146,6 @@ fn defaults(database: &str, broker: &str, port: u16, dir: &Path) -> Vec<(String,
         ("admin.password", PASSWORD.to_owned()),
         ("storage.root", path("media")),
         ("secrets.key_files", path("key")),
-        ("worker.working_directory", path("work")),
         ("worker.slots.default", "4".to_owned()),
         ("worker.slots.storage", "1".to_owned()),
         ("worker.slots.immediate", "1".to_owned()),
