@@ -103,6 +103,12 @@ pub fn is_retryable(error: &DieselError) -> bool {
     }
 }
 
+/// True where the same call may succeed later: the database was away, or others were in the way.
+#[must_use]
+pub fn is_transient(error: &DieselError) -> bool {
+    is_connection_loss(error) || is_retryable(error) || is_out_of_locks(error)
+}
+
 /// True when the server's lock table is full (SQLSTATE 53200).
 #[must_use]
 pub fn is_out_of_locks(error: &DieselError) -> bool {

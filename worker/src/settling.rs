@@ -7,7 +7,7 @@ use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
 use log::{error, info, warn};
 use millrace_common::broker::Announcements;
 use millrace_common::db::{Conn, RetryCause};
-use millrace_common::error::{Error, is_connection_loss, is_out_of_locks, is_retryable};
+use millrace_common::error::{self, Error};
 use millrace_common::tasking::{
     self, Claim, Claimed, Ended, HandBack, Outcome, Settled, TaskError, TaskState, TaskType,
 };
@@ -97,13 +97,10 @@ async fn answers(session: &SlotSession) -> bool {
     )
 }
 
-/// True where the same call may succeed later: the database was away, or others were in the way.
 fn is_transient(error: &Error) -> bool {
     match error {
         Error::Unavailable { .. } => true,
-        error => error
-            .diesel()
-            .is_some_and(|e| is_connection_loss(e) || is_retryable(e) || is_out_of_locks(e)),
+        error => error.diesel().is_some_and(error::is_transient),
     }
 }
 

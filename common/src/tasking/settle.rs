@@ -7,7 +7,7 @@ use super::state::TaskState;
 use super::task::{Effects, Outcome, TaskError};
 use crate::broker::Announcements;
 use crate::db::{Conn, RetryCause};
-use crate::error::{Error, is_connection_loss, is_out_of_locks, is_retryable};
+use crate::error::{self, Error};
 use crate::ids::TaskId;
 use crate::schema::created_resource;
 use crate::secrets::Keyring;
@@ -289,9 +289,7 @@ pub async fn hand_back(conn: &mut Conn, claim: Claim, why: HandBack) -> QueryRes
 }
 
 fn is_transient(error: &TaskError) -> bool {
-    error
-        .diesel()
-        .is_some_and(|e| is_retryable(e) || is_connection_loss(e) || is_out_of_locks(e))
+    error.diesel().is_some_and(error::is_transient)
 }
 
 fn transient_cause(error: TaskError) -> Box<dyn std::error::Error + Send + Sync> {
