@@ -1,7 +1,7 @@
 //! Deleting versions without changing what the others hold.
 
 use crate::db::Conn;
-use crate::ids::{RepositoryId, VersionId};
+use crate::ids::RepositoryId;
 use crate::models::repository_version::{CountKind, Counts};
 use crate::models::{Membership, RepositoryContent, RepositoryVersion, VersionCount};
 use diesel::prelude::*;
@@ -53,26 +53,14 @@ async fn recount(
     VersionCount::set(conn, id, CountKind::Removed, &removed).await
 }
 
-/// Deletes the complete versions beyond the newest `keep` of those that are not protected, in the
-/// caller's transaction. Lock the repository before; no version may be in the making.
+/// Deletes the complete versions beyond the newest `keep`, in the caller's transaction. Lock the repository before; no version may be in the making.
 ///
 /// # Errors
 /// As the session.
 pub async fn retain(conn: &mut Conn, repository: RepositoryId, keep: i32) -> QueryResult<()> {
-    let protected = protected(conn, repository).await?;
-    let all = RepositoryVersion::beyond(conn, repository, 0).await?;
-    let spare = all
-        .iter()
-        .filter(|v| !protected.contains(&v.pulp_id))
-        .skip(usize::try_from(keep).unwrap_or(usize::MAX));
-    for version in spare {
+    let spare = RepositoryVersion::beyond(conn, repository, keep).await?;
+    for version in &spare {
         delete_version(conn, version).await?;
     }
     Ok(())
-}
-
-/// The versions that retention leaves alone because they are being served. Nothing serves yet.
-#[expect(clippy::unused_async, reason = "it will look at what is served")]
-async fn protected(_conn: &mut Conn, _repository: RepositoryId) -> QueryResult<Vec<VersionId>> {
-    Ok(Vec::new())
 }
