@@ -48,7 +48,7 @@ pub async fn layer(
     info!(
         cid = cid.as_str(), method = method.as_str(), path = path.as_str(),
         status = answer.status().as_u16(), seconds = started.elapsed().as_secs_f64();
-        "request"
+        "{method} {path}: {}", answer.status().as_u16()
     );
     Ok(answer)
 }
