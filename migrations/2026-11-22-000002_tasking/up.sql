@@ -39,7 +39,7 @@ CREATE TABLE task (
     finished_at timestamptz,
     error jsonb,
     result jsonb,
-    -- Encrypted JSON {"args": [], "kwargs": {}}; only the executor reads it.
+    -- Encrypted JSON object of the arguments by name; only the executor reads it.
     enc_args text NOT NULL,
     parent_task uuid REFERENCES task ON DELETE SET NULL,
     task_group uuid REFERENCES task_group ON DELETE SET NULL,
