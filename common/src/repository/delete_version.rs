@@ -53,7 +53,8 @@ async fn recount(
     VersionCount::set(conn, id, CountKind::Removed, &removed).await
 }
 
-/// Deletes the complete versions beyond the newest `keep`, in the caller's transaction. Lock the repository before; no version may be in the making.
+/// Deletes the complete versions beyond the newest `keep`, in the caller's transaction. Lock the
+/// repository before; no version may be in the making.
 ///
 /// # Errors
 /// As the session.
