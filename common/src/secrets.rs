@@ -16,10 +16,10 @@ const NONCE_BYTES: usize = 24;
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// No key is configured.
-    #[error("secrets.key_files is empty: name at least one file with a base64 key of 32 bytes")]
+    #[error("no key file: name at least one, with a base64 key of 32 bytes")]
     NoKey,
     /// A key file that cannot be used.
-    #[error("secrets.key_files: {path}: {message}")]
+    #[error("{path}: {message}")]
     KeyFile {
         /// The file.
         path: PathBuf,

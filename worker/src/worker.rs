@@ -60,7 +60,7 @@ impl Worker {
     /// Checks what a worker cannot do without, and registers it.
     pub(crate) async fn start(settings: Settings, catalog: Catalog) -> Result<Self, Error> {
         let keyring = Keyring::load(&settings.secrets.key_files)
-            .map_err(|e| Error::invalid("secrets", e.to_string()))?;
+            .map_err(|e| Error::invalid("secrets.key_files", e.to_string()))?;
         let missing = db::pending_migrations(&settings.database).await?;
         if !missing.is_empty() {
             return Err(Error::Conflict(format!(
