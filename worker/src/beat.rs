@@ -7,9 +7,7 @@ use crate::sessions;
 use crate::settling;
 use crate::slot::exit_unless_ended;
 use crate::worker::Shared;
-use diesel::sql_types::{
-    Array, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
-};
+use diesel::sql_types::{Array, Bool, Integer, Jsonb, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use futures_util::StreamExt;
@@ -18,6 +16,7 @@ use millrace_common::db::{Conn, Session, require_direct_session};
 use millrace_common::error::Error;
 use millrace_common::ids::{ClaimId, ProcessId, TaskId};
 use millrace_common::models::announcement::record_progress;
+use millrace_common::models::app_status::{AppStatus, NewAppStatus};
 use millrace_common::tasking::{CANCEL_CHANNEL, Claim};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -257,27 +256,21 @@ async fn register(shared: &Shared, session: &mut Session) -> Result<(), Error> {
 async fn register_row(shared: &Shared, conn: &mut Conn) -> Result<(), Error> {
     let versions =
         serde_json::to_value(shared.execution.registry.versions()).map_err(Error::internal)?;
-    sql_query(
-        "INSERT INTO app_status (pulp_id, app_type, name, versions, ttl_seconds) \
-         VALUES ($1, 'worker', $2, $3, $4) \
-             ON CONFLICT (pulp_id) DO UPDATE SET last_heartbeat = clock_timestamp()",
-    )
-    .bind::<SqlUuid, _>(shared.id)
-    .bind::<Text, _>(&shared.name)
-    .bind::<Jsonb, _>(versions)
-    .bind::<Integer, _>(shared.settings().worker.ttl_seconds)
-    .execute(conn)
-    .await?;
-    Ok(())
+    let me = NewAppStatus {
+        pulp_id: shared.id,
+        app_type: "worker",
+        name: shared.name.clone(),
+        versions,
+        ttl_seconds: shared.settings().worker.ttl_seconds,
+    };
+    Ok(AppStatus::beat(conn, &me).await?)
 }
 
 /// Takes the worker's row away at its orderly end.
 pub(crate) async fn unregister(shared: &Shared) {
     let deleted = async {
         let mut conn = shared.db().get().await?;
-        sql_query("DELETE FROM app_status WHERE pulp_id = $1")
-            .bind::<SqlUuid, _>(shared.id)
-            .execute(&mut conn)
+        AppStatus::remove(&mut conn, shared.id)
             .await
             .map_err(Error::from)
     };
