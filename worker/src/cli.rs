@@ -4,8 +4,13 @@ use crate::worker::Worker;
 use clap::{Parser, Subcommand};
 use millrace_common::catalog::Catalog;
 use millrace_common::config::Settings;
+use millrace_common::logging;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// What a command fails with; its text is for the operator.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the tasks of Millrace.
 #[derive(Parser)]
@@ -26,42 +31,42 @@ enum Command {
     CheckConfig,
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is the command line"
-)]
+#[expect(clippy::print_stderr, reason = "this is the command line")]
 pub(crate) fn main(register: fn(&mut Catalog)) -> ExitCode {
     let cli = Cli::parse();
-    let settings = match Settings::load(cli.config.as_deref()) {
-        Ok(settings) => settings,
+    let done = Settings::load(cli.config.as_deref())
+        .map_err(Failure::from)
+        .and_then(|settings| execute(&cli.command, settings, register));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match cli.command {
-        Command::CheckConfig => {
-            println!("{}", settings.masked().unwrap_or_default());
-            ExitCode::SUCCESS
-        }
-        Command::Run => {
-            millrace_common::logging::init(&settings.log);
-            let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
-            register(&mut catalog);
-            match serve(settings, catalog) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    log::error!(error:% = error; "the worker stops: {error}");
-                    eprintln!("{error}");
-                    ExitCode::FAILURE
-                }
-            }
+            eprintln!("millrace-worker: {error}");
+            ExitCode::FAILURE
         }
     }
 }
 
-fn serve(settings: Settings, catalog: Catalog) -> Result<(), Box<dyn std::error::Error>> {
+fn execute(
+    command: &Command,
+    settings: Settings,
+    register: fn(&mut Catalog),
+) -> Result<(), Failure> {
+    match command {
+        Command::CheckConfig => {
+            // Written, not printed: a reader that stops early (`| head`) is no fault.
+            let _ = writeln!(std::io::stdout(), "{}", settings.masked()?);
+            Ok(())
+        }
+        Command::Run => {
+            logging::init(&settings.log);
+            let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
+            register(&mut catalog);
+            serve(settings, catalog)
+        }
+    }
+}
+
+fn serve(settings: Settings, catalog: Catalog) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
