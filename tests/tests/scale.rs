@@ -1,8 +1,9 @@
 //! What waits costs nothing: a backlog slows nobody else, and an idle fleet hardly asks.
 
 use millrace_common::tasking::Resources;
+use millrace_tests::eventually::holds;
 use millrace_tests::stack::Instance;
-use millrace_tests::{Dispatcher, TestApp, TestDb};
+use millrace_tests::{Dispatcher, TestApp, TestDb, eventually};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -100,7 +101,14 @@ async fn an_idle_fleet_of_a_hundred_slots_asks_less_than_twenty_times_a_second()
         ]);
     }
     app.workers_online(4).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let slots = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                    AND application_name ~ '(default|storage|immediate)[.][0-9]+$'";
+    eventually(LONG, async || {
+        let slots = app.sql.number(slots).await;
+        holds(slots == 100, || format!("{slots} slots"))
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let calls = "SELECT sum(calls) FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
                    AND toplevel";
     let before = app.sql.number(calls).await;
@@ -109,7 +117,5 @@ async fn an_idle_fleet_of_a_hundred_slots_asks_less_than_twenty_times_a_second()
     let rate = (app.sql.number(calls).await - before) as f64 / start.elapsed().as_secs_f64();
     println!("{rate:.1} statements a second");
     assert!(rate > 1.0 && rate < 20.0, "{rate} statements a second");
-    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()";
-    println!("{} sessions", app.sql.number(sessions).await);
     app.finish().await;
 }

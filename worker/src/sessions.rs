@@ -10,7 +10,7 @@ use millrace_common::error::Error;
 use millrace_common::tasking::TaskSession;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 /// The session of a slot and the server process behind it.
 #[derive(Clone)]
@@ -19,8 +19,12 @@ pub(crate) struct SlotSession {
     pub backend: Backend,
 }
 
+/// Sessions that a process opens at the same time: a hundred at once would make each other late.
+static OPENING: Semaphore = Semaphore::const_new(4);
+
 /// Opens a session for a slot.
 pub(crate) async fn open(shared: &Shared, purpose: &str) -> Result<SlotSession, Error> {
+    let _turn = OPENING.acquire().await;
     let Session { mut conn, backend } = shared.db().session(purpose).await?;
     register(shared, &mut conn, &backend).await?;
     Ok(SlotSession {
