@@ -5,6 +5,8 @@ use millrace_common::models::selection::Predicate;
 
 /// Terms and operators that one expression may have.
 const COMPLEXITY: usize = 8;
+/// Parentheses that one expression may open: each takes room on the stack.
+const PARENTHESES: usize = 64;
 const SYNTAX: &str = "Syntax error in expression.";
 
 #[derive(Clone, Debug, PartialEq)]
@@ -27,11 +29,12 @@ pub fn parse<T>(text: &str, filters: &Filters<T>) -> Result<Predicate<T>, String
         .iter()
         .filter(|token| !matches!(token, Token::Open | Token::Close))
         .count();
+    let opened = tokens.iter().filter(|t| **t == Token::Open).count();
     let mut reader = Reader {
         tokens: tokens.into_iter().peekable(),
         filters,
     };
-    if weight > COMPLEXITY {
+    if weight > COMPLEXITY || opened > PARENTHESES {
         return Err("Filter expression exceeds allowed complexity.".to_owned());
     }
     let predicate = reader.either()?;
@@ -188,5 +191,11 @@ mod tests {
             "Filter expression exceeds allowed complexity."
         );
         assert!(read(&["name=a"; 4].join(" OR ")).is_ok());
+        let nested = |depth| "(".repeat(depth) + "name=a" + &")".repeat(depth);
+        assert!(read(&nested(PARENTHESES)).is_ok());
+        assert_eq!(
+            read(&nested(100_000)).unwrap_err(),
+            "Filter expression exceeds allowed complexity."
+        );
     }
 }
