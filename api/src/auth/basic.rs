@@ -1,11 +1,12 @@
 //! HTTP Basic: argon2id off the async threads, verified credentials remembered briefly.
 
 use super::Actor;
+use super::verify::Memory;
 use crate::error::ApiError;
 use actix_web::http::header::HeaderValue;
 use argon2::Argon2;
+use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use millrace_common::config::Api;
@@ -59,6 +60,7 @@ pub struct Credentials {
     dummy: Arc<str>,
     /// A verification takes 19 MiB and a core.
     verifying: Arc<Semaphore>,
+    memory: Memory,
 }
 
 impl Credentials {
@@ -76,6 +78,7 @@ impl Credentials {
             key: Sha256::digest(uuid::Uuid::new_v4().as_bytes()).into(),
             dummy: hash_password("nobody has this password")?.into(),
             verifying: Arc::new(Semaphore::new(threads)),
+            memory: Memory::default(),
         })
     }
 
@@ -123,13 +126,13 @@ impl Credentials {
     }
 
     async fn fits(&self, password: String, hash: String) -> Result<bool, ApiError> {
-        let _turn = self.verifying.acquire().await.map_err(ApiError::internal)?;
+        let turn = Arc::clone(&self.verifying).acquire_owned().await;
+        let turn = turn.map_err(ApiError::internal)?;
+        let memory = self.memory.clone();
         actix_web::rt::task::spawn_blocking(move || {
-            PasswordHash::new(&hash).is_ok_and(|hash| {
-                Argon2::default()
-                    .verify_password(password.as_bytes(), &hash)
-                    .is_ok()
-            })
+            // Held to the end, also when the client does not wait for it.
+            let _turn = turn;
+            memory.verify(&password, &hash)
         })
         .await
         .map_err(ApiError::internal)

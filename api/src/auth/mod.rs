@@ -2,6 +2,7 @@
 
 mod basic;
 mod permission;
+mod verify;
 
 pub use basic::{Credentials, hash_password};
 pub use permission::{Action, Object, authorize};
