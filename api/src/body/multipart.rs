@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 use actix_multipart::{Field, Multipart};
 use actix_web::dev::Payload;
+use actix_web::http::header::ContentDisposition;
 use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
@@ -57,6 +58,15 @@ impl FilePart {
     }
 }
 
+/// The name of a part that is a file; a name that is not ASCII may come as `filename*` alone.
+fn file_name(disposition: &ContentDisposition) -> Option<String> {
+    let plain = disposition.get_filename().map(str::to_owned);
+    plain.or_else(|| {
+        let extended = disposition.get_filename_ext()?;
+        Some(String::from_utf8_lossy(&extended.value).into_owned())
+    })
+}
+
 fn broken(error: &actix_multipart::MultipartError) -> ApiError {
     ApiError::malformed(format!("Multipart form parse error - {error}"))
 }
@@ -93,10 +103,7 @@ impl Upload {
                 )));
             }
             let name = field.name().unwrap_or_default().to_owned();
-            let filename = field
-                .content_disposition()
-                .and_then(|d| d.get_filename())
-                .map(str::to_owned);
+            let filename = field.content_disposition().and_then(file_name);
             if let Some(filename) = filename {
                 return Ok(Some(FilePart {
                     name,
