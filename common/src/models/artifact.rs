@@ -208,6 +208,22 @@ impl Artifact {
         Ok(())
     }
 
+    /// Says that the artifact is of interest now. A hold that reaches further stays: somebody else may
+    /// be about to use it.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn renew(conn: &mut Conn, id: ArtifactId) -> QueryResult<()> {
+        sql_query(
+            "UPDATE artifact SET timestamp_of_interest = greatest(timestamp_of_interest, now()) \
+              WHERE pulp_id = $1",
+        )
+        .bind::<SqlUuid, _>(id)
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
+
     /// Says that the artifact is of interest now, and no longer than usual.
     ///
     /// # Errors
