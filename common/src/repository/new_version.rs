@@ -155,6 +155,7 @@ impl NewVersion {
         ctx: &TaskContext,
         base: &RepositoryVersion,
     ) -> Result<Self, TaskError> {
+        let id = base.pulp_id;
         let base = Membership {
             repository: base.repository_id,
             number: base.number,
@@ -170,6 +171,14 @@ impl NewVersion {
             self.add(ctx, &missing).await?;
         }
         self.start = base;
+        // Its repository may be another one, which this run does not hold: had the version been deleted
+        // meanwhile, pages of it would be missing.
+        let mut conn = ctx.session().await;
+        let still_there = RepositoryVersion::find(&mut conn, id).await?;
+        still_there.ok_or(Error::NotFound {
+            what: "RepositoryVersion",
+        })?;
+        drop(conn);
         Ok(self)
     }
 }
