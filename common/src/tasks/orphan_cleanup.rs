@@ -44,6 +44,8 @@ impl Task for OrphanCleanup {
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
         let started = crate::db::now(&mut *ctx.session().await).await?;
         let before = started - Duration::minutes(self.orphan_protection_time.into());
+        // The database knows no years as early as the longest protection reaches.
+        let before = before.max(DateTime::UNIX_EPOCH);
         delete_content(&ctx, before, self.content_pks.as_deref()).await?;
         let mut gone = delete_artifacts(&ctx, before).await?;
         // What an earlier run of this task, or anybody else, buried and did not come to remove.
