@@ -286,7 +286,7 @@ async fn a_body_longer_than_the_brokers_patience_is_neither_disturbed_nor_run_tw
             .ledger(750, 100, Resources::exclusive(lane))
             .await;
     }
-    app.quiet(LONG * 2).await;
+    app.quiet(LONG * 4).await;
     app.assert_completed_once().await;
     assert_eq!(app.sql.number("SELECT max(attempts) FROM task").await, 1);
     assert_eq!(

@@ -10,12 +10,9 @@ use url::Url;
 
 mod values;
 
-pub use values::{Millis, Secret, SecretUrl};
+pub use values::{List, Millis, Secret, SecretUrl};
 
 const DEFAULTS: &str = include_str!("../default.toml");
-
-/// Keys that a variable gives as a comma-separated list.
-const LISTS: [&str; 2] = ["secrets.key_files", "storage.checksums"];
 
 /// All settings of a process. `default.toml` says what each means.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -102,11 +99,11 @@ section!(
 );
 section!(
     /// Where artifacts are kept.
-    Storage { backend: StorageBackend, root: PathBuf, checksums: Vec<String> }
+    Storage { backend: StorageBackend, root: PathBuf, checksums: List<String> }
 );
 section!(
     /// Keys for what is encrypted at rest.
-    Secrets { key_files: Vec<PathBuf> }
+    Secrets { key_files: List<PathBuf> }
 );
 section!(
     /// Defaults of tasks.
@@ -192,15 +189,11 @@ impl Settings {
         if let Some(path) = file {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml).required(true));
         }
-        let mut environment = environment
+        // Texts stay texts until a field asks for a number: a password may look like one.
+        let environment = environment
             .prefix("MILLRACE")
             .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true)
-            .list_separator(",");
-        for key in LISTS {
-            environment = environment.with_list_parse_key(key);
-        }
+            .separator("__");
         let settings: Self = builder.add_source(environment).build()?.try_deserialize()?;
         settings.validate()?;
         Ok(settings)

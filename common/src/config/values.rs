@@ -1,6 +1,6 @@
 //! Values of settings that are more than a number or a text.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::time::Duration;
 use url::Url;
@@ -95,5 +95,40 @@ impl fmt::Debug for SecretUrl {
 impl Serialize for SecretUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// A list; a variable gives its elements separated by commas.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct List<T>(Vec<T>);
+
+impl<T> std::ops::Deref for List<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T> From<Vec<T>> for List<T> {
+    fn from(elements: Vec<T>) -> Self {
+        Self(elements)
+    }
+}
+
+impl<'de, T: From<String>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Elements(Vec<String>),
+            Text(String),
+        }
+        let elements = match Given::deserialize(deserializer)? {
+            Given::Elements(elements) => elements,
+            Given::Text(text) => text.split(',').map(|e| e.trim().to_owned()).collect(),
+        };
+        let some = elements.into_iter().filter(|element| !element.is_empty());
+        Ok(Self(some.map(T::from).collect()))
     }
 }

@@ -163,7 +163,7 @@ mod tests {
         let sql = diesel::debug_query::<Pg, _>(&query).to_string();
         assert!(
             sql.contains(
-                r#"((("task"."name" = $1) OR ("task"."state" = $2))) IS NOT TRUE AND FALSE"#
+                r#"(("task"."name" = $1) OR (("task"."state" = $2)))) IS NOT TRUE AND FALSE"#
             ),
             "{sql}"
         );

@@ -78,7 +78,7 @@ impl Storage {
             store: Arc::new(store),
             root: Some(root),
             part_bytes: LOCAL_PART_BYTES,
-            checksums: settings.checksums.clone().into(),
+            checksums: settings.checksums.to_vec().into(),
             owner: ProcessId(Uuid::nil()),
         })
     }
