@@ -239,12 +239,7 @@ async fn pulse(conn: &mut Conn, me: ProcessId, busy: &[Arc<Run>]) -> diesel::Que
 
 /// The lock of the process, then its row. The lock may still be held by the session that was lost.
 async fn register(shared: &Shared, session: &mut Session) -> Result<(), Error> {
-    let locking = sql_query("SELECT pg_advisory_lock(millrace_process_key($1))")
-        .bind::<SqlUuid, _>(shared.id)
-        .execute(&mut session.conn);
-    timeout(Duration::from_secs(10), locking)
-        .await
-        .map_err(Error::internal)??;
+    AppStatus::hold(&mut session.conn, shared.id).await?;
     session
         .conn
         .batch_execute(&format!("LISTEN {CANCEL_CHANNEL}"))

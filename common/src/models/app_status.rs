@@ -2,6 +2,7 @@
 
 use super::selection::{Page, Selection};
 use crate::db::Conn;
+use crate::error::Error;
 use crate::ids::{ProcessId, TaskId};
 use crate::schema::{app_status, task};
 use chrono::{DateTime, Utc};
@@ -10,6 +11,10 @@ use diesel::sql_query;
 use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
+use std::time::Duration;
+
+/// Longest wait for the lock of a process.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running process.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -96,15 +101,21 @@ impl AppStatus {
         Ok(())
     }
 
-    /// Holds the lock that says that this process lives, on its session.
+    /// Takes the lock that says that this process lives, on its session. Waits for a session of the same
+    /// process that was lost and lingers on the server.
     ///
     /// # Errors
-    /// As the session.
-    pub async fn hold(conn: &mut Conn, id: ProcessId) -> QueryResult<()> {
-        sql_query("SELECT pg_try_advisory_lock(millrace_process_key($1))")
+    /// As the session; [`Error::Unavailable`] after ten seconds, and the session is to be closed then.
+    pub async fn hold(conn: &mut Conn, id: ProcessId) -> Result<(), Error> {
+        let locking = sql_query("SELECT pg_advisory_lock(millrace_process_key($1))")
             .bind::<SqlUuid, _>(id)
-            .execute(conn)
-            .await?;
+            .execute(conn);
+        tokio::time::timeout(PATIENCE, locking)
+            .await
+            .map_err(|elapsed| Error::Unavailable {
+                what: "the lock of this process",
+                source: elapsed.into(),
+            })??;
         Ok(())
     }
 
