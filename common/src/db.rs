@@ -3,13 +3,17 @@
 use crate::config::Database;
 use crate::error::Error;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
-use diesel::result::{Error as DieselError, QueryResult};
+use diesel::result::QueryResult;
 use diesel::sql_types::{Bool, Integer, Text, Timestamptz};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::time::Duration;
+
+mod retry;
+
+pub use retry::{RetryCause, Work, retrying, transaction};
 
 /// The migrations, compiled into both binaries.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
@@ -291,109 +295,6 @@ pub async fn now(conn: &mut Conn) -> QueryResult<chrono::DateTime<chrono::Utc>> 
         .get_result(conn)
         .await?;
     Ok(row.now)
-}
-
-/// An asynchronous closure over a session whose future may move between threads. Exists because the
-/// `Send` of an `AsyncFn`'s future cannot be named yet; every closure that fits has it.
-pub trait Work<C, T>: AsyncFn(C) -> T + Fn(C) -> <Self as Work<C, T>>::Fut {
-    /// What the closure returns.
-    type Fut: Future<Output = T>;
-}
-
-impl<F, C, T, Fut> Work<C, T> for F
-where
-    F: AsyncFn(C) -> T + Fn(C) -> Fut,
-    Fut: Future<Output = T>,
-{
-    type Fut = Fut;
-}
-
-/// Runs `work` on a session again when it was a deadlock's or a serialisation failure's victim, or did
-/// not get a lock in time; gives up after some attempts. For single statements; see [`transaction`].
-///
-/// # Errors
-/// What `work` failed with at last.
-pub async fn retrying<'a, T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
-where
-    for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
-        + Work<&'r mut Conn, Result<T, E>, Fut: Send>
-        + Send
-        + Sync
-        + 'a,
-    E: RetryCause,
-{
-    let mut tries = 0;
-    loop {
-        match work(conn).await {
-            Err(error)
-                if tries < RETRIES && error.diesel().is_some_and(crate::error::is_retryable) =>
-            {
-                tries += 1;
-                pause(tries).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-/// Runs `work` in a transaction: committed when it succeeds, else rolled back. Tried again as
-/// [`retrying`] does, so it may be called several times.
-///
-/// # Errors
-/// What `work` failed with at last, or what the commit did.
-pub async fn transaction<'a, T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
-where
-    for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
-        + Work<&'r mut Conn, Result<T, E>, Fut: Send>
-        + Send
-        + Sync
-        + 'a,
-    E: RetryCause + From<DieselError> + Send + 'a,
-    T: Send + 'a,
-{
-    let mut tries = 0;
-    loop {
-        match conn.transaction(&work).await {
-            Err(error)
-                if tries < RETRIES && error.diesel().is_some_and(crate::error::is_retryable) =>
-            {
-                tries += 1;
-                pause(tries).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-const RETRIES: u32 = 8;
-
-async fn pause(tries: u32) {
-    let longest = 5u64 << tries.min(6);
-    tokio::time::sleep(Duration::from_millis(rand::random_range(1..=longest))).await;
-}
-
-/// Errors that may carry a database error worth another attempt.
-pub trait RetryCause {
-    /// The database error inside, if that is what it is.
-    fn diesel(&self) -> Option<&DieselError>;
-}
-
-impl RetryCause for DieselError {
-    fn diesel(&self) -> Option<&DieselError> {
-        Some(self)
-    }
-}
-
-impl RetryCause for Error {
-    fn diesel(&self) -> Option<&DieselError> {
-        match self {
-            // An error may have passed through this type more than once on its way.
-            Self::Internal(cause) | Self::Unavailable { source: cause, .. } => cause
-                .downcast_ref()
-                .or_else(|| cause.downcast_ref::<Self>().and_then(Self::diesel)),
-            _ => None,
-        }
-    }
 }
 
 /// A one-column text result, for the few places that need no row type of their own.
