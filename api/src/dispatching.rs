@@ -3,12 +3,12 @@
 use crate::app::App;
 use crate::auth::Actor;
 use crate::correlation;
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::route::AsyncOperationResponse;
 use crate::v3::href;
 use actix_web::HttpResponse;
-use millrace_common::db;
-use millrace_common::tasking::{Dispatched, NewTask, TaskState, dispatch};
+use millrace_common::db::{self, Conn, Work};
+use millrace_common::tasking::{NewTask, TaskState, dispatch};
 
 /// Dispatches a task for this request and answers 202 with its href.
 ///
@@ -18,43 +18,46 @@ use millrace_common::tasking::{Dispatched, NewTask, TaskState, dispatch};
 /// # Errors
 /// 400 for a resource that cannot be reserved, 503 without a database.
 pub async fn dispatch_and_accept(app: &App, actor: &Actor, task: NewTask) -> ApiResult {
-    let task = signed(task, actor);
+    dispatch_with(app, actor, task, async |_| Ok(())).await
+}
+
+/// As [`dispatch_and_accept`], with other writes in the same transaction: they come first, and where they
+/// fail nothing is dispatched. They may be called again.
+///
+/// # Errors
+/// What `before` fails with.
+pub async fn dispatch_with<'a, F>(app: &App, actor: &Actor, task: NewTask, before: F) -> ApiResult
+where
+    for<'r> F: AsyncFn(&'r mut Conn) -> ApiResult<()>
+        + Work<&'r mut Conn, ApiResult<()>, Fut: Send>
+        + Send
+        + Sync
+        + 'a,
+{
+    let task = task.cid(correlation::current()).created_by(Some(actor.id));
     let waiter = task
         .is_immediate()
         .then(|| app.waiters.begin(task.id))
         .flatten();
     let mut conn = app.db.get().await?;
     let dispatched = db::transaction(&mut conn, async |conn| {
-        dispatch(conn, &app.keyring, &task).await
+        before(conn).await?;
+        Ok::<_, ApiError>(dispatch(conn, &app.keyring, &task).await?)
     })
     .await?;
     drop(conn);
     let starts_now = dispatched.announcement.is_some() && app.publisher.is_connected();
-    let answer = announce_and_accept(app, &task, dispatched);
+    if dispatched.state == TaskState::Canceled {
+        app.publisher
+            .state_changed(task.id, task.name(), dispatched.state.as_str());
+    }
+    app.publisher.announce(dispatched.announcements());
     if let Some(waiter) = waiter.filter(|_| starts_now) {
         waiter.wait(app.settings.api.immediate_wait_ms.get()).await;
     }
-    Ok(answer)
-}
-
-/// Adds what the request knows: its correlation id and its account. For handlers that dispatch in a
-/// transaction of their own.
-#[must_use]
-pub fn signed(task: NewTask, actor: &Actor) -> NewTask {
-    task.cid(correlation::current()).created_by(Some(actor.id))
-}
-
-/// Announces a task that was committed, and answers 202 with its href.
-pub fn announce_and_accept(app: &App, task: &NewTask, dispatched: Dispatched) -> HttpResponse {
-    let id = dispatched.id;
-    if dispatched.state == TaskState::Canceled {
-        app.publisher
-            .state_changed(id, task.name(), dispatched.state.as_str());
-    }
-    app.publisher.announce(dispatched.announcements());
-    HttpResponse::Accepted().json(AsyncOperationResponse {
-        task: href::task(id),
-    })
+    Ok(HttpResponse::Accepted().json(AsyncOperationResponse {
+        task: href::task(task.id),
+    }))
 }
 
 /// Makes a task immediate, unless the settings prefer to defer.

@@ -235,6 +235,21 @@ table! {
         autopublish -> Bool,
         manifest -> Nullable<Text>,
         last_sync_details -> Jsonb,
+        part_of -> Nullable<Uuid>,
+    }
+}
+
+table! {
+    task_use (object_id, task_id) {
+        object_id -> Uuid,
+        task_id -> Uuid,
+    }
+}
+
+// A view: the uses of tasks that have not ended.
+table! {
+    used_object (object_id) {
+        object_id -> Nullable<Uuid>,
     }
 }
 
@@ -313,4 +328,6 @@ allow_tables_to_appear_in_same_query!(
     repository_version,
     repository_version_count,
     repository_content,
+    task_use,
+    used_object,
 );

@@ -280,3 +280,96 @@ async fn a_clean_up_killed_at_random_moments_loses_no_byte_and_leaks_no_file() {
     files_are(&app, 20).await;
     app.finish().await;
 }
+
+/// Posts a file unit with its artifact; gives its task.
+async fn create(app: &TestApp, artifact: &Value, path: &str, repository: Option<&Value>) -> String {
+    let mut form = reqwest::multipart::Form::new()
+        .text("artifact", href(artifact).to_owned())
+        .text("relative_path", path.to_owned());
+    if let Some(repository) = repository {
+        form = form.text("repository", href(repository).to_owned());
+    }
+    let request = app.request(reqwest::Method::POST, "content/file/files/");
+    app.send(request.multipart(form)).await.task()
+}
+
+/// Occupies the lane of a repository; gives the task that does.
+async fn occupy(app: &TestApp, repository: &Value) -> String {
+    let task = app.sleeper(600.0, &[href(repository)]).await;
+    app.in_state(&task, "running").await;
+    task
+}
+
+#[tokio::test]
+async fn what_a_waiting_task_is_going_to_use_is_spared_however_long_it_waits() {
+    let app = TestApp::builder()
+        .workers(1)
+        .set("worker.sweep_seconds", 1)
+        .start()
+        .await;
+    let zoo = app.repository("zoo").await;
+    let holder = occupy(&app, &zoo).await;
+    let artifact = app.upload(b"same".to_vec()).await;
+    let (_, unit) = unit(&app, "unit", "unit").await;
+    let creating = create(&app, &artifact, "first", Some(&zoo)).await;
+    let body = json!({"add_content_units": [unit]});
+    let adding = app.post(&format!("{}modify/", href(&zoo)), &body).await;
+    // The same bytes again, by somebody who comes later and is done sooner.
+    let other = app.file(&artifact, "second").await;
+
+    let everything = json!({"orphan_protection_time": 0});
+    let task = cleanup(&app, everything.clone()).await;
+    assert_eq!(done(&task, "clean-up.content"), (1, 1), "only `second`");
+    assert_eq!(done(&task, "clean-up.artifacts"), (0, 0));
+    assert_eq!(app.get(&other).await.status, 404);
+
+    app.cancel(&holder).await.expect(200);
+    app.completed(&creating).await;
+    app.completed(&adding.task()).await;
+    let newest = app.get(href(&zoo)).await.expect(200)["latest_version_href"].clone();
+    let list = format!(
+        "content/file/files/?repository_version={}",
+        newest.as_str().unwrap()
+    );
+    assert_eq!(app.get(&list).await.expect(200)["count"], 2);
+    assert_bytes(&app).await;
+
+    // What was used by tasks that have ended is not spared any more.
+    let task = app.delete(href(&zoo)).await.task();
+    app.completed(&task).await;
+    let task = cleanup(&app, everything).await;
+    assert_eq!(done(&task, "clean-up.content"), (2, 2));
+    eventually(Duration::from_secs(10), async || {
+        let uses = app.sql.number("SELECT count(*) FROM task_use").await;
+        holds(uses == 0, || format!("{uses} uses are left"))
+    })
+    .await;
+    files_are(&app, 0).await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn units_of_a_sub_repository_go_with_the_unit_that_it_is_a_part_of() {
+    let app = TestApp::with_workers(1).await;
+    let part = app.repository("variant").await;
+    let (_, inside) = unit(&app, "inside", "inside").await;
+    let (_, tree) = unit(&app, "tree", "tree").await;
+    app.modify(&part, std::slice::from_ref(&inside), &[]).await;
+    // No built-in type has such parts; a type of a plug-in may.
+    let id = |href: &str| millrace_tests::client::id_of(href).to_owned();
+    app.sql
+        .run(&format!(
+            "UPDATE repository SET user_hidden = true, part_of = '{}' WHERE pulp_id = '{}'",
+            id(&tree),
+            id(href(&part))
+        ))
+        .await;
+    let task = cleanup(&app, json!({"orphan_protection_time": 0})).await;
+    // One pass alone would leave what was inside: it was no orphan when the pass began.
+    assert_eq!(done(&task, "clean-up.content"), (2, 2));
+    for gone in [&inside, &tree, href(&part)] {
+        assert_eq!(app.get(gone).await.status, 404, "{gone}");
+    }
+    files_are(&app, 0).await;
+    app.finish().await;
+}

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::multipart::Upload;
 use crate::body::{Body, Fields, FromFields, Labels, Text};
-use crate::dispatching::dispatch_and_accept;
+use crate::dispatching::dispatch_with;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
 use crate::v3::artifacts::receive;
@@ -27,9 +27,6 @@ use millrace_common::tasks::kinds::file_content::FileContentData;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 use utoipa::ToSchema;
-
-/// Hours that an uploaded file waits for the task that uses it.
-const HOLD_HOURS: i32 = 24;
 
 /// What a file unit is made from.
 #[derive(Debug, ToSchema)]
@@ -178,7 +175,6 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         }
     };
     let artifact = source(&app, request.artifact.as_deref(), stored).await?;
-    Artifact::hold(&mut *app.db.get().await?, artifact.pulp_id, HOLD_HOURS).await?;
     let task = GeneralCreate::file_content(&FileContentData {
         relative_path: request.relative_path,
         artifact: artifact.pulp_id,
@@ -187,7 +183,14 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         overwrite: request.overwrite,
     })?;
     let task = NewTask::new(&app.catalog.tasks, &task)?;
-    dispatch_and_accept(&app, &actor, task).await
+    // A clean-up either sees the task that uses the artifact, or was there before the task.
+    dispatch_with(&app, &actor, task, async |conn| {
+        if Artifact::touch(conn, artifact.pulp_id).await? {
+            return Ok(());
+        }
+        Err(ApiError::field("artifact", references::NO_OBJECT))
+    })
+    .await
 }
 
 /// Makes a unit at once.

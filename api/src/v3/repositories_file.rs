@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::auth::{self, Action, Actor, authorize};
 use crate::body::{Body, Fields, FromFields, Text};
-use crate::dispatching::{dispatch_and_accept, immediate};
+use crate::dispatching::{dispatch_and_accept, dispatch_with, immediate};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
 use crate::v3::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
@@ -261,17 +261,16 @@ pub async fn modify(
         Some(base) => Some(references::version_id(&mut conn, "base_version", base).await?),
         None => None,
     };
-    touch(&mut conn, &add).await?;
     drop(conn);
     let task = AddAndRemove {
         repository_pk: row.pulp_id,
-        add_content_units: add,
+        add_content_units: add.clone(),
         remove_content_units: remove,
         base_version_pk: base,
         overwrite: request.overwrite.unwrap_or(true),
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?;
-    dispatch_and_accept(&app, &actor, task).await
+    dispatch_with(&app, &actor, task, async |conn| touch(conn, &add).await).await
 }
 
 async fn removals(conn: &mut Conn, named: Vec<String>) -> ApiResult<Vec<String>> {

@@ -95,5 +95,5 @@ async fn attach(
     relative_path: &str,
 ) -> QueryResult<()> {
     ContentArtifact::attach(conn, content, artifact, relative_path).await?;
-    Artifact::touch(conn, artifact).await
+    Artifact::touch(conn, artifact).await.map(drop)
 }

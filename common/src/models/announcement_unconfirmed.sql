@@ -2,10 +2,9 @@
 WITH due AS (
     SELECT pulp_id FROM task
      WHERE state = 'waiting' AND unblocked_at IS NOT NULL AND announced_at IS NULL
+       AND greatest(unblocked_at, not_before, announce_after) <= statement_timestamp()
        AND unblocked_at < statement_timestamp() - interval '1 s'
-       AND (not_before IS NULL OR not_before <= clock_timestamp())
-       AND (announce_after IS NULL OR announce_after <= clock_timestamp())
-     ORDER BY unblocked_at
+     ORDER BY greatest(unblocked_at, not_before, announce_after)
      LIMIT $1
        FOR UPDATE SKIP LOCKED),
 tried AS (

@@ -2,13 +2,11 @@
 
 use crate::db::Conn;
 use crate::ids::{ArtifactId, DomainId};
-use crate::schema::{artifact, content_artifact};
+use crate::schema::{artifact, content_artifact, used_object};
 use crate::storage::{Digests, StorageKey};
 use chrono::{DateTime, Utc};
-use diesel::dsl::{exists, not, now};
+use diesel::dsl::{self, exists, not, now};
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{Integer, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
 use super::Tombstone;
@@ -191,52 +189,19 @@ impl Artifact {
         Tombstone::bury(conn, &old, Some(self.size)).await
     }
 
-    /// Keeps the artifact from orphan clean-up for some hours from now, whatever protection time the
-    /// clean-up is given: for a file whose user is about to come.
+    /// Says that the artifact is of interest now. False: it is gone.
     ///
     /// # Errors
     /// As the session.
-    pub async fn hold(conn: &mut Conn, id: ArtifactId, hours: i32) -> QueryResult<()> {
-        sql_query(
-            "UPDATE artifact SET timestamp_of_interest = now() + $2 * interval '1 h' \
-              WHERE pulp_id = $1",
-        )
-        .bind::<SqlUuid, _>(id)
-        .bind::<Integer, _>(hours)
-        .execute(conn)
-        .await?;
-        Ok(())
-    }
-
-    /// Says that the artifact is of interest now. A hold that reaches further stays: somebody else may
-    /// be about to use it.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn renew(conn: &mut Conn, id: ArtifactId) -> QueryResult<()> {
-        sql_query(
-            "UPDATE artifact SET timestamp_of_interest = greatest(timestamp_of_interest, now()) \
-              WHERE pulp_id = $1",
-        )
-        .bind::<SqlUuid, _>(id)
-        .execute(conn)
-        .await?;
-        Ok(())
-    }
-
-    /// Says that the artifact is of interest now, and no longer than usual.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn touch(conn: &mut Conn, id: ArtifactId) -> QueryResult<()> {
-        diesel::update(artifact::table.find(id))
+    pub async fn touch(conn: &mut Conn, id: ArtifactId) -> QueryResult<bool> {
+        let touched = diesel::update(artifact::table.find(id))
             .set(artifact::timestamp_of_interest.eq(now))
             .execute(conn)
             .await?;
-        Ok(())
+        Ok(touched == 1)
     }
 
-    /// How many artifacts belong to no content and were last of interest before this moment.
+    /// How many artifacts nothing needs ([`Artifact::lock_orphans`]) and were last of interest before this moment.
     ///
     /// # Errors
     /// As the session.
@@ -248,16 +213,14 @@ impl Artifact {
         artifact::table
             .filter(artifact::pulp_domain.eq(domain))
             .filter(artifact::timestamp_of_interest.lt(before))
-            .filter(not(exists(content_artifact::table.filter(
-                content_artifact::artifact_id.eq(artifact::pulp_id.nullable()),
-            ))))
+            .filter(is_unneeded())
             .count()
             .get_result(conn)
             .await
     }
 
-    /// Locks the next orphans behind this id, in the order of ids; what somebody else has locked is
-    /// left out. Look again, with [`Artifact::bury_many`], before deleting.
+    /// Locks the next orphans behind this id, in the order of ids: artifacts of no content unit that no
+    /// incomplete task is going to use. What somebody else has locked is left out. Look again, with [`Artifact::bury_many`], before deleting.
     ///
     /// # Errors
     /// As the session.
@@ -273,9 +236,7 @@ impl Artifact {
             .filter(artifact::pulp_domain.eq(domain))
             .filter(artifact::timestamp_of_interest.lt(before))
             .filter(artifact::pulp_id.gt(behind))
-            .filter(not(exists(content_artifact::table.filter(
-                content_artifact::artifact_id.eq(artifact::pulp_id.nullable()),
-            ))))
+            .filter(is_unneeded())
             .order(artifact::pulp_id)
             .limit(limit)
             .select(artifact::pulp_id)
@@ -299,9 +260,7 @@ impl Artifact {
             artifact::table
                 .filter(artifact::pulp_id.eq_any(ids))
                 .filter(artifact::timestamp_of_interest.lt(before))
-                .filter(not(exists(content_artifact::table.filter(
-                    content_artifact::artifact_id.eq(artifact::pulp_id.nullable()),
-                )))),
+                .filter(is_unneeded()),
         )
         .returning((artifact::storage_key, artifact::size))
         .get_results(conn)
@@ -316,4 +275,13 @@ impl Artifact {
         Tombstone::bury_all(conn, &buried).await?;
         Ok(buried)
     }
+}
+
+/// Of no content unit, and not about to be used by a task.
+#[dsl::auto_type]
+fn is_unneeded() -> _ {
+    let owner = content_artifact::table
+        .filter(content_artifact::artifact_id.eq(artifact::pulp_id.nullable()));
+    let used = used_object::table.filter(used_object::object_id.eq(artifact::pulp_id.nullable()));
+    not(exists(owner)).and(not(exists(used)))
 }

@@ -3,9 +3,9 @@
 use super::selection::{Page, Selection};
 use crate::db::Conn;
 use crate::ids::{ContentId, DomainId};
-use crate::schema::{content, repository_content};
+use crate::schema::{content, repository_content, used_object};
 use chrono::{DateTime, Utc};
-use diesel::dsl::{exists, not, now};
+use diesel::dsl::{self, exists, not, now};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Nullable, Text, Uuid as SqlUuid};
@@ -187,7 +187,7 @@ impl Content {
         .await
     }
 
-    /// How many units are in no version of any repository and were last of interest before this
+    /// How many units nothing needs ([`Content::lock_orphans`]) and were last of interest before this
     /// moment; with `only`, of these units.
     ///
     /// # Errors
@@ -202,10 +202,7 @@ impl Content {
             .filter(content::pulp_domain.eq(domain))
             .filter(content::timestamp_of_interest.lt(before))
             .filter(content::pulp_type.ne(PUBLISHED_METADATA))
-            .filter(not(exists(
-                repository_content::table
-                    .filter(repository_content::content_id.eq(content::pulp_id)),
-            )))
+            .filter(is_unneeded())
             .count()
             .into_boxed();
         if let Some(ids) = only {
@@ -214,8 +211,9 @@ impl Content {
         query.get_result(conn).await
     }
 
-    /// Locks the next orphans behind this id, in the order of ids; what somebody else has locked is
-    /// left out. Look again, with [`Content::delete_orphans`], before deleting.
+    /// Locks the next orphans behind this id, in the order of ids: units that are in no version of any
+    /// repository and that no incomplete task is going to use. What somebody else has locked is left
+    /// out. Look again, with [`Content::delete_orphans`], before deleting.
     ///
     /// # Errors
     /// As the session.
@@ -231,10 +229,7 @@ impl Content {
             .filter(content::timestamp_of_interest.lt(before))
             .filter(content::pulp_type.ne(PUBLISHED_METADATA))
             .filter(content::pulp_id.gt(behind))
-            .filter(not(exists(
-                repository_content::table
-                    .filter(repository_content::content_id.eq(content::pulp_id)),
-            )))
+            .filter(is_unneeded())
             .order(content::pulp_id)
             .limit(limit)
             .select(content::pulp_id)
@@ -259,10 +254,7 @@ impl Content {
             .filter(content::timestamp_of_interest.lt(before))
             .filter(content::pulp_type.ne(PUBLISHED_METADATA))
             .filter(content::pulp_id.eq_any(ids))
-            .filter(not(exists(
-                repository_content::table
-                    .filter(repository_content::content_id.eq(content::pulp_id)),
-            )))
+            .filter(is_unneeded())
             .order(content::pulp_id)
             .select(content::pulp_id)
             .for_update()
@@ -284,14 +276,20 @@ impl Content {
             content::table
                 .filter(content::pulp_id.eq_any(ids))
                 .filter(content::timestamp_of_interest.lt(before))
-                .filter(not(exists(
-                    repository_content::table
-                        .filter(repository_content::content_id.eq(content::pulp_id)),
-                ))),
+                .filter(is_unneeded()),
         )
         .execute(conn)
         .await
     }
+}
+
+/// In no version of any repository, and not about to be used by a task.
+#[dsl::auto_type]
+fn is_unneeded() -> _ {
+    let member =
+        repository_content::table.filter(repository_content::content_id.eq(content::pulp_id));
+    let used = used_object::table.filter(used_object::object_id.eq(content::pulp_id.nullable()));
+    not(exists(member)).and(not(exists(used)))
 }
 
 /// The type whose units belong to publications and are never orphans.

@@ -17,6 +17,7 @@ pub mod repository_version;
 pub mod selection;
 pub mod task;
 pub mod task_group;
+pub mod task_use;
 pub mod tombstone;
 
 pub use artifact::{Artifact, NewArtifact};

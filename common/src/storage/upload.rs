@@ -145,7 +145,7 @@ impl Stored {
             let Some(mut winner) = Artifact::lock_by_sha256(conn, domain, sha256).await? else {
                 continue;
             };
-            Artifact::renew(conn, winner.pulp_id).await?;
+            Artifact::touch(conn, winner.pulp_id).await?;
             let there = self.ticket.storage.size(&winner.storage_key).await?;
             if there == u64::try_from(winner.size).ok() {
                 Tombstone::bury(conn, key, Some(self.size)).await?;

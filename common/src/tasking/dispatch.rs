@@ -1,7 +1,7 @@
 //! Recording a task with its reservations: one statement in the caller's transaction.
 
 use super::IMMEDIATE_CLASS;
-use super::registry::{Registry, TaskType, version_satisfies};
+use super::registry::{Needs, Registry, TaskType, version_satisfies};
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::Task;
@@ -11,11 +11,12 @@ use crate::error::Error;
 use crate::ids::{DomainId, TaskGroupId, TaskId};
 use crate::secrets::Keyring;
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// A task that is to be dispatched. Built from a typed value or by name; the setters add what the
 /// caller knows.
@@ -27,6 +28,7 @@ pub struct NewTask {
     class: &'static str,
     arguments: Value,
     resources: Resources,
+    uses: Vec<Uuid>,
     domain: DomainId,
     cid: String,
     created_by: Option<i32>,
@@ -49,7 +51,7 @@ impl NewTask {
         let kind = registry
             .get(T::NAME)
             .ok_or(Error::NotFound { what: "task type" })?;
-        Ok(Self::bound(registry, kind, arguments, task.resources()))
+        Ok(Self::bound(registry, kind, arguments, Needs::of(task)))
     }
 
     /// A task by name, its arguments given by position and by name.
@@ -65,11 +67,11 @@ impl NewTask {
         let kind = registry
             .get(name)
             .ok_or_else(|| Error::invalid("name", format!("`{name}` is not a registered task")))?;
-        let (arguments, resources) = kind.bind(args, kwargs)?;
-        Ok(Self::bound(registry, kind, arguments, resources))
+        let (arguments, needs) = kind.bind(args, kwargs)?;
+        Ok(Self::bound(registry, kind, arguments, needs))
     }
 
-    fn bound(registry: &Registry, kind: &TaskType, arguments: Value, resources: Resources) -> Self {
+    fn bound(registry: &Registry, kind: &TaskType, arguments: Value, needs: Needs) -> Self {
         let versions = registry
             .version(kind.component)
             .map(|version| (kind.component.to_owned(), version.to_owned()))
@@ -80,9 +82,10 @@ impl NewTask {
             name: kind.name,
             class: kind.class,
             arguments,
-            resources,
+            resources: needs.resources,
+            uses: needs.uses,
             domain: DomainId::DEFAULT,
-            cid: uuid::Uuid::now_v7().simple().to_string(),
+            cid: Uuid::now_v7().simple().to_string(),
             created_by: None,
             parent: None,
             group: None,
@@ -282,10 +285,23 @@ pub async fn dispatch_many(
         .iter()
         .map(|task| task.to_row(keyring))
         .collect::<Result<Vec<_>, _>>()?;
-    let rows: Vec<Row> = sql_query("SELECT * FROM millrace_dispatch($1)")
-        .bind::<Jsonb, _>(Value::Array(rows))
-        .load(conn)
-        .await?;
+    let (users, objects): (Vec<TaskId>, Vec<Uuid>) = tasks
+        .iter()
+        .flat_map(|task| task.uses.iter().map(|object| (task.id, *object)))
+        .unzip();
+    let rows: Vec<Row> = if objects.is_empty() {
+        sql_query("SELECT * FROM millrace_dispatch($1)")
+            .bind::<Jsonb, _>(Value::Array(rows))
+            .load(conn)
+            .await?
+    } else {
+        sql_query("SELECT * FROM millrace_dispatch($1, $2, $3)")
+            .bind::<Jsonb, _>(Value::Array(rows))
+            .bind::<Array<SqlUuid>, _>(users)
+            .bind::<Array<SqlUuid>, _>(objects)
+            .load(conn)
+            .await?
+    };
     rows.into_iter()
         .map(|row| {
             Ok(Dispatched {

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A part of the system with a version of its own (contract 4.2).
 #[derive(Clone, Debug, serde::Serialize)]
@@ -20,6 +21,25 @@ pub struct Component {
     pub package: &'static str,
     /// The module that clients know it by.
     pub module: &'static str,
+}
+
+/// What a task needs by its arguments, unless its dispatcher says otherwise.
+#[derive(Clone, Debug)]
+pub struct Needs {
+    /// See [`Task::resources`].
+    pub resources: Resources,
+    /// See [`Task::uses`].
+    pub uses: Vec<Uuid>,
+}
+
+impl Needs {
+    /// The needs of this task.
+    pub fn of<T: Task>(task: &T) -> Self {
+        Self {
+            resources: task.resources(),
+            uses: task.uses(),
+        }
+    }
 }
 
 /// A registered task type.
@@ -36,7 +56,7 @@ pub struct TaskType {
     pub rerun_after_loss: bool,
     /// See [`Task::TIMEOUT`].
     pub timeout: Option<Duration>,
-    check: fn(&Value) -> Result<Resources, Error>,
+    check: fn(&Value) -> Result<Needs, Error>,
     run: fn(Value, TaskContext) -> BoxFuture<'static, Result<Outcome, TaskError>>,
 }
 
@@ -52,7 +72,7 @@ impl TaskType {
             check: |arguments| {
                 let task: T = decode(arguments)?;
                 task.validate()?;
-                Ok(task.resources())
+                Ok(Needs::of(&task))
             },
             run: |arguments, ctx| {
                 Box::pin(async move {
@@ -64,7 +84,7 @@ impl TaskType {
     }
 
     /// Folds positional and named arguments into one object and checks it against the type.
-    /// Gives the object and the resources that the type reserves by default.
+    /// Gives the object and what the task needs.
     ///
     /// # Errors
     /// [`Error::Invalid`] on `args` or `kwargs`: too many, one given twice, unknown, or unfitting.
@@ -72,7 +92,7 @@ impl TaskType {
         &self,
         args: Vec<Value>,
         kwargs: Map<String, Value>,
-    ) -> Result<(Value, Resources), Error> {
+    ) -> Result<(Value, Needs), Error> {
         if args.len() > self.args.len() {
             return Err(Error::invalid(
                 "args",
@@ -93,8 +113,8 @@ impl TaskType {
             }
         }
         let bound = Value::Object(bound);
-        let resources = (self.check)(&bound)?;
-        Ok((bound, resources))
+        let needs = (self.check)(&bound)?;
+        Ok((bound, needs))
     }
 
     pub(super) fn run(

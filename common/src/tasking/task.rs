@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A kind of task. Its fields are the arguments, stored as JSON; derive `Deserialize` with
 /// `#[serde(deny_unknown_fields)]`, so that an argument that does not fit is refused at dispatch.
@@ -32,6 +33,12 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What the task reserves unless its dispatcher says otherwise; the domain is added.
     fn resources(&self) -> Resources {
         Resources::default()
+    }
+
+    /// Units and artifacts that the body is going to look for by their ids: orphan clean-up spares them
+    /// from the dispatch on until the task is final, however long it waits.
+    fn uses(&self) -> Vec<Uuid> {
+        Vec::new()
     }
 
     /// Checks the arguments beyond their types. Called at dispatch, before anything is stored.

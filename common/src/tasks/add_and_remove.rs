@@ -54,6 +54,10 @@ impl Task for AddAndRemove {
         Resources::exclusive(crate::prn::repository("file.file", self.repository_pk))
     }
 
+    fn uses(&self) -> Vec<Uuid> {
+        self.add_content_units.iter().map(|unit| unit.0).collect()
+    }
+
     fn validate(&self) -> Result<(), Error> {
         self.removals().map(|_| ())
     }

@@ -13,6 +13,7 @@ use crate::representation::FileContent;
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 /// Makes a unit, or finds the one with its natural key, and adds it to a repository if one is named.
 /// Its result is the unit as clients see it. Safe to run again after dying anywhere: a unit that was
@@ -72,6 +73,11 @@ impl Task for GeneralCreate {
             Some(id) => Resources::exclusive(prn::repository(PULP_TYPE, id)),
             None => Resources::default(),
         }
+    }
+
+    fn uses(&self) -> Vec<Uuid> {
+        self.typed()
+            .map_or_else(|_| Vec::new(), |data| vec![data.artifact.0])
     }
 
     fn validate(&self) -> Result<(), Error> {

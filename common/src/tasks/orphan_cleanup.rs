@@ -82,8 +82,10 @@ async fn delete_content(
     let left = total - progress.done();
     if left > 0 {
         info!(task_id:% = ctx.task(), skipped = left; "{left} orphan units were in use and are kept");
+        return progress.finish().await;
     }
-    progress.finish().await
+    // Later passes find more than there was at the start.
+    progress.finish_as_total().await
 }
 
 async fn pass_over_all(

@@ -2,6 +2,7 @@
 
 use super::Janitor;
 use crate::error::Error;
+use crate::models::task_use;
 use crate::schema::janitor;
 use crate::storage::intents::bury_abandoned;
 use crate::storage::tombstones::unlink_due;
@@ -18,6 +19,9 @@ const FILES: i64 = 500;
 
 /// Longest time that one pass unlinks.
 const LONGEST: Duration = Duration::from_secs(5);
+
+/// Uses of ended tasks removed by one statement.
+const USES: i64 = 10_000;
 
 /// Lanes that one sweep looks at.
 const LANES: i32 = 1000;
@@ -47,6 +51,7 @@ impl Janitor {
         .execute(&mut conn)
         .await?;
         while bury_abandoned(&mut conn, FILES).await? > 0 {}
+        while task_use::remove_ended(&mut conn, USES).await? > 0 {}
         Ok(())
     }
 
