@@ -3,8 +3,8 @@
 mod builder;
 pub mod ledger;
 
-pub use builder::Builder;
 use builder::variable;
+pub use builder::{Builder, free_port};
 
 use crate::client::Client;
 use crate::eventually::holds;

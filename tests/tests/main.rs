@@ -31,4 +31,6 @@ mod task_requests;
 #[cfg(test)]
 mod tasks;
 #[cfg(test)]
+mod uploads;
+#[cfg(test)]
 mod worker_faults;

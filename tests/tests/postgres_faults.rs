@@ -1,6 +1,7 @@
 //! PostgreSQL restarted, crashed, or with too small a lock table.
 
 use millrace_common::tasking::Resources;
+use millrace_tests::app::free_port;
 use millrace_tests::eventually::holds;
 use millrace_tests::stack::Instance;
 use millrace_tests::{TestApp, TestDb, eventually};
@@ -99,52 +100,63 @@ async fn a_slot_session_that_is_cut_stops_the_body_and_the_task_runs_again() {
 
 #[tokio::test]
 async fn where_the_lock_table_is_too_small_the_large_task_waits_and_all_others_run() {
+    // The server's own defaults: 6,400 locks.
     let (_server, db) =
-        own_server(&["max_locks_per_transaction = 16", "max_connections = 100"]).await;
-    let app = TestApp::builder()
+        own_server(&["max_locks_per_transaction = 64", "max_connections = 100"]).await;
+    let mut app = TestApp::builder()
         .plugin()
         .without_api()
         .db(db)
-        .workers(1)
         .start()
         .await;
+    let health = format!("127.0.0.1:{}", free_port());
+    app.spawn_worker(&[("worker.health_listen", &health)]);
+    app.workers_online(1).await;
     let mut dispatcher = app.dispatcher().await;
-    // One that can never be claimed here, and several that fit only one after another.
     let many = |from: u32, count: u32| {
         (from..from + count).fold(Resources::default(), |all, n| {
             all.and_exclusive(format!("r{n}"))
         })
     };
-    let oversized = dispatcher.task(
-        "plugin.tasks.ledger",
-        json!({"steps": 1, "pause_ms": 0}),
-        many(0, 10_000),
-    );
-    // So many lane locks do not fit into this table either: the dispatch itself is refused.
-    let _ = oversized;
-    let large = dispatcher.ledger(1, 0, many(0, 700)).await;
+    // One that can never be claimed here, some that fit only one after another, and small ones.
+    let oversized = dispatcher.ledger(1, 0, many(0, 10_000)).await;
+    for n in 0..3 {
+        dispatcher
+            .ledger(3, 30, many(20_000 + n * 1500, 1500))
+            .await;
+    }
     for n in 0..20 {
-        dispatcher.ledger(1, 0, many(1000 + n, 1)).await;
+        dispatcher.ledger(1, 0, many(30_000 + n, 1)).await;
     }
     eventually(LONG, async || {
-        let done = app
-            .sql
-            .number("SELECT count(*) FROM task WHERE state = 'completed'")
-            .await;
-        holds(done == 20, || format!("{done} completed"))
+        let done = "SELECT count(*) FROM task WHERE state = 'completed'";
+        let done = app.sql.number(done).await;
+        holds(done == 23, || format!("{done} completed"))
     })
     .await;
-    assert_eq!(app.row(large).await.0, "waiting");
-    let worker = &app.workers[0];
-    eventually(LONG, async || {
-        holds(worker.log().contains("max_locks_per_transaction"), || {
-            worker.log()
-        })
-    })
-    .await;
-    dispatcher.cancel(large).await;
+    assert_eq!(app.row(oversized).await.0, "waiting");
+    let log = app.workers[0].log();
+    let said = log.lines().any(|line| {
+        line.contains(&oversized.to_string()) && line.contains("raise max_locks_per_transaction")
+    });
+    assert!(said, "{log}");
+    let refusals = metric(&health, "millrace_lock_table_refusals_total").await;
+    assert!(refusals >= 1.0, "{refusals}");
+    dispatcher.cancel(oversized).await;
     app.assert_no_failures().await;
     app.finish().await;
+}
+
+/// The value of a metric of the process that listens there.
+async fn metric(address: &str, name: &str) -> f64 {
+    let text = reqwest::get(format!("http://{address}/metrics"))
+        .await
+        .unwrap();
+    let text = text.text().await.unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    line.unwrap_or_else(|| panic!("no {name}:\n{text}"))
 }
 
 #[tokio::test]

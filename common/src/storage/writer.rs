@@ -93,10 +93,15 @@ impl Writer {
         let bytes = self.buffer.split().freeze();
         let (hashers, put) = tokio::join!(
             hash(self.hashers.take(), bytes.clone()),
-            parts.put_part(bytes.into())
+            parts.put_part(bytes.clone().into())
         );
         put.map_err(unavailable)?;
         self.hashers = Some(hashers?);
+        // The same memory takes the next part: a new piece for each would leave the allocator with holes.
+        if let Ok(mut used) = bytes.try_into_mut() {
+            used.clear();
+            self.buffer = used;
+        }
         Ok(())
     }
 }

@@ -156,7 +156,8 @@ fn defaults(database: &str, broker: &str, port: u16, dir: &Path) -> Vec<(String,
 }
 
 /// A port that is free now. Somebody may take it before it is used; then the start fails by name.
-fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
 }

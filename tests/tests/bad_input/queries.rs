@@ -3,6 +3,7 @@
 use super::{app, endpoints, tables};
 use reqwest::Method;
 use serde_json::Value;
+use std::time::Duration;
 
 const LISTS: [&str; 9] = [
     "tasks/",
@@ -120,32 +121,23 @@ async fn a_runaway_expression_is_stopped_and_the_next_request_served() {
         .set("database.statement_timeout_ms", 700)
         .start()
         .await;
-    app.repository(&"a".repeat(2000)).await;
-    // Back references cannot be matched in linear time.
-    for expression in ["(a*)*(b|\\1)*(a*)*(c|\\2)*$^x", "((a+)+)+\\1\\2[^a]"] {
-        let url =
-            reqwest::Url::parse_with_params("http://x/", [("name__regex", expression)]).unwrap();
+    // An odd number of letters is never three words twice, and back references cannot tell in linear time.
+    app.repository(&"a".repeat(1001)).await;
+    let runaway = r"^(a+)(a+)(a+)\1\2\3$";
+    for filter in ["name__regex", "name__iregex"] {
+        let url = reqwest::Url::parse_with_params("http://x/", [(filter, runaway)]).unwrap();
         let start = std::time::Instant::now();
         let answer = app
             .get(&format!("repositories/file/file/?{}", url.query().unwrap()))
             .await;
+        let took = start.elapsed();
         assert!(
-            [200, 400].contains(&answer.status.as_u16()),
-            "{}: {}",
-            answer.status,
+            took >= Duration::from_millis(700) && took < Duration::from_secs(5),
+            "{took:?}: {}",
             answer.text
         );
-        assert!(start.elapsed() < std::time::Duration::from_secs(5));
+        assert!(answer.expect(400).get(filter).is_some(), "{}", answer.text);
     }
-    let slow = "repositories/file/file/?name__regex=".to_owned()
-        + "%28%28a%2B%29%2A%29%7B9%7D%28%5C1%29%7B9%7D%28%5C2%29%7B9%7Db";
-    let answer = app.get(&slow).await;
-    assert!(
-        [200, 400].contains(&answer.status.as_u16()),
-        "{}: {}",
-        answer.status,
-        answer.text
-    );
     app.get("repositories/file/file/").await.expect(200);
 }
 
