@@ -1,6 +1,6 @@
 //! The servers that the tests run against: `make test` names them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[expect(
@@ -51,6 +51,37 @@ pub fn pg_bin() -> PathBuf {
 #[must_use]
 pub fn venv() -> PathBuf {
     need("MILLRACE_TEST_VENV").into()
+}
+
+/// What a test makes on a shared server carries our prefix and this process, so that nobody else's
+/// things are taken for it.
+pub(crate) fn own_name(number: u32) -> String {
+    format!("{}{}_{number}", own_prefix(), std::process::id())
+}
+
+/// True for what [`own_name`] named in a process that has ended. Other machines, and earlier boots of
+/// this one, are left alone: what runs there cannot be seen from here.
+pub(crate) fn is_left_behind(name: &str) -> bool {
+    let numbers = |text: &str| {
+        let (process, number) = text.split_once('_')?;
+        number.parse::<u32>().ok()?;
+        process.parse::<u32>().ok()
+    };
+    name.strip_prefix(&own_prefix())
+        .and_then(numbers)
+        .is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists())
+}
+
+/// Names the place in which process ids mean something: one boot of a machine, or one container in it.
+fn own_prefix() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    let namespace = namespace.to_string_lossy();
+    format!(
+        "millrace_test_{}{}_",
+        &boot.replace('-', "")[..12],
+        namespace.trim_matches(|c: char| !c.is_ascii_digit())
+    )
 }
 
 /// A program of this workspace, beside the test's own.
@@ -171,4 +202,28 @@ fn stack(arguments: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_ended_processes_of_this_boot_named_is_left_behind() {
+        // Process ids end far below this one.
+        let ended = format!("{}4294967295_0", own_prefix());
+        assert!(is_left_behind(&ended));
+        assert!(ended.len() < 64, "PostgreSQL cuts longer names: {ended}");
+        assert!(!is_left_behind(&own_name(0)), "this process lives");
+        for foreign in [
+            "test_production",
+            "test_4294967295_0",
+            "millrace_test_production",
+            "millrace_test_0123456789ab4026531836_4294967295_0",
+            &format!("{ended}_backup"),
+            &format!("{}production_0", own_prefix()),
+        ] {
+            assert!(!is_left_behind(foreign), "{foreign}");
+        }
+    }
 }

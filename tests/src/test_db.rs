@@ -3,7 +3,6 @@
 use crate::{Sql, stack};
 use millrace_common::config::Settings;
 use millrace_common::db;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::OnceCell;
 use url::Url;
@@ -32,14 +31,12 @@ impl TestDb {
     }
 
     async fn copy(server: String) -> Self {
-        let name = format!(
-            "test_{}_{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = stack::own_name(NEXT.fetch_add(1, Ordering::Relaxed));
         let sql = Sql::connect(&server).await;
+        // An earlier process with this id may have been killed.
+        sql.run(&drop_database(&name)).await;
         sql.run(&format!(
-            "CREATE DATABASE {name} TEMPLATE {} STRATEGY file_copy",
+            "CREATE DATABASE \"{name}\" TEMPLATE \"{}\" STRATEGY file_copy",
             template()
         ))
         .await;
@@ -66,9 +63,7 @@ impl Drop for TestDb {
                 tokio_postgres::connect(&server, tokio_postgres::NoTls).await
             {
                 tokio::spawn(connection);
-                let _ = client
-                    .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-                    .await;
+                let _ = client.batch_execute(&drop_database(&name)).await;
             }
         });
     }
@@ -96,6 +91,10 @@ pub fn settings(url: &str) -> Settings {
     Settings::from_variables(None, [("MILLRACE__DATABASE__URL", url)]).unwrap()
 }
 
+fn drop_database(name: &str) -> String {
+    format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")
+}
+
 fn with_database(server: &str, name: &str) -> String {
     let mut url = Url::parse(server).unwrap();
     url.set_path(name);
@@ -104,7 +103,7 @@ fn with_database(server: &str, name: &str) -> String {
 
 /// Named after what it was made from, so that another state of the tree has one of its own.
 fn template() -> String {
-    format!("template_{}", db::MIGRATIONS_STATE)
+    format!("millrace_template_{}", db::MIGRATIONS_STATE)
 }
 
 /// Makes the template, where it is missing; many processes may come here at once. Clears away what
@@ -113,18 +112,13 @@ async fn prepare(server: &str) {
     let sql = Sql::connect(server).await;
     sql.run("SELECT pg_advisory_lock(7199, 1)").await;
     let databases = sql.texts("SELECT datname::text FROM pg_database").await;
-    for name in &databases {
-        let owner = name.strip_prefix("test_").and_then(|n| n.split('_').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            sql.run(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-                .await;
-        }
+    for name in databases.iter().filter(|name| stack::is_left_behind(name)) {
+        sql.run(&drop_database(name)).await;
     }
     let (name, half) = (template(), format!("{}_half", template()));
     if !databases.contains(&name) {
-        sql.run(&format!("DROP DATABASE IF EXISTS {half} WITH (FORCE)"))
-            .await;
-        sql.run(&format!("CREATE DATABASE {half}")).await;
+        sql.run(&drop_database(&half)).await;
+        sql.run(&format!("CREATE DATABASE \"{half}\"")).await;
         let settings = settings(&with_database(server, &half));
         in_own_runtime(async move { db::migrate(&settings.database).await })
             .expect("the migrations run");
@@ -132,7 +126,7 @@ async fn prepare(server: &str) {
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{half}'"
         ))
         .await;
-        sql.run(&format!("ALTER DATABASE {half} RENAME TO {name}"))
+        sql.run(&format!("ALTER DATABASE \"{half}\" RENAME TO \"{name}\""))
             .await;
     }
     sql.run("SELECT pg_advisory_unlock(7199, 1)").await;
