@@ -4,9 +4,11 @@ use crate::stack;
 use crate::test_db::in_own_runtime;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::sync::OnceCell;
 use url::Url;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
+static SWEPT: OnceCell<()> = OnceCell::const_new();
 
 /// A virtual host of a test's own; deleted at the end.
 pub struct Vhost {
@@ -18,27 +20,25 @@ pub struct Vhost {
 impl Vhost {
     /// One on the shared broker.
     pub async fn create() -> Self {
-        Self::create_on(&stack::broker_url(), &stack::management_url()).await
+        let management = stack::management_url();
+        SWEPT.get_or_init(|| sweep(&management)).await;
+        Self::create_on(&stack::broker_url(), &management).await
     }
 
     /// One on a test's own broker.
     pub async fn create_on(broker: &str, management: &str) -> Self {
-        let name = format!(
-            "test-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
         let vhost = Self {
             broker: broker.to_owned(),
             management: Url::parse(management).unwrap(),
-            name,
+            name: stack::own_name(NEXT.fetch_add(1, Ordering::Relaxed)),
         };
         vhost.make().await;
         vhost
     }
 
-    /// Creates it (again), empty.
+    /// Creates it (again), empty: what was there under its name goes.
     pub async fn make(&self) {
+        delete(&self.management, &self.name).await;
         self.call(
             reqwest::Method::PUT,
             &format!("vhosts/{}", self.name),
@@ -111,11 +111,29 @@ impl Vhost {
 
 impl Drop for Vhost {
     fn drop(&mut self) {
-        let (management, path) = (self.management.clone(), format!("vhosts/{}", self.name));
-        in_own_runtime(async move {
-            let _ = call(&management, reqwest::Method::DELETE, &path, None).await;
-        });
+        let (management, name) = (self.management.clone(), self.name.clone());
+        in_own_runtime(async move { delete(&management, &name).await });
     }
+}
+
+/// Clears away what runs that were killed have left behind.
+async fn sweep(management: &str) {
+    let management = Url::parse(management).unwrap();
+    let vhosts = call(&management, reqwest::Method::GET, "vhosts", None)
+        .await
+        .unwrap_or_else(|e| panic!("management API: vhosts: {e:#}"));
+    for vhost in vhosts.as_array().into_iter().flatten() {
+        let name = vhost["name"].as_str().unwrap();
+        if stack::is_left_behind(name) {
+            delete(&management, name).await;
+        }
+    }
+}
+
+/// Deletes a virtual host where there is one.
+async fn delete(management: &Url, name: &str) {
+    let path = format!("vhosts/{name}");
+    let _ = call(management, reqwest::Method::DELETE, &path, None).await;
 }
 
 async fn call(
