@@ -31,6 +31,8 @@ impl Process {
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
             command.env_remove(key);
         }
+        // It would win over `log.filter`.
+        command.env_remove("RUST_LOG");
         let child = command
             .args(arguments)
             .envs(settings.iter().map(|(key, value)| (key, value)))
