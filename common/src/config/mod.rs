@@ -1,6 +1,7 @@
 //! Settings: compiled-in defaults, then a TOML file, then `MILLRACE__SECTION__KEY` variables.
 //!
-//! Read once at start and handed down. Nothing else in the project reads the environment.
+//! Read once at start and handed down. Nothing else in the project reads the environment, but for
+//! `RUST_LOG` (`logging`).
 
 use ::config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
@@ -8,8 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+mod error;
 mod values;
 
+pub use error::SettingsError;
 pub use values::{List, Millis, Secret, SecretUrl};
 
 const DEFAULTS: &str = include_str!("../default.toml");
@@ -144,22 +147,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Why the settings cannot be used; the text names the key.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// A file or variable that cannot be read, or a key that is not known.
-    #[error("settings: {0}")]
-    Unreadable(#[from] ::config::ConfigError),
-    /// A value that makes no sense.
-    #[error("settings: {key}: {message}")]
-    Invalid {
-        /// The key, as in `default.toml`.
-        key: &'static str,
-        /// What is wrong.
-        message: String,
-    },
-}
-
 impl Settings {
     /// Reads defaults, the file if one is given, and the environment of the process.
     ///
@@ -218,6 +205,17 @@ impl Settings {
         if !is(&self.broker.url, &["amqp", "amqps"]) {
             return invalid("broker.url", "must be amqp://user:password@host:port/vhost");
         }
+        let management = &self.broker.management_url;
+        if !management.is_empty() && !is(management, &["http", "https"]) {
+            return invalid("broker.management_url", "must be http://host:port or empty");
+        }
+        let origin = &self.api.content_origin;
+        if !origin.is_empty() && !is_origin(origin) {
+            return invalid(
+                "api.content_origin",
+                "must be http://host:port or empty; without credentials, as every client is told it",
+            );
+        }
         if self.database.pool_size == 0 {
             return invalid("database.pool_size", "must be at least 1");
         }
@@ -261,6 +259,14 @@ impl Settings {
     pub fn masked(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self)
     }
+}
+
+fn is_origin(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.username().is_empty()
+            && url.password().is_none()
+    })
 }
 
 #[cfg(test)]
@@ -312,5 +318,38 @@ mod tests {
         let shown = settings.masked().unwrap() + &format!("{settings:?}");
         assert!(!shown.contains("hush"), "{shown}");
         assert!(shown.contains("postgres://u:"), "{shown}");
+    }
+
+    #[test]
+    fn a_refusal_names_the_key_and_shows_no_value() {
+        for (variable, key) in [
+            ("MILLRACE__DATABASE", "database"),
+            ("MILLRACE__DATABASE__URL", "database.url"),
+            ("MILLRACE__DATABASE__POOL_SIZE", "database.pool_size"),
+            ("MILLRACE__BROKER__MANAGEMENT_URL", "broker.management_url"),
+            ("MILLRACE__API__CONTENT_ORIGIN", "api.content_origin"),
+        ] {
+            for value in ["u:hush@h:15672", "mq://u:hush@h", "http://u:hush@h"] {
+                let Err(error) = load(&[(variable, value)]) else {
+                    assert_eq!(key, "broker.management_url", "{value}");
+                    continue;
+                };
+                let text = format!("{error} {error:?}");
+                assert!(!text.contains("hush"), "{text}");
+                assert!(text.contains(key), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_fault_is_named_with_the_line_but_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("settings.toml");
+        std::fs::write(&file, "[admin]\npassword = hush\n").unwrap();
+        let error = Settings::from_variables(Some(&file), [("", "")]).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("hush"), "{text}");
+        assert!(text.contains("line 2, column 12"), "{text}");
+        assert!(text.contains("settings.toml"), "{text}");
     }
 }

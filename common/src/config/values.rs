@@ -72,18 +72,36 @@ impl From<String> for SecretUrl {
 
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Url::parse(&self.0) {
-            Ok(mut url) => {
-                if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
-                    return f.write_str(MASK);
-                }
-                f.write_str(url.as_str())
-            }
-            Err(_) if self.0.is_empty() => Ok(()),
-            // Not an address we can take apart: it may still hold a password.
-            Err(_) => f.write_str(MASK),
+        if self.0.is_empty() {
+            return Ok(());
         }
+        // Not an address we can take apart: it may still hold a password.
+        f.write_str(masked(&self.0).as_deref().unwrap_or(MASK))
     }
+}
+
+fn masked(url: &str) -> Option<String> {
+    let mut url = Url::parse(url).ok()?;
+    // After a password with a bare `/`, `?` or `#` the rest of it stands here.
+    let astray = url.path().contains('@')
+        || url.query().is_some_and(|query| query.contains('@'))
+        || url.fragment().is_some();
+    if url.cannot_be_a_base() || astray {
+        return None;
+    }
+    if url.password().is_some() {
+        url.set_password(Some(MASK)).ok()?;
+    }
+    let secret = |name: &str| name.to_lowercase().contains("password");
+    if url.query_pairs().any(|(name, _)| secret(&name)) {
+        let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+        let shown = pairs.iter().map(|(name, value)| {
+            let value = if secret(name) { MASK } else { value };
+            (name, value)
+        });
+        url.query_pairs_mut().clear().extend_pairs(shown);
+    }
+    Some(url.into())
 }
 
 impl fmt::Debug for SecretUrl {
@@ -130,5 +148,33 @@ impl<'de, T: From<String>> Deserialize<'de> for List<T> {
         };
         let some = elements.into_iter().filter(|element| !element.is_empty());
         Ok(Self(some.map(T::from).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("", ""),
+            ("postgres://u:hush@h:1/d", "postgres://u:********@h:1/d"),
+            (
+                "postgres://h/d?user=u&password=hush&sslPassword=hush",
+                "postgres://h/d?user=u&password=********&sslPassword=********",
+            ),
+            (
+                "postgres://h/d?sslmode=require",
+                "postgres://h/d?sslmode=require",
+            ),
+            ("u:hush@h:15672", MASK),
+            ("postgres://u:1/hush@h/d", MASK),
+            ("postgres://u:?hush@h/d", MASK),
+            ("postgres://u:#hush", MASK),
+            ("hush", MASK),
+        ] {
+            assert_eq!(SecretUrl::from(url.to_owned()).to_string(), shown, "{url}");
+        }
     }
 }
