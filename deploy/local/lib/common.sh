@@ -50,13 +50,19 @@ require_port() {
 # now belong to somebody else, and a process may have lost its file.
 MARK=MILLRACE_STACK_PROCESS
 
-# marked NAME: ids of the living processes that were started with this mark.
+# marked NAME: ids of the living processes that were started with this mark. Looked for as the user
+# that they run as: in a container even root may not read what belongs to others (CAP_SYS_PTRACE).
 marked() {
-  local file pid
-  { grep -lzxF -- "$MARK=$1" /proc/[0-9]*/environ 2>/dev/null || true; } | while read -r file; do
+  local file pid user
+  user=$(mark_user "$1")
+  { run_as "$user" / grep -lzxF -- "$MARK=$1" /proc/[0-9]*/environ 2>/dev/null || true; } | while read -r file; do
     pid=${file#/proc/}
     alive "${pid%/environ}" && printf '%s\n' "${pid%/environ}"
   done
+}
+
+mark_user() {
+  case $1 in *:rabbitmq | *:epmd) mq_user ;; *) id -un ;; esac
 }
 
 any_marked() { [ -n "$(marked "$1")" ]; }
@@ -99,8 +105,10 @@ daemon() {
     exec setsid env "$MARK=$name" "${drop[@]}" "$@" 7>&- 8>&- 9>&-
   ) </dev/null >>"$log" 2>&1 &
   # Until the mark is there, nobody could tell that it runs.
-  until grep -qzxF -- "$MARK=$name" "/proc/$!/environ" 2>/dev/null || ! alive $!; do sleep 0.02; done
+  wait_until 10 marked_or_ended "$name" $! || die "$name was started, but is not to be seen in /proc."
 }
+
+marked_or_ended() { any_marked "$1" || ! alive "$2"; }
 
 # run_as USER DIR COMMAND...
 run_as() {
@@ -113,10 +121,15 @@ run_as() {
   fi
 }
 
-# server_user NAME: who runs a server. Servers never run as root: initdb refuses to.
+# server_user NAME DIR: who runs the server with its data in DIR: the owner of what is there already.
+# Servers never run as root: initdb refuses to.
 server_user() {
+  local owner
+  owner=$(stat -c %U "$2" 2>/dev/null) || owner=root
   if ! is_root; then
     id -un
+  elif [ "$owner" != root ] && getent passwd "$owner" >/dev/null; then
+    printf '%s\n' "$owner"
   elif getent passwd "$1" >/dev/null; then
     printf '%s\n' "$1"
   else

@@ -3,16 +3,19 @@
 
 pg_home() { printf '%s\n' "$I_PLACE/pg"; }
 
+pg_user() { server_user postgres "$(pg_home)"; }
+
 # Every PostgreSQL process of this cluster, backends included. They work in the data directory, and
 # overwrite their own environment and command line, so this is what they are known by.
 pg_processes() {
-  CLUSTER="$(pg_home)/cluster" awk -F '\t' '
-    $2 == ENVIRON["CLUSTER"] || $2 == ENVIRON["CLUSTER"] " (deleted)" { split($1, p, "/"); print p[3] }
-  ' <(find /proc/[0-9]*/cwd -maxdepth 0 -printf '%p\t%l\n' 2>/dev/null) | while read -r pid; do
-    case $(readlink "/proc/$pid/exe" 2>/dev/null) in
-      */postgres | */postgres\ *) printf '%s\n' "$pid" ;;
-    esac
-  done
+  local user
+  user=$(pg_user)
+  { run_as "$user" / find /proc/[0-9]*/cwd /proc/[0-9]*/exe -maxdepth 0 -printf '%h\t%f\t%l\n' 2>/dev/null || true; } |
+    CLUSTER="$(pg_home)/cluster" awk -F '\t' '
+      { sub("/proc/", "", $1) }
+      $2 == "cwd" && ($3 == ENVIRON["CLUSTER"] || $3 == ENVIRON["CLUSTER"] " (deleted)") { here[$1] = 1 }
+      $2 == "exe" && here[$1] && $3 ~ /\/postgres( |$)/ { print $1 }
+    '
 }
 
 no_pg_processes() { [ -z "$(pg_processes)" ]; }
@@ -63,7 +66,7 @@ pg_clear() {
 # pg_start: after pg_clear, or when it runs.
 pg_start() {
   local home user
-  home=$(pg_home) user=$(server_user postgres)
+  home=$(pg_home) user=$(pg_user)
   if pg_running; then
     if pg_answers; then return 0; fi
     say "PostgreSQL runs, but does not answer on port $I_PG_PORT: starting it again."

@@ -3,13 +3,15 @@
 
 mq_home() { printf '%s\n' "$I_PLACE/rabbitmq"; }
 mq_mark() { printf '%s\n' "$I_DIR:rabbitmq"; }
+mq_user() { server_user rabbitmq "$(mq_home)"; }
 epmd_mark() { printf '%s\n' "$I_DIR:epmd"; }
 
 # The Erlang machine itself, apart from its helpers (which carry its mark as well).
 mq_beam() {
-  local pid
+  local pid user
+  user=$(mq_user)
   for pid in $(marked "$(mq_mark)"); do
-    case $(readlink "/proc/$pid/exe" 2>/dev/null) in */beam*) printf '%s\n' "$pid" ;; esac
+    case $(run_as "$user" / readlink "/proc/$pid/exe" 2>/dev/null) in */beam*) printf '%s\n' "$pid" ;; esac
   done
 }
 
@@ -69,7 +71,7 @@ mq_await() {
 
 mq_configure() {
   local home=$1 user dir
-  user=$(server_user rabbitmq)
+  user=$(mq_user)
   for dir in "$home" "$home/mnesia" "$home/log" "$home/home" "$home/conf.d"; do
     mkdir -p "$dir"
     chmod 0700 "$dir"
@@ -100,7 +102,7 @@ mq_configure() {
 
 mq_launch() {
   local home=$1 user
-  user=$(server_user rabbitmq)
+  user=$(mq_user)
   : >"$I_DIR/log/rabbitmq-start.log"
   daemon "$(epmd_mark)" "$user" "$home" "$I_DIR/log/rabbitmq-start.log" \
     "$EPMD" -address 127.0.0.1 -port "$I_EPMD_PORT"
