@@ -46,8 +46,9 @@ checks_end() { # HAD_SERVERS
 # checks_environment: tests get addresses for tests, and none of the settings of the machine's own
 # Millrace.
 checks_environment() {
-  local name
-  eval "$(main_env)"
+  local name lines
+  lines=$(main_env) # on its own, as `eval` would hide that it failed
+  eval "$lines"
   for name in $(compgen -e MILLRACE__); do unset "$name"; done
 }
 
@@ -68,7 +69,7 @@ check_test() {
 
 check_bench() {
   PROFILE=${PROFILE:-release}
-  ensure_programs
+  ensure_programs bench
   checks_begin
   build --workspace --bins
   checks_environment

@@ -206,11 +206,11 @@ instance_command() {
   [ $# = 0 ] || instance_usage
   instance_open "$dir"
   [ -f "$I_DIR/instance.env" ] || [ "$verb" = delete ] || die "there is no instance in $dir"
-  find_postgresql || [ -z "$I_PG" ] || die "PostgreSQL is not installed any more."
-  find_rabbitmq || [ -z "$I_RABBITMQ" ] || die "RabbitMQ is not installed any more."
   case $verb in
     env) instance_env; return 0 ;;
     status) instance_status; return 0 ;;
+    *start-pg) need_postgresql ;;
+    *start-rabbitmq | wipe-rabbitmq) need_rabbitmq ;;
   esac
   instance_lock
   case $verb in
@@ -229,6 +229,9 @@ instance_command() {
   esac
 }
 
+need_postgresql() { find_postgresql || die "${LACK:-PostgreSQL is not installed; \`stack install\` does it.}"; }
+need_rabbitmq() { find_rabbitmq || die "${LACK:-RabbitMQ is not installed; \`stack install\` does it.}"; }
+
 instance_start_command() {
   local dir=$1 pg_conf="" mq_conf="" pg="" rabbitmq=""
   shift
@@ -242,13 +245,13 @@ instance_start_command() {
     esac
     shift
   done
-  find_postgresql || [ -z "$pg" ] || die "PostgreSQL is not installed; \`stack install\` does it."
-  find_rabbitmq || [ -z "$rabbitmq" ] || die "RabbitMQ is not installed; \`stack install\` does it."
   instance_reap 0
   instance_open "$dir"
   instance_lock
   I_PG=${pg:-$I_PG} I_RABBITMQ=${rabbitmq:-$I_RABBITMQ}
   if [ -z "$I_PG$I_RABBITMQ" ]; then I_PG=1 I_RABBITMQ=1; fi
+  if [ -n "$I_PG" ]; then need_postgresql; fi
+  if [ -n "$I_RABBITMQ" ]; then need_rabbitmq; fi
   if [ -n "${MILLRACE_INSTANCE_OWNER:-}" ]; then I_OWNER=$(owner_mark "$MILLRACE_INSTANCE_OWNER"); fi
   instance_pick_ports
   instance_save

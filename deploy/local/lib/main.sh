@@ -45,7 +45,6 @@ main_start() {
 main_stop() {
   main_open
   instance_lock
-  find_postgresql || true
   instance_stop
   instance_unlock
 }
