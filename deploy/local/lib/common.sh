@@ -16,10 +16,13 @@ is_root() { [ "$(id -u)" = 0 ]; }
 # A password that may stand in a URL as it is.
 new_secret() { head -c 18 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 
-# write FILE MODE: standard input becomes FILE, whole or not at all, a crash included.
+# write FILE MODE: standard input becomes FILE, whole or not at all, a crash included. Its user is the
+# directory's: after a `sudo make down` that user must still be able to read it.
 write() {
   local file=$1 mode=$2 new="$1.new.$$"
-  (umask 077 && cat >"$new") && chmod "$mode" "$new" && sync "$new" && mv -f "$new" "$file"
+  (umask 077 && cat >"$new") && chmod "$mode" "$new" || return
+  if is_root; then chown --reference="$(dirname "$file")" "$new" || return; fi
+  sync "$new" && mv -f "$new" "$file"
 }
 
 # wait_until SECONDS COMMAND...: polls ten times a second.

@@ -15,16 +15,27 @@ MAIN=$(dirname "$(dirname "$STACK_HOME")")/.local
 instance_open() {
   mkdir -p "$1" 2>/dev/null || die "cannot make the directory $1"
   I_DIR=$(cd "$1" && pwd -P)
+  case $I_DIR in
+    *[\,\'\"\\]*) die "a comma, quote or backslash in the path $I_DIR is more than some settings can take: use another one." ;;
+  esac
   [ -w "$I_DIR" ] || die "$I_DIR belongs to $(stat -c %U "$I_DIR"): run as that user, or remove it."
-  if is_root; then
-    I_PLACE=${MILLRACE_STATE_DIR:-/var/lib/millrace-local}/$(printf %s "$I_DIR" | sha256sum | cut -c 1-12)
-  else
-    I_PLACE=$I_DIR/data
-  fi
+  instance_place
   I_PG="" I_RABBITMQ="" I_OWNER=""
   I_PG_PORT="" I_AMQP_PORT="" I_MGMT_PORT="" I_DIST_PORT="" I_EPMD_PORT=""
   # shellcheck source=/dev/null
   if [ -f "$I_DIR/instance.env" ]; then . "$I_DIR/instance.env"; fi
+}
+
+# instance_place: where the data is, or else where it shall be. A copy of a clone brings the link to the
+# data of the original along: that is not its own.
+instance_place() {
+  if [ "$(cat "$I_DIR/data/belongs-to" 2>/dev/null)" = "$I_DIR" ]; then
+    I_PLACE=$(realpath "$I_DIR/data")
+  elif is_root; then
+    I_PLACE=$(realpath -m "${MILLRACE_STATE_DIR:-/var/lib/millrace-local}")/$(printf %s "$I_DIR" | sha256sum | cut -c 1-12)
+  else
+    I_PLACE=$I_DIR/data
+  fi
 }
 
 instance_save() {
@@ -61,11 +72,11 @@ instance_prepare() {
   if is_root; then
     [ -d "$(dirname "$I_PLACE")" ] || (umask 0066 && mkdir -p "$(dirname "$I_PLACE")")
     (umask 0066 && mkdir -p "$I_PLACE")
-    ln -sfn "$I_PLACE" "$I_DIR/data"
+    [ "$I_PLACE" = "$I_DIR/data" ] || ln -sfn "$I_PLACE" "$I_DIR/data"
   else
     (umask 0077 && mkdir -p "$I_PLACE")
   fi
-  write "$I_PLACE/id" 0600 <"$I_DIR/id"
+  cmp -s "$I_DIR/id" "$I_PLACE/id" || write "$I_PLACE/id" 0600 <"$I_DIR/id"
   printf '%s\n' "$I_DIR" | write "$I_PLACE/belongs-to" 0644
 }
 

@@ -59,8 +59,9 @@ pg_clear() {
     signal KILL $(pg_processes)
     wait_until 10 no_pg_processes
   fi
-  rm -f "$(pg_home)/cluster/postmaster.pid"
+  # First the port: should the server live after all, it keeps its file.
   require_port "$I_PG_PORT" PostgreSQL MILLRACE_PG_PORT
+  rm -f "$(pg_home)/cluster/postmaster.pid"
 }
 
 # pg_start: after pg_clear, or when it runs.
