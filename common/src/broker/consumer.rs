@@ -1,6 +1,6 @@
 //! Consuming: one channel a slot, one message at a time.
 
-use super::link::{Backoff, BrokerError, Link};
+use super::link::{Backoff, BrokerError, Link, Silence};
 use super::message::{Message, Unreadable};
 use super::topology::queue_of;
 use futures_util::StreamExt;
@@ -20,6 +20,7 @@ pub struct SlotConsumer {
     tag: String,
     open: Option<(Channel, Consumer)>,
     backoff: Backoff,
+    silence: Silence,
 }
 
 /// A message that this slot has and must answer.
@@ -42,6 +43,7 @@ impl SlotConsumer {
             tag: tag.to_owned(),
             open: None,
             backoff,
+            silence: Silence::default(),
         }
     }
 
@@ -143,8 +145,8 @@ impl SlotConsumer {
     async fn fail(&mut self, error: &BrokerError) {
         // The failure may be that the queue was deleted.
         self.link.forget_declared().await;
-        if self.open.take().is_some() {
-            warn!(error:% = error, tag = self.tag; "lost the broker for consuming: {error}");
+        if self.open.take().is_some() || self.silence.is_over() {
+            warn!(error:% = error, tag = self.tag; "cannot consume {}: {error}", queue_of(&self.class));
         }
         self.backoff.pause().await;
     }

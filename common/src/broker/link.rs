@@ -5,8 +5,9 @@ use crate::config::Broker;
 use lapin::types::LongString;
 use lapin::{Channel, Connection, ConnectionProperties};
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Why the broker could not be used.
@@ -32,7 +33,18 @@ pub struct Link {
     settings: Broker,
     name: String,
     open: Mutex<Option<Open>>,
+    /// An attempt to connect that has not come to an end: the client library cannot give one up, so there
+    /// is only one at a time.
+    connecting: Mutex<Option<Connecting>>,
 }
+
+struct Connecting {
+    attempt: JoinHandle<lapin::Result<Connection>>,
+    since: Instant,
+}
+
+/// After so long an attempt is left to itself: its connection was cut without a word.
+const ABANDONED: Duration = Duration::from_secs(60);
 
 struct Open {
     connection: Connection,
@@ -50,6 +62,7 @@ impl Link {
             settings: settings.clone(),
             name: name.to_owned(),
             open: Mutex::new(None),
+            connecting: Mutex::new(None),
         }
     }
 
@@ -158,8 +171,40 @@ impl Link {
             .with_connection_name(LongString::from(self.name.as_str()))
             .with_client_property("product".into(), "Millrace".into())
             .with_client_property("version".into(), crate::VERSION.into());
-        self.within("connection.open", Connection::connect(&uri, properties))
-            .await
+        let mut connecting = self.connecting.lock().await;
+        let mut pending = match connecting.take() {
+            Some(pending) if pending.since.elapsed() < ABANDONED => pending,
+            _ => Connecting {
+                attempt: tokio::spawn(async move { Connection::connect(&uri, properties).await }),
+                since: Instant::now(),
+            },
+        };
+        let limit = self.settings.timeout_ms.get();
+        match timeout(limit, &mut pending.attempt).await {
+            Ok(Ok(connected)) => Ok(connected?),
+            Ok(Err(panicked)) => Err(BrokerError::Returned(panicked.to_string())),
+            Err(_elapsed) => {
+                *connecting = Some(pending);
+                Err(BrokerError::Timeout(limit, "connection.open"))
+            }
+        }
+    }
+}
+
+/// Says again and again what is wrong, once a minute.
+#[derive(Default)]
+pub(super) struct Silence(Option<Instant>);
+
+impl Silence {
+    /// True at first, and a minute after it was true the last time.
+    pub(super) fn is_over(&mut self) -> bool {
+        let over = self
+            .0
+            .is_none_or(|last| last.elapsed() >= Duration::from_secs(60));
+        if over {
+            self.0 = Some(Instant::now());
+        }
+        over
     }
 }
 

@@ -5,7 +5,7 @@
 //! janitor announces whatever was never confirmed.
 
 use super::announcement::{Announcement, Announcements};
-use super::link::{Backoff, BrokerError, Link};
+use super::link::{Backoff, BrokerError, Link, Silence};
 use super::message::{Message, properties};
 use super::topology::{DISPATCH_EXCHANGE, EVENTS_EXCHANGE};
 use crate::config::Broker;
@@ -151,6 +151,7 @@ struct Line {
 impl Line {
     async fn run(self, mut incoming: mpsc::Receiver<Outgoing>) {
         let mut backoff = Backoff::new(self.link.settings());
+        let mut silence = Silence::default();
         loop {
             match self.serve(&mut incoming, &mut backoff).await {
                 Ok(()) => break,
@@ -158,6 +159,8 @@ impl Line {
                     self.link.forget_declared().await;
                     if self.stats.connected.swap(false, Ordering::Relaxed) {
                         warn!(error:% = error; "lost the broker for publishing: {error}");
+                    } else if silence.is_over() {
+                        warn!(error:% = error; "no broker for publishing: {error}");
                     }
                 }
             }
@@ -194,18 +197,24 @@ impl Line {
         loop {
             tokio::select! {
                 biased;
-                Some(outcome) = unconfirmed.next(), if !unconfirmed.is_empty() => self.confirmed(outcome?).await,
+                Some(outcome) = unconfirmed.next(), if !unconfirmed.is_empty() => match outcome {
+                    Ok(outcome) => self.confirmed(outcome).await,
+                    Err(error) => self.unless_blocked(error).await?,
+                },
                 next = incoming.recv(), if unconfirmed.len() < self.link.settings().window => match next {
                     // A broker with an alarm reads nothing: waiting for it would fill the window.
-                    Some(Outgoing::Announce(..)) if self.link.is_blocked().await => {
-                        self.stats.blocked.store(true, Ordering::Relaxed);
-                        self.stats.dropped.fetch_add(1, Ordering::Relaxed);
-                    }
+                    Some(_) if self.link.is_blocked().await => self.drop_blocked(),
                     Some(Outgoing::Announce(announcement, since)) => {
-                        self.link.declare_class(&channel, &announcement.class).await?;
-                        unconfirmed.push(self.publish(&channel, &announcement, since).await?);
+                        match self.announce(&channel, &announcement, since).await {
+                            Ok(confirm) => unconfirmed.push(confirm),
+                            Err(error) => self.unless_blocked(error).await?,
+                        }
                     }
-                    Some(Outgoing::Event { key, body }) => self.event(&events, &key, &body).await?,
+                    Some(Outgoing::Event { key, body }) => {
+                        if let Err(error) = self.event(&events, &key, &body).await {
+                            self.unless_blocked(error).await?;
+                        }
+                    }
                     None => return Ok(()),
                 },
                 _ = look.tick() => {
@@ -217,6 +226,33 @@ impl Line {
                 () = self.stop.cancelled(), if incoming.is_empty() && unconfirmed.is_empty() => return Ok(()),
             }
         }
+    }
+
+    /// A connection that is blocked is kept: a new one would be blocked as well, and what is closed while it
+    /// is blocked stays with the client library.
+    async fn unless_blocked(&self, error: BrokerError) -> Result<(), BrokerError> {
+        if matches!(error, BrokerError::Timeout(..)) && self.link.is_blocked().await {
+            self.drop_blocked();
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    fn drop_blocked(&self) {
+        self.stats.blocked.store(true, Ordering::Relaxed);
+        self.stats.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn announce(
+        &self,
+        channel: &Channel,
+        announcement: &Announcement,
+        since: Instant,
+    ) -> Result<impl Future<Output = Result<Outcome, BrokerError>> + use<>, BrokerError> {
+        self.link
+            .declare_class(channel, &announcement.class)
+            .await?;
+        self.publish(channel, announcement, since).await
     }
 
     async fn publish(
