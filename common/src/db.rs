@@ -4,13 +4,14 @@ use crate::config::Database;
 use crate::error::Error;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Bool, Integer, Text, Timestamptz};
+use diesel::sql_types::{Integer, Text, Timestamptz};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::time::Duration;
 
+mod direct;
 mod retry;
 
 pub use retry::{RetryCause, Work, retrying, transaction};
@@ -30,6 +31,13 @@ pub type Pooled = managed::Object<Manager>;
 /// A pooled session that was used this recently is taken to be alive.
 const FRESH: Duration = Duration::from_millis(500);
 
+/// A process that stops inside a transaction may not keep what that has locked.
+const IDLE: &str = "SET idle_in_transaction_session_timeout = '10s'";
+
+/// The server gives up a peer that is cut off.
+const KEEPALIVES: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; \
+                          SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000";
+
 /// Makes the sessions of the pool.
 #[derive(Debug)]
 pub struct Manager {
@@ -46,7 +54,7 @@ impl managed::Manager for Manager {
         connect(
             &self.settings,
             &self.name,
-            &format!("SET statement_timeout = {timeout}"),
+            &format!("SET statement_timeout = {timeout}; {IDLE}; {KEEPALIVES}"),
         )
         .await
     }
@@ -120,23 +128,34 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when the database cannot be reached.
     pub async fn session(&self, purpose: &str) -> Result<Session, Error> {
-        let setup = "SET client_connection_check_interval = '300ms'; SET tcp_keepalives_idle = 5; \
-                     SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
-                     SET tcp_user_timeout = 10000";
+        let setup = format!("SET client_connection_check_interval = '300ms'; {KEEPALIVES}");
         let name = format!("{} {purpose}", self.name);
-        let connecting = connect(&self.settings, &name, setup);
-        let mut conn = tokio::time::timeout(self.settings.connect_timeout_ms.get(), connecting)
+        let connecting = async {
+            let mut conn = connect(&self.settings, &name, &setup).await?;
+            let backend: Backend = sql_query(
+                "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+            )
+            .get_result(&mut conn)
+            .await?;
+            Ok::<_, Error>(Session { conn, backend })
+        };
+        tokio::time::timeout(self.settings.connect_timeout_ms.get(), connecting)
             .await
             .map_err(|e| Error::Unavailable {
                 what: "database",
                 source: e.into(),
-            })??;
-        let me: Backend = sql_query(
-            "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()",
-        )
-        .get_result(&mut conn)
-        .await?;
-        Ok(Session { conn, backend: me })
+            })?
+    }
+
+    /// Refuses a pooler in transaction mode, which would strand session locks, and a server whose
+    /// messages are not English: errors that are worth another attempt are known by their text.
+    ///
+    /// # Errors
+    /// A text that names the setting to mend.
+    pub async fn require_direct_sessions(&self) -> Result<(), Error> {
+        let mut probe = self.session("probe").await?.conn;
+        let mut other = self.session("probe").await?.conn;
+        direct::require(&mut probe, &mut other).await
     }
 
     /// Sessions lent and sessions open, for metrics.
@@ -228,57 +247,6 @@ pub async fn pending_migrations(settings: &Database) -> Result<Vec<String>, Erro
             .map(|missing| missing.iter().map(|m| m.name().to_string()).collect())
             .map_err(Error::Internal)
     })
-}
-
-#[derive(QueryableByName)]
-struct LockProbe {
-    #[diesel(sql_type = Bool)]
-    kept: bool,
-}
-
-#[derive(QueryableByName)]
-struct Pid {
-    #[diesel(sql_type = Integer)]
-    pid: i32,
-}
-
-/// Refuses a pooler in transaction mode, which would strand session locks, and a server whose messages
-/// are not English: errors that are worth another attempt are known by their text.
-///
-/// # Errors
-/// A text that names the setting to mend.
-pub async fn require_direct_session(conn: &mut Conn) -> Result<(), Error> {
-    let pid = "SELECT pg_backend_pid() AS pid";
-    let first: Pid = sql_query(pid).get_result(conn).await?;
-    sql_query("SELECT pg_advisory_lock(7115, pg_backend_pid())")
-        .execute(conn)
-        .await?;
-    let second: Pid = sql_query(pid).get_result(conn).await?;
-    let unlocked: LockProbe =
-        sql_query("SELECT pg_advisory_unlock(7115, pg_backend_pid()) AS kept")
-            .get_result(conn)
-            .await?;
-    if first.pid != second.pid || !unlocked.kept {
-        return Err(Error::invalid(
-            "database.url",
-            "leads to a pooler in transaction mode; session locks need a direct connection",
-        ));
-    }
-    let messages: TextRow = sql_query("SELECT current_setting('lc_messages') AS value")
-        .get_result(conn)
-        .await?;
-    let language = messages.value.to_lowercase();
-    if !(language.is_empty()
-        || ["c", "posix", "en"]
-            .iter()
-            .any(|l| language.split(['.', '_']).next() == Some(l)))
-    {
-        return Err(Error::Conflict(format!(
-            "PostgreSQL speaks `{}`: set lc_messages = 'C' for this database",
-            messages.value
-        )));
-    }
-    Ok(())
 }
 
 /// The clock of the database, which is the only one that counts.
