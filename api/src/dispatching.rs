@@ -46,7 +46,9 @@ where
     })
     .await?;
     drop(conn);
-    let starts_now = dispatched.announcement.is_some() && app.publisher.is_connected();
+    let starts_now = dispatched.announcement.is_some()
+        && app.publisher.is_connected()
+        && !app.publisher.is_blocked();
     if dispatched.state == TaskState::Canceled {
         app.publisher
             .state_changed(task.id, task.name(), dispatched.state.as_str());

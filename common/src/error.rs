@@ -1,5 +1,6 @@
 //! Errors of the domain rules. No HTTP here: the API has the one table to status codes.
 
+use crate::db::RetryCause;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 /// Why an operation could not be done.
@@ -43,6 +44,12 @@ impl Error {
             field: field.into(),
             message: message.into(),
         }
+    }
+
+    /// True where the same call may succeed later: something was away, or others were in the way.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. }) || self.diesel().is_some_and(is_transient)
     }
 
     /// A fault of ours.
@@ -107,6 +114,12 @@ pub fn is_retryable(error: &DieselError) -> bool {
 #[must_use]
 pub fn is_transient(error: &DieselError) -> bool {
     is_connection_loss(error) || is_retryable(error) || is_out_of_locks(error)
+}
+
+/// True when the statement was ended by its own time limit.
+#[must_use]
+pub fn is_too_slow(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(_, info) if info.message().contains("due to statement timeout"))
 }
 
 /// True when the server's lock table is full (SQLSTATE 53200).

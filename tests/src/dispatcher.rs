@@ -84,8 +84,8 @@ impl Dispatcher {
     /// Asks for a cancel, and announces what can start now.
     pub async fn cancel(&mut self, id: TaskId) {
         let outcome = tasking::cancel(&mut self.conn, id).await.unwrap();
-        if let tasking::CancelOutcome::Canceled(announcements) = outcome {
-            self.publisher.announce(announcements);
+        if let tasking::CancelOutcome::Canceled(settled) = outcome {
+            settled.publish(&self.publisher, id);
         }
     }
 

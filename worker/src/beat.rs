@@ -1,18 +1,17 @@
 //! The beat: one statement a second on a session that holds the worker's own lock. It says that the
-//! worker lives, hears of cancels, looks after the sessions of the runs, and watches other workers.
+//! worker lives, hears of cancels, and watches other workers.
 
 use crate::hung::Watch;
-use crate::running::{Cause, Run, lock};
+use crate::running::Cause;
 use crate::sessions;
 use crate::settling;
-use crate::slot::exit_unless_ended;
 use crate::worker::Shared;
-use diesel::sql_types::{Array, Bool, Integer, Jsonb, Nullable, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Jsonb, Nullable, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use futures_util::StreamExt;
 use log::{info, warn};
-use millrace_common::db::{Conn, Session, require_direct_session};
+use millrace_common::db::{Conn, Session};
 use millrace_common::error::Error;
 use millrace_common::ids::{ClaimId, ProcessId, TaskId};
 use millrace_common::models::announcement::record_progress;
@@ -24,8 +23,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// A session that answers neither itself nor is seen on the server for so long is lost.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// A beat that takes longer is given up with its session: others would take the worker for hung.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 pub(crate) struct Beat {
     shared: Arc<Shared>,
@@ -43,8 +42,6 @@ struct Pulse {
     held: serde_json::Value,
     #[diesel(sql_type = Nullable<Jsonb>)]
     others: Option<serde_json::Value>,
-    #[diesel(sql_type = Array<Integer>)]
-    present: Vec<i32>,
 }
 
 /// A row that names this worker as the one that runs it.
@@ -58,8 +55,8 @@ struct Held {
 impl Beat {
     /// Takes the worker's lock and registers it.
     pub(crate) async fn start(shared: Arc<Shared>) -> Result<Self, Error> {
+        shared.db().require_direct_sessions().await?;
         let mut session = shared.db().session("beat").await?;
-        require_direct_session(&mut session.conn).await?;
         register(&shared, &mut session).await?;
         Ok(Self {
             shared,
@@ -78,11 +75,10 @@ impl Beat {
             }
             let mut pause = Duration::from_millis(100);
             loop {
-                // Nothing says that the sessions of the runs live while nobody can ask.
-                self.judge_sessions(&[]);
-                match self.reconnect().await {
-                    Ok(()) => break,
-                    Err(error) => warn!(error:% = error; "no beat session: {error}"),
+                match timeout(PATIENCE * 2, self.reconnect()).await {
+                    Ok(Ok(())) => break,
+                    Ok(Err(error)) => warn!(error:% = error; "no beat session: {error}"),
+                    Err(_elapsed) => warn!("no beat session in time"),
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(1));
@@ -120,21 +116,24 @@ impl Beat {
                         self.shared.running.stop(task, Cause::Canceled);
                     }
                 }
-                None => self.beat(&mut session.conn).await?,
+                None => timeout(PATIENCE, self.beat(&mut session))
+                    .await
+                    .map_err(Error::internal)??,
             }
         }
     }
 
-    async fn beat(&mut self, conn: &mut Conn) -> Result<(), Error> {
-        let busy = ping_idle_sessions(self.shared.running.all()).await;
-        let pulse: Pulse = timeout(PATIENCE, pulse(conn, self.shared.id, &busy))
-            .await
-            .map_err(Error::internal)??;
+    async fn beat(&mut self, session: &mut Session) -> Result<(), Error> {
+        let conn = &mut session.conn;
+        let pulse: Pulse = sql_query(include_str!("beat.sql"))
+            .bind::<SqlUuid, _>(self.shared.id)
+            .get_result(conn)
+            .await?;
         if !pulse.registered {
             register_row(&self.shared, conn).await?;
+            sessions::name_all(&self.shared, conn, &session.backend).await?;
         }
         self.compare(serde_json::from_value(pulse.held).map_err(Error::internal)?);
-        self.judge_sessions(&pulse.present);
         let progress = self.shared.progress.take();
         if !progress.is_empty() {
             record_progress(conn, &progress).await?;
@@ -164,32 +163,9 @@ impl Beat {
             if !self.shared.running.is_engaged(claim.id) {
                 tokio::spawn(give_back(Arc::clone(&self.shared), claim));
             } else if row.canceling {
-                self.shared.running.stop(row.task, Cause::Canceled);
+                self.shared.running.stop(claim.task, Cause::Canceled);
             }
         }
-    }
-
-    /// Marks as seen what is present on the server, and as lost what nobody saw for too long.
-    fn judge_sessions(&self, present: &[i32]) {
-        for run in self.shared.running.all() {
-            let mut seen = lock(&run.seen);
-            if present.contains(&run.backend.pid) {
-                *seen = Instant::now();
-            }
-            if seen.elapsed() > PATIENCE {
-                drop(seen);
-                lose(&self.shared, &run);
-            }
-        }
-    }
-}
-
-fn lose(shared: &Arc<Shared>, run: &Arc<Run>) {
-    if run.lose() {
-        let id = run.claim.task;
-        shared.metrics.session_losses.count();
-        warn!(task_id:% = id; "the database session of task {id} is lost: it is asked to stop");
-        tokio::spawn(exit_unless_ended(Arc::clone(shared), Arc::clone(run)));
     }
 }
 
@@ -204,39 +180,6 @@ async fn give_back(shared: Arc<Shared>, claim: Claim) {
     }
 }
 
-/// Asks each session that is between two statements for a sign of life; gives those that are inside one.
-async fn ping_idle_sessions(runs: Vec<Arc<Run>>) -> Vec<Arc<Run>> {
-    let pings = runs.into_iter().map(ping);
-    futures_util::future::join_all(pings)
-        .await
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
-async fn ping(run: Arc<Run>) -> Option<Arc<Run>> {
-    let Ok(mut conn) = run.session.try_lock() else {
-        return Some(Arc::clone(&run));
-    };
-    if let Ok(Ok(())) = timeout(PATIENCE, conn.batch_execute("SELECT 1")).await {
-        *lock(&run.seen) = Instant::now();
-    }
-    None
-}
-
-async fn pulse(conn: &mut Conn, me: ProcessId, busy: &[Arc<Run>]) -> diesel::QueryResult<Pulse> {
-    sql_query(include_str!("beat.sql"))
-        .bind::<SqlUuid, _>(me)
-        .bind::<Array<Integer>, _>(busy.iter().map(|run| run.backend.pid).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(
-            busy.iter()
-                .map(|run| run.backend.backend_start)
-                .collect::<Vec<_>>(),
-        )
-        .get_result(conn)
-        .await
-}
-
 /// The lock of the process, then its row. The lock may still be held by the session that was lost.
 async fn register(shared: &Shared, session: &mut Session) -> Result<(), Error> {
     AppStatus::hold(&mut session.conn, shared.id).await?;
@@ -245,7 +188,7 @@ async fn register(shared: &Shared, session: &mut Session) -> Result<(), Error> {
         .batch_execute(&format!("LISTEN {CANCEL_CHANNEL}"))
         .await?;
     register_row(shared, &mut session.conn).await?;
-    sessions::register(shared, &mut session.conn, &session.backend).await
+    sessions::name_all(shared, &mut session.conn, &session.backend).await
 }
 
 async fn register_row(shared: &Shared, conn: &mut Conn) -> Result<(), Error> {

@@ -1,12 +1,8 @@
--- $1 this worker, $2 and $3 the server processes of sessions that are inside a statement.
+-- $1 this worker.
 WITH beat AS (
     UPDATE app_status SET beat = beat + 1, last_heartbeat = clock_timestamp() WHERE pulp_id = $1 RETURNING 1)
 SELECT EXISTS (SELECT FROM beat) AS registered,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'task', pulp_id, 'claim', claim_id, 'canceling', state = 'canceling')), '[]')
           FROM task WHERE state IN ('running', 'canceling') AND worker_id = $1) AS held,
-       (SELECT jsonb_object_agg(pulp_id, beat) FROM app_status WHERE app_type = 'worker' AND pulp_id <> $1) AS others,
-       CASE WHEN cardinality($2) = 0 THEN '{}'::integer[]
-            ELSE ARRAY(SELECT a.pid FROM pg_stat_activity a
-                         JOIN unnest($2, $3) AS b(pid, start) ON b.pid = a.pid AND b.start = a.backend_start)
-       END AS present
+       (SELECT jsonb_object_agg(pulp_id, beat) FROM app_status WHERE app_type = 'worker' AND pulp_id <> $1) AS others

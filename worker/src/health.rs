@@ -51,10 +51,14 @@ async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
     let _ = writeln!(
         text,
         "# TYPE millrace_running gauge\nmillrace_running {}\n\
+         # TYPE millrace_sweep_repairs_total counter\nmillrace_sweep_repairs_total {}\n\
+         # TYPE millrace_rescues_total counter\nmillrace_rescues_total {}\n\
          # TYPE millrace_announcements_confirmed_total counter\nmillrace_announcements_confirmed_total {}\n\
          # TYPE millrace_announcements_returned_total counter\nmillrace_announcements_returned_total {}\n\
          # TYPE millrace_announcements_dropped_total counter\nmillrace_announcements_dropped_total {}",
         shared.running.all().len(),
+        shared.janitor.repairs(),
+        shared.janitor.rescues(),
         stats.confirmed,
         stats.returned,
         stats.dropped,

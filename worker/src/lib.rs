@@ -14,6 +14,7 @@ mod sessions;
 mod settling;
 mod shutdown;
 mod slot;
+mod watch;
 mod worker;
 
 use millrace_common::catalog::Catalog;

@@ -7,7 +7,6 @@ use millrace_common::tasking::{Claim, TaskSession};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Why a run is asked to stop.
@@ -29,8 +28,6 @@ pub(crate) struct Run {
     pub stop: CancellationToken,
     cause: OnceLock<Cause>,
     lost: AtomicBool,
-    /// When its session was last seen alive.
-    pub seen: Mutex<Instant>,
 }
 
 impl Run {
@@ -43,22 +40,19 @@ impl Run {
             stop: CancellationToken::new(),
             cause: OnceLock::new(),
             lost: AtomicBool::new(false),
-            seen: Mutex::new(Instant::now()),
         }
     }
 
-    /// Asks it to stop. The first cause counts. True: this call was the first.
-    pub(crate) fn stop(&self, cause: Cause) -> bool {
-        let first = self.cause.set(cause).is_ok();
+    /// Asks it to stop. The first cause counts.
+    pub(crate) fn stop(&self, cause: Cause) {
+        let _ = self.cause.set(cause);
         self.stop.cancel();
-        first
     }
 
-    /// Its session is gone, whatever it was asked before. True: this call was the first to say so.
-    pub(crate) fn lose(&self) -> bool {
-        let first = !self.lost.swap(true, Ordering::Relaxed);
+    /// Its session is gone, whatever it was asked before.
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
         self.stop(Cause::Lost);
-        first
     }
 
     /// True once its session is known to be gone.
@@ -75,7 +69,8 @@ impl Run {
 /// All runs of the process.
 #[derive(Default)]
 pub(crate) struct Running {
-    runs: Mutex<HashMap<TaskId, Arc<Run>>>,
+    /// By claim: a run that lost its task may still be ending while another slot here has the task again.
+    runs: Mutex<HashMap<ClaimId, Arc<Run>>>,
     engaged: Mutex<HashSet<ClaimId>>,
     /// Claims whose answer never came, the last of them.
     unheard: Mutex<VecDeque<ClaimId>>,
@@ -89,6 +84,18 @@ pub(crate) struct Engaged<'a> {
     running: &'a Running,
     /// The token of the claim.
     pub claim: ClaimId,
+}
+
+/// A run's place among the runs, from before its body begins until that has ended.
+pub(crate) struct Entered<'a> {
+    running: &'a Running,
+    claim: ClaimId,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        lock(&self.running.runs).remove(&self.claim);
+    }
 }
 
 impl Drop for Engaged<'_> {
@@ -127,23 +134,22 @@ impl Running {
         lock(&self.engaged).contains(&claim)
     }
 
-    pub(crate) fn enter(&self, run: &Arc<Run>) {
-        lock(&self.runs).insert(run.claim.task, Arc::clone(run));
-    }
-
-    pub(crate) fn leave(&self, run: &Run) {
-        lock(&self.runs).remove(&run.claim.task);
+    /// Notes a run, until what comes back is dropped.
+    pub(crate) fn enter(&self, run: &Arc<Run>) -> Entered<'_> {
+        lock(&self.runs).insert(run.claim.id, Arc::clone(run));
+        Entered {
+            running: self,
+            claim: run.claim.id,
+        }
     }
 
     pub(crate) fn is_running(&self, claim: Claim) -> bool {
-        lock(&self.runs)
-            .get(&claim.task)
-            .is_some_and(|run| run.claim == claim)
+        lock(&self.runs).contains_key(&claim.id)
     }
 
-    /// Asks the run of this task to stop, if it is here.
+    /// Asks the runs of this task to stop, if they are here.
     pub(crate) fn stop(&self, task: TaskId, cause: Cause) {
-        if let Some(run) = lock(&self.runs).get(&task) {
+        for run in self.all().iter().filter(|run| run.claim.task == task) {
             run.stop(cause);
         }
     }

@@ -6,19 +6,28 @@ use crate::worker::Shared;
 use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
 use log::{error, info, warn};
 use millrace_common::broker::Announcements;
-use millrace_common::db::{Conn, RetryCause};
-use millrace_common::error::{self, Error};
+use millrace_common::db::{Backend, Conn};
+use millrace_common::error::Error;
 use millrace_common::tasking::{
     self, Claim, Claimed, Ended, HandBack, Outcome, Settled, TaskError, TaskState, TaskType,
 };
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 const SESSION_LOST: &str = "The worker lost its database session.";
+const AWAY: &str = "The database or the artifact store was away, again and again.";
 
 /// A verdict that was refused so often is given up: once may have been an operator who cancelled the
 /// statement, or a disk that was full for a moment.
 const REFUSALS: u32 = 3;
+
+/// So many attempts may meet a lost session or a lock that does not come. Each had a new session: a last write
+/// that takes longer than the engine lets it stand still ends here.
+const DISTURBANCES: u32 = 20;
+
+/// Longest wait for a statement that takes no time.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// What is to become of the task.
 enum Verdict {
@@ -53,12 +62,14 @@ pub(crate) async fn settle(
     if let Verdict::Body(Err(TaskError::Internal(cause))) = &verdict {
         error!(error:% = cause, task_id:% = id, cid = claimed.cid; "task {id} ({}): {cause}", kind.name);
     }
-    let (mut usable, mut refusals) = (None, 0);
+    let (mut usable, mut left) = (None, None);
     if clean && !session.conn.lock().await.is_broken() {
         usable = Some(session);
     } else {
-        sessions::discard(session).await;
+        left = Some(session.backend.clone());
+        drop(session);
     }
+    let mut tries = Tries::default();
     loop {
         // A session without the locks will do where theirs was lost: the claim decides.
         let session = match usable.take() {
@@ -66,17 +77,16 @@ pub(crate) async fn settle(
             None => sessions::open_patiently(shared, "settle").await?,
         };
         let mut conn = session.conn.lock().await;
-        match write(shared, &mut conn, claimed, &verdict).await {
+        match write(shared, &mut conn, claimed, &verdict, left.as_ref()).await {
             Ok(settled) => {
-                let released = tasking::release(&mut conn).await;
+                let released = timeout(ANSWER, tasking::release(&mut conn)).await;
                 drop(conn);
                 publish(shared, kind, claimed, settled).await;
-                return released.is_ok().then_some(session);
+                return matches!(released, Ok(Ok(()))).then_some(session);
             }
             Err(error) => {
                 warn!(error:% = error, task_id:% = id; "settling task {id}: {error}");
-                refusals += u32::from(!is_transient(&error));
-                if refusals >= REFUSALS {
+                if tries.are_used_up(&error) {
                     // Nothing that the body returned can be stored as it is: the task fails instead.
                     verdict = Verdict::Body(Err(TaskError::internal(error)));
                 }
@@ -87,21 +97,29 @@ pub(crate) async fn settle(
     }
 }
 
+/// Attempts to settle that failed.
+#[derive(Default)]
+struct Tries {
+    refused: u32,
+    disturbed: u32,
+}
+
+impl Tries {
+    fn are_used_up(&mut self, error: &Error) -> bool {
+        if error.is_transient() {
+            self.disturbed += 1;
+        } else {
+            self.refused += 1;
+        }
+        self.refused >= REFUSALS || self.disturbed >= DISTURBANCES
+    }
+}
+
 /// True where the server still answers on this session.
 async fn answers(session: &SlotSession) -> bool {
     let mut conn = session.conn.lock().await;
     let ping = conn.ping(&RecyclingMethod::Verified);
-    matches!(
-        tokio::time::timeout(Duration::from_secs(3), ping).await,
-        Ok(Ok(()))
-    )
-}
-
-fn is_transient(error: &Error) -> bool {
-    match error {
-        Error::Unavailable { .. } => true,
-        error => error.diesel().is_some_and(error::is_transient),
-    }
+    matches!(timeout(ANSWER, ping).await, Ok(Ok(())))
 }
 
 fn judge(kind: &TaskType, claimed: &Claimed, ended: Ended, cause: Option<Cause>) -> Verdict {
@@ -112,6 +130,10 @@ fn judge(kind: &TaskType, claimed: &Claimed, ended: Ended, cause: Option<Cause>)
         }
         (Ended::Aborted | Ended::Finished(Err(TaskError::Canceled)), Some(Cause::Shutdown)) => {
             return Verdict::HandBack(HandBack::Shutdown, "Aborted during worker shutdown.");
+        }
+        // As at a loss: the body can do without what was away for a moment if it may run again.
+        (Ended::Finished(Err(error)), None) if kind.rerun_after_loss && error.is_transient() => {
+            return Verdict::HandBack(HandBack::Loss, AWAY);
         }
         (Ended::Finished(Err(error)), _) => Err(error),
         (Ended::Aborted, _) => Err(TaskError::Canceled),
@@ -133,7 +155,11 @@ async fn write(
     conn: &mut Conn,
     claimed: &Claimed,
     verdict: &Verdict,
+    left: Option<&Backend>,
 ) -> Result<Option<Settled>, Error> {
+    if let Some(left) = left {
+        sessions::end(conn, left).await?;
+    }
     match verdict {
         Verdict::Body(body) => {
             tasking::settle(conn, &shared.execution.keyring, claimed.claim, body)
@@ -163,11 +189,11 @@ pub(crate) async fn give_back(shared: &Shared, claim: Claim) -> Result<bool, Err
         return Ok(true);
     }
     match tasking::fail_for_reason(&mut conn, claim, SESSION_LOST).await? {
-        Settled::Final { announcements, .. } => {
-            shared.publisher.announce(announcements);
+        Settled::Lost => Ok(false),
+        settled => {
+            settled.publish(&shared.publisher, claim.task);
             Ok(true)
         }
-        Settled::Lost => Ok(false),
     }
 }
 
@@ -180,16 +206,11 @@ async fn publish(
 ) {
     let (id, name) = (claimed.claim.task, kind.name);
     match settled {
-        Some(Settled::Final {
-            state,
-            announcements,
-            more,
-        }) => {
-            shared.publisher.announce(announcements);
-            shared.publisher.state_changed(id, name, state.as_str());
+        Some(settled @ Settled::Final { state, .. }) => {
             info!(task_id:% = id, name, cid = claimed.cid, state = state.as_str(); "task {id} ({name}) is {state}");
-            debug_assert!(TaskState::is_final(state));
-            if more && let Err(error) = resume(shared).await {
+            if settled.publish(&shared.publisher, id)
+                && let Err(error) = resume(shared).await
+            {
                 // The janitor resumes it.
                 warn!(error:% = error; "resuming promotions: {error}");
             }

@@ -3,8 +3,9 @@
 use crate::running::{Cause, Engaged, Run};
 use crate::sessions::{self, SlotSession};
 use crate::settling;
+use crate::watch::watch;
 use crate::worker::Shared;
-use log::{debug, error, info, warn};
+use log::{debug, info, warn};
 use millrace_common::broker::{Delivered, Message, SlotConsumer};
 use millrace_common::error::is_out_of_locks;
 use millrace_common::tasking::{
@@ -14,10 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Another try after somebody held a lock, or the lock table was full for now.
-const SOON: Duration = Duration::from_millis(500);
-/// Another try where this worker, or this server, cannot run the task as it is.
-const LATER: Duration = Duration::from_secs(5);
+/// The first and the longest pause before a task that could not be claimed is announced again.
+type Pauses = (Duration, Duration);
+/// Somebody held a lock, or the lock table was full for now.
+const SOON: Pauses = (Duration::from_millis(500), Duration::from_millis(500));
+/// This worker, or this server, cannot run the task as it is.
+const LATER: Pauses = (Duration::from_secs(5), Duration::from_secs(30));
 
 struct Slot {
     shared: Arc<Shared>,
@@ -167,10 +170,11 @@ impl Slot {
             }
             ClaimOutcome::Expired => match self.shared.db().get().await {
                 Ok(mut conn) => match tasking::expire(&mut conn, id).await {
-                    Ok(announcements) => self
-                        .shared
-                        .publisher
-                        .announce(announcements.unwrap_or_default()),
+                    Ok(settled) => {
+                        if let Some(settled) = settled {
+                            settled.publish(&self.shared.publisher, id);
+                        }
+                    }
                     Err(error) => warn!(error:% = error, task_id:% = id; "expire: {error}"),
                 },
                 Err(error) => warn!(error:% = error, task_id:% = id; "expire: {error}"),
@@ -179,10 +183,10 @@ impl Slot {
         }
     }
 
-    async fn defer(&mut self, message: &Message, delay: Duration) {
+    async fn defer(&mut self, message: &Message, (delay, longest): Pauses) {
         let Some(session) = &self.session else { return };
         let mut conn = session.conn.lock().await;
-        if let Err(error) = tasking::defer(&mut conn, message.id, delay).await {
+        if let Err(error) = tasking::defer(&mut conn, message.id, delay, longest).await {
             // Nothing is lost: the janitor finds an announcement that nobody claims.
             warn!(error:% = error, task_id:% = message.id; "defer: {error}");
         }
@@ -210,14 +214,16 @@ impl Slot {
             Arc::clone(&session.conn),
             session.backend.clone(),
         ));
-        shared.running.enter(&run);
+        let entered = shared.running.enter(&run);
         let mut delivered = Some(delivered);
         let ended = self.execute(kind, claimed, &run, &mut delivered).await;
-        shared.running.leave(&run);
+        drop(entered);
 
         let clean = matches!(ended, Ended::Finished(_)) && !run.is_lost();
-        self.session =
-            settling::settle(&shared, kind, claimed, ended, run.cause(), session, clean).await;
+        let cause = run.cause();
+        // Its hold on the session goes with it: settle must be able to close that.
+        drop(run);
+        self.session = settling::settle(&shared, kind, claimed, ended, cause, session, clean).await;
         drop(engaged);
         debug!(task_id:% = id, duration_ms:? = started.elapsed().as_millis(); "task {id} has been settled");
         if let Some(delivered) = delivered {
@@ -225,7 +231,8 @@ impl Slot {
         }
     }
 
-    /// Runs the body; meanwhile acknowledges early what takes long, and passes a shutdown on.
+    /// Runs the body; meanwhile watches its session, acknowledges early what takes long, and passes a
+    /// shutdown on.
     async fn execute(
         &mut self,
         kind: &TaskType,
@@ -250,10 +257,12 @@ impl Slot {
             grace,
         );
         let patience = tokio::time::sleep(Duration::from_secs(worker.acknowledge_after_seconds));
-        tokio::pin!(running, patience);
+        let watching = watch(&shared, run);
+        tokio::pin!(running, patience, watching);
         loop {
             tokio::select! {
                 ended = &mut running => return ended,
+                () = &mut watching, if !run.is_lost() => {}
                 () = shared.shutdown.hand_back.cancelled(), if run.cause().is_none() => {
                     run.stop(Cause::Shutdown);
                 }
@@ -264,16 +273,5 @@ impl Slot {
                 }
             }
         }
-    }
-}
-
-/// Ends the process where a run neither stops nor holds its locks any more: nothing else makes sure
-/// that it writes no more outside the database.
-pub(crate) async fn exit_unless_ended(shared: Arc<Shared>, run: Arc<Run>) {
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    if shared.running.is_running(run.claim) {
-        let id = run.claim.task;
-        error!(task_id:% = id; "task {id} lost its session and did not stop within 10 s: the worker exits");
-        std::process::exit(70);
     }
 }

@@ -3,9 +3,11 @@
 use crate::beat::Beat;
 use crate::metrics::Metrics;
 use crate::running::{Progress, Running};
+use crate::sessions::Open;
 use crate::shutdown::Shutdown;
+use crate::watch::Presence;
 use crate::{health, slot};
-use log::{info, warn};
+use log::{error, info, warn};
 use millrace_common::broker::{Link, Publisher};
 use millrace_common::catalog::Catalog;
 use millrace_common::config::Settings;
@@ -16,7 +18,7 @@ use millrace_common::repository;
 use millrace_common::secrets::Keyring;
 use millrace_common::storage::Storage;
 use millrace_common::tasking::Execution;
-use millrace_common::tasking::janitor::{Janitor, Pass};
+use millrace_common::tasking::janitor::Janitor;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -33,6 +35,9 @@ pub(crate) struct Shared {
     pub publisher: Publisher,
     pub link: Arc<Link>,
     pub running: Running,
+    pub sessions: Open,
+    pub presence: Presence,
+    pub janitor: Janitor,
     pub progress: Progress,
     pub metrics: Metrics,
     pub shutdown: Shutdown,
@@ -69,32 +74,38 @@ impl Worker {
             )));
         }
         let name = process_name(&settings.worker.name);
-        let pool = Db::new(&settings.database, &format!("millrace-worker {name}"))?;
+        let full_name = format!("millrace-worker {name}");
+        let settings = Arc::new(settings);
         let id = ProcessId::new();
+        let db = Db::new(&settings.database, &full_name)?;
+        let storage = Storage::open(&settings.storage)?.owned_by(id);
+        let publisher = Publisher::start(&settings.broker, db.clone(), &full_name);
         let shared = Arc::new(Shared {
             id,
-            publisher: Publisher::start(
-                &settings.broker,
-                pool.clone(),
-                &format!("millrace-worker {name}"),
+            janitor: Janitor::new(
+                db.clone(),
+                storage.clone(),
+                publisher.clone(),
+                Arc::clone(&settings),
+                &full_name,
             ),
-            link: Arc::new(Link::new(
-                &settings.broker,
-                &format!("millrace-worker {name} consume"),
-            )),
+            publisher,
+            link: Arc::new(Link::new(&settings.broker, &format!("{full_name} consume"))),
             shutdown: Shutdown::listen(Duration::from_secs(settings.worker.grace_seconds))
                 .map_err(Error::internal)?,
             name,
             running: Running::default(),
+            sessions: Open::default(),
+            presence: Presence::default(),
             progress: Progress::default(),
             metrics: Metrics::default(),
             consuming: AtomicUsize::new(0),
             execution: Execution {
-                db: pool,
-                storage: Storage::open(&settings.storage)?.owned_by(id),
+                db,
+                storage,
                 registry: Arc::new(catalog.tasks),
                 keyring,
-                settings: Arc::new(settings),
+                settings,
             },
         });
         let beat = Beat::start(Arc::clone(&shared)).await?;
@@ -105,15 +116,22 @@ impl Worker {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let shared = self.shared;
         info!(worker:% = shared.id; "worker {} starts", shared.name);
-        let background = TaskTracker::new();
-        let beating = background.spawn(self.beat.run());
-        background.spawn(keep_house(Arc::clone(&shared)));
+        let beating = tokio::spawn(exit_after(self.beat.run()));
+        tokio::spawn(again("the janitor", Arc::clone(&shared), keep_house));
+        tokio::spawn(again(
+            "the janitor's chores",
+            Arc::clone(&shared),
+            do_chores,
+        ));
         health::serve(&shared)?;
 
         let slots = TaskTracker::new();
         for (class, count) in &shared.settings().worker.slots {
             for number in 0..*count {
-                slots.spawn(slot::run(Arc::clone(&shared), class.clone(), number));
+                let (shared, class) = (Arc::clone(&shared), class.clone());
+                slots.spawn(again("a slot", shared, move |shared| {
+                    slot::run(shared, class.clone(), number)
+                }));
             }
         }
         slots.close();
@@ -127,27 +145,46 @@ impl Worker {
     }
 }
 
+/// Runs a part of the worker, and runs it anew when it panics: a fault in one task costs no slot.
+async fn again<F>(what: &str, shared: Arc<Shared>, part: impl Fn(Arc<Shared>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while let Err(error) = tokio::spawn(part(Arc::clone(&shared))).await {
+        error!(error:% = error; "{what} panicked and begins anew: {error}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Ends the process when the beat does: nobody else says that it lives, and its lock is gone.
+async fn exit_after(beat: impl Future<Output = ()> + Send + 'static) {
+    let ended = tokio::spawn(beat).await;
+    error!("the beat has ended: {ended:?}");
+    std::process::exit(70);
+}
+
 async fn keep_house(shared: Arc<Shared>) {
-    let janitor = Janitor::new(
-        shared.db().clone(),
-        shared.execution.storage.clone(),
-        shared.publisher.clone(),
-        Arc::clone(&shared.link),
-        Arc::clone(&shared.execution.settings),
-    );
     let mut ticks = tokio::time::interval(shared.settings().worker.janitor_ms.get());
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let kept = async {
-            if janitor.pass().await? == Pass::WithSweep {
-                // What the engine does not know of: versions that dead runs left incomplete.
-                let mut conn = shared.db().get().await?;
-                repository::remove_abandoned(&mut conn, LEFTOVERS).await?;
-            }
-            Ok::<_, Error>(())
+        if let Err(error) = shared.janitor.pass().await {
+            warn!(error:% = error; "janitor: {error}");
+        }
+    }
+}
+
+async fn do_chores(shared: Arc<Shared>) {
+    loop {
+        if !shared.janitor.chores().await {
+            continue;
+        }
+        // What the engine does not know of: versions that dead runs left incomplete.
+        let removed = async {
+            let mut conn = shared.db().get().await?;
+            repository::remove_abandoned(&mut conn, LEFTOVERS).await
         };
-        if let Err(error) = kept.await {
+        if let Err(error) = removed.await {
             warn!(error:% = error; "janitor: {error}");
         }
     }

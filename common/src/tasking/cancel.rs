@@ -2,7 +2,6 @@
 
 use super::settle::{Finish, Settled};
 use super::state::TaskState;
-use crate::broker::Announcements;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;
@@ -16,8 +15,8 @@ use serde_json::json;
 /// What came of a cancel.
 #[derive(Debug)]
 pub enum CancelOutcome {
-    /// It waited and is canceled now; its successors are to be announced.
-    Canceled(Announcements),
+    /// It waited and is canceled now; publish what came of it.
+    Canceled(Settled),
     /// It runs: its worker has been told.
     Canceling,
     /// It had ended before, in this state.
@@ -48,8 +47,8 @@ pub async fn cancel(conn: &mut Conn, id: TaskId) -> Result<CancelOutcome, Error>
         };
         match state.parse().map_err(Error::internal)? {
             TaskState::Waiting => {
-                if let Some(announcements) = cancel_waiting(conn, id, None).await? {
-                    return Ok(CancelOutcome::Canceled(announcements));
+                if let Some(settled) = cancel_waiting(conn, id, None).await? {
+                    return Ok(CancelOutcome::Canceled(settled));
                 }
             }
             TaskState::Running => {
@@ -68,7 +67,7 @@ async fn cancel_waiting(
     conn: &mut Conn,
     id: TaskId,
     reason: Option<&str>,
-) -> Result<Option<Announcements>, Error> {
+) -> Result<Option<Settled>, Error> {
     let error = reason.map(|reason| json!({ "reason": reason }));
     let finish = Finish {
         task: id,
@@ -78,11 +77,7 @@ async fn cancel_waiting(
         result: None,
         error: error.as_ref(),
     };
-    let settled = crate::db::retrying(conn, async |conn| finish.run(conn).await).await?;
-    Ok(match settled {
-        Some(Settled::Final { announcements, .. }) => Some(announcements),
-        _ => None,
-    })
+    crate::db::retrying(conn, async |conn| finish.run(conn).await).await
 }
 
 /// What clients read of a task that could not start at once and may not be deferred (contract 2.6).
@@ -93,7 +88,7 @@ const UNAVAILABLE: &str = "Resources temporarily unavailable.";
 ///
 /// # Errors
 /// As the session.
-pub async fn expire(conn: &mut Conn, id: TaskId) -> Result<Option<Announcements>, Error> {
+pub async fn expire(conn: &mut Conn, id: TaskId) -> Result<Option<Settled>, Error> {
     cancel_waiting(conn, id, Some(UNAVAILABLE)).await
 }
 

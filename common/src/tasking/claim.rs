@@ -3,7 +3,7 @@
 use crate::db::Conn;
 use crate::ids::{ClaimId, DomainId, ProcessId, TaskGroupId, TaskId};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use std::time::Duration;
@@ -134,14 +134,21 @@ pub async fn release(conn: &mut Conn) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Leaves a waiting task to an announcement after `delay`; nothing happens where it waits no more.
+/// Leaves a waiting task to an announcement after `delay` at first, then after as long as it has waited,
+/// up to `longest`; nothing happens where it waits no more.
 ///
 /// # Errors
 /// As the session.
-pub async fn defer(conn: &mut Conn, task: TaskId, delay: Duration) -> QueryResult<()> {
-    sql_query("SELECT millrace_defer($1, make_interval(secs => $2::double precision / 1000))")
+pub async fn defer(
+    conn: &mut Conn,
+    task: TaskId,
+    delay: Duration,
+    longest: Duration,
+) -> QueryResult<()> {
+    sql_query("SELECT millrace_defer($1, make_interval(secs => $2), make_interval(secs => $3))")
         .bind::<SqlUuid, _>(task)
-        .bind::<BigInt, _>(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX))
+        .bind::<Double, _>(delay.as_secs_f64())
+        .bind::<Double, _>(longest.as_secs_f64())
         .execute(conn)
         .await
         .map(drop)

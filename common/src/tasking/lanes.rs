@@ -2,7 +2,7 @@
 
 use crate::broker::Announcements;
 use crate::db::Conn;
-use crate::error::Error;
+use crate::error::{Error, is_too_slow};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Jsonb, Nullable, Text};
 use diesel::{QueryableByName, sql_query};
@@ -15,20 +15,35 @@ struct Resumed {
     announcements: Value,
 }
 
+/// Tasks that one resumption unblocks; fewer where they have so many resources that it takes too long.
+const BATCHES: [i32; 4] = [500, 60, 8, 1];
+
 /// Goes on where a promotion stopped because its transaction was full; `None` when nothing is left.
 ///
 /// # Errors
 /// As the session.
 pub async fn resume_promotions(conn: &mut Conn) -> Result<Option<Announcements>, Error> {
-    let row: Option<Resumed> = crate::db::retrying(conn, async |conn| {
-        sql_query("SELECT * FROM millrace_resume()")
-            .get_result(conn)
-            .await
-            .optional()
-    })
-    .await?;
-    row.map(|row| Announcements::from_json(row.announcements).map_err(Error::internal))
-        .transpose()
+    let mut batches = BATCHES.into_iter().peekable();
+    while let Some(batch) = batches.next() {
+        let resumed = crate::db::retrying(conn, async |conn| resume(conn, batch).await).await;
+        match resumed {
+            Err(error) if batches.peek().is_some() && is_too_slow(&error) => {}
+            resumed => {
+                return resumed?
+                    .map(|row| Announcements::from_json(row.announcements).map_err(Error::internal))
+                    .transpose();
+            }
+        }
+    }
+    Ok(None)
+}
+
+async fn resume(conn: &mut Conn, batch: i32) -> QueryResult<Option<Resumed>> {
+    sql_query("SELECT * FROM millrace_resume($1)")
+        .bind::<Integer, _>(batch)
+        .get_result(conn)
+        .await
+        .optional()
 }
 
 /// What one page of the net found.

@@ -5,9 +5,9 @@ use super::dispatch::dispatch_many;
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::{Effects, Outcome, TaskError};
-use crate::broker::Announcements;
-use crate::db::{Conn, RetryCause};
-use crate::error::{self, Error};
+use crate::broker::{Announcements, Publisher};
+use crate::db::Conn;
+use crate::error::Error;
 use crate::ids::TaskId;
 use crate::schema::created_resource;
 use crate::secrets::Keyring;
@@ -15,7 +15,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, RunQueryDsl};
+use futures_util::FutureExt;
 use serde_json::{Value, json};
+use std::panic::AssertUnwindSafe;
 
 /// What settling did.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub enum Settled {
     Final {
         /// The state that it ended in: `canceled` where a cancel came in time.
         state: TaskState,
+        /// The name of its type.
+        name: String,
         /// Successors, and tasks that the body dispatched.
         announcements: Announcements,
         /// True: more successors wait for [`super::resume_promotions`].
@@ -33,10 +37,37 @@ pub enum Settled {
     Lost,
 }
 
+impl Settled {
+    /// Publishes what came of it, after the commit: the successors, and the task's new state. True: more
+    /// successors wait for [`super::resume_promotions`].
+    pub fn publish(self, publisher: &Publisher, task: TaskId) -> bool {
+        match self {
+            Self::Final {
+                state,
+                name,
+                announcements,
+                more,
+            } => {
+                publisher.announce(announcements);
+                publisher.state_changed(task, &name, state.as_str());
+                more
+            }
+            Self::Lost => false,
+        }
+    }
+}
+
+/// The last write of a body panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the last write of the task panicked")]
+struct Panicked;
+
 #[derive(QueryableByName)]
 struct Finished {
     #[diesel(sql_type = Text)]
     final_state: String,
+    #[diesel(sql_type = Text)]
+    name: String,
     #[diesel(sql_type = Jsonb)]
     announcements: Value,
     #[diesel(sql_type = Bool)]
@@ -78,6 +109,7 @@ impl Finish<'_> {
         row.map(|row| {
             Ok(Settled::Final {
                 state: row.final_state.parse().map_err(Error::internal)?,
+                name: row.name,
                 announcements: Announcements::from_json(row.announcements)
                     .map_err(Error::internal)?,
                 more: row.more,
@@ -142,20 +174,25 @@ async fn settle_with_effects(
         .await;
     let (effects, mut dispatched) = match applied {
         Ok(applied) => applied,
+        Err(TaskError::Internal(cause)) if cause.is::<Panicked>() => {
+            return Err(Error::Internal(cause));
+        }
         // The whole transaction is void and worth another attempt, or the session is gone.
-        Err(error) if is_transient(&error) => return Err(Error::internal(transient_cause(error))),
+        Err(error) if error.is_transient() => return Err(Error::internal(transient_cause(error))),
         Err(error) => return fail(conn, claim, &error).await,
     };
     let settled = complete(conn, claim, effects.result.as_ref()).await?;
     Ok(match settled {
         Settled::Final {
             state,
+            name,
             announcements,
             more,
         } => {
             dispatched.0.extend(announcements.0);
             Settled::Final {
                 state,
+                name,
                 announcements: dispatched,
                 more,
             }
@@ -172,7 +209,11 @@ async fn apply(
 ) -> Result<(Effects, Announcements), TaskError> {
     let mut effects = outcome.effects.clone();
     if let Some(flip) = &outcome.flip {
-        let flipped = flip(conn).await?;
+        // A panic may have left a transaction open inside this one: both are void.
+        let flipped = AssertUnwindSafe(async { flip(conn).await })
+            .catch_unwind()
+            .await
+            .map_err(|_panic| TaskError::internal(Panicked))??;
         effects.result = flipped.result.or(effects.result);
         effects.created.extend(flipped.created);
     }
@@ -286,10 +327,6 @@ pub async fn hand_back(conn: &mut Conn, claim: Claim, why: HandBack) -> QueryRes
         .get_result(conn)
         .await?;
     Ok(row.done)
-}
-
-fn is_transient(error: &TaskError) -> bool {
-    error.diesel().is_some_and(error::is_transient)
 }
 
 fn transient_cause(error: TaskError) -> Box<dyn std::error::Error + Send + Sync> {

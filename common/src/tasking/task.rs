@@ -4,7 +4,7 @@ use super::context::TaskContext;
 use super::dispatch::NewTask;
 use super::resources::Resources;
 use crate::db::{Conn, RetryCause};
-use crate::error::Error;
+use crate::error::{Error, is_transient};
 use crate::prn::Prn;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
@@ -198,6 +198,20 @@ impl From<Error> for TaskError {
                 Self::failed(error.to_string())
             }
             Error::Unavailable { .. } | Error::Internal(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl TaskError {
+    /// True where the body may succeed later: something was away, or others were in the way.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        let Self::Internal(cause) = self else {
+            return false;
+        };
+        match cause.downcast_ref::<Error>() {
+            Some(error) => error.is_transient(),
+            None => self.diesel().is_some_and(is_transient),
         }
     }
 }

@@ -14,7 +14,6 @@ use actix_web::web::{Data, Path};
 use chrono::Utc;
 use millrace_common::db::Conn;
 use millrace_common::ids::TaskId;
-use millrace_common::models::task::Task;
 use millrace_common::tasking::{self, CancelOutcome, NewTask, TaskState};
 use millrace_common::tasks;
 
@@ -48,11 +47,8 @@ pub(in crate::v3) async fn cancel_one(
     id: TaskId,
 ) -> ApiResult<Option<TaskState>> {
     Ok(match tasking::cancel(conn, id).await? {
-        CancelOutcome::Canceled(announcements) => {
-            app.publisher.announce(announcements);
-            if let Some(task) = Task::find(conn, id).await? {
-                app.publisher.state_changed(id, &task.name, &task.state);
-            }
+        CancelOutcome::Canceled(settled) => {
+            settled.publish(&app.publisher, id);
             Some(TaskState::Canceled)
         }
         CancelOutcome::Canceling => Some(TaskState::Canceling),

@@ -12,10 +12,43 @@ const ROUND: Duration = Duration::from_secs(5);
 /// Announcements of one batch: less than the publisher's window holds by default.
 const BATCH: i64 = 400;
 
+/// Longest wait for the depth of a queue.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is to be announced again.
+#[derive(Clone, Copy)]
+enum Due<'a> {
+    Unconfirmed,
+    Lost { class: &'a str, queue_empty: bool },
+}
+
 impl Janitor {
+    pub(super) async fn announce_unconfirmed(&self) -> Result<(), Error> {
+        self.announce_due(Due::Unconfirmed).await
+    }
+
+    pub(super) async fn announce_lost(&self, class: &str) -> Result<(), Error> {
+        let queue_empty = self.is_empty(class).await;
+        self.announce_due(Due::Lost { class, queue_empty }).await
+    }
+
+    /// A queue that does not exist, or a broker that does not answer, is not an empty queue.
+    async fn is_empty(&self, class: &str) -> bool {
+        if !self.publisher.is_connected() {
+            return false;
+        }
+        let depth = async {
+            let channel = self.link.channel().await?;
+            let depth = queue_depth(&self.link, &channel, class).await;
+            let _ = channel.close(200, "bye".into()).await;
+            depth
+        };
+        matches!(tokio::time::timeout(PATIENCE, depth).await, Ok(Ok(0)))
+    }
+
     /// Batch by batch as the window empties, so that a backlog left by a broker that was away drains at
     /// the broker's pace and not at the janitor's.
-    pub(super) async fn announce_unconfirmed(&self) -> Result<(), Error> {
+    async fn announce_due(&self, due: Due<'_>) -> Result<(), Error> {
         let started = Instant::now();
         while started.elapsed() < ROUND {
             let room = i64::try_from(self.publisher.room())
@@ -29,30 +62,18 @@ impl Janitor {
                 continue;
             }
             let mut conn = self.db.get().await?;
-            let due = Announcements::from_json(due_unconfirmed(&mut conn, room).await?)
-                .map_err(Error::internal)?;
-            if due.0.is_empty() {
+            let page = match due {
+                Due::Unconfirmed => due_unconfirmed(&mut conn, room).await?,
+                Due::Lost { class, queue_empty } => {
+                    due_lost(&mut conn, class, queue_empty, room).await?
+                }
+            };
+            let page = Announcements::from_json(page).map_err(Error::internal)?;
+            if page.0.is_empty() {
                 return Ok(());
             }
-            self.publisher.announce(due);
+            self.publisher.announce(page);
         }
-        Ok(())
-    }
-
-    pub(super) async fn announce_lost(&self, class: &str) -> Result<(), Error> {
-        // A queue that does not exist, or a broker that does not answer, is not an empty queue.
-        let empty = match self.link.channel().await {
-            Ok(channel) => {
-                let depth = queue_depth(&self.link, &channel, class).await;
-                let _ = channel.close(200, "bye".into()).await;
-                depth.is_ok_and(|messages| messages == 0)
-            }
-            Err(_) => return Ok(()),
-        };
-        let mut conn = self.db.get().await?;
-        let due = due_lost(&mut conn, class, empty, BATCH).await?;
-        self.publisher
-            .announce(Announcements::from_json(due).map_err(Error::internal)?);
         Ok(())
     }
 

@@ -14,63 +14,66 @@ use crate::db::{Db, Session};
 use crate::error::Error;
 use crate::storage::Storage;
 use log::warn;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::Mutex;
-
-/// What a pass was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// Not due, or another process has it.
-    NotDue,
-    /// What had to be done at once.
-    Done,
-    /// That, and the slow round.
-    WithSweep,
-}
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
+use tokio::sync::{Mutex, Notify};
 
 /// The janitor of a process.
 pub struct Janitor {
     db: Db,
     storage: Storage,
     publisher: Publisher,
-    link: Arc<Link>,
+    link: Link,
     settings: Arc<Settings>,
     session: Mutex<Option<Session>>,
+    chores: SyncMutex<Chores>,
+    found: Notify,
     repairs: AtomicU64,
     rescues: AtomicU64,
 }
 
+/// What passes found that may take its time: nothing urgent waits behind it.
+#[derive(Default)]
+struct Chores {
+    unconfirmed: bool,
+    announced: BTreeSet<String>,
+    tombstones: bool,
+    sweep_after: Option<String>,
+}
+
 impl Janitor {
-    /// A janitor that announces through this publisher and asks queue depths over this link.
+    /// A janitor that announces through this publisher. It asks for the depth of queues on a connection
+    /// of its own: a broker that hangs holds up nobody else.
     #[must_use]
     pub fn new(
         db: Db,
         storage: Storage,
         publisher: Publisher,
-        link: Arc<Link>,
         settings: Arc<Settings>,
+        name: &str,
     ) -> Self {
-        let (repairs, rescues) = (AtomicU64::new(0), AtomicU64::new(0));
         Self {
             db,
             storage,
             publisher,
-            link,
+            link: Link::new(&settings.broker, &format!("{name} janitor")),
             settings,
             session: Mutex::new(None),
-            repairs,
-            rescues,
+            chores: SyncMutex::default(),
+            found: Notify::new(),
+            repairs: AtomicU64::new(0),
+            rescues: AtomicU64::new(0),
         }
     }
 
-    /// Takes the pass if it is due, and does what it finds.
+    /// Takes the pass if it is due: does what is urgent, and leaves the rest to [`Janitor::chores`].
     ///
     /// # Errors
     /// The database cannot be used now. A duty that fails is logged and met again in the next pass.
-    pub async fn pass(&self) -> Result<Pass, Error> {
+    pub async fn pass(&self) -> Result<(), Error> {
         let Some(found) = self.look().await? else {
-            return Ok(Pass::NotDue);
+            return Ok(());
         };
         for lost in &found.lost {
             self.duty("rescue", self.rescue(lost).await);
@@ -81,20 +84,41 @@ impl Janitor {
         if found.resume {
             self.duty("resume promotions", self.resume().await);
         }
-        if found.unconfirmed {
+        let mut chores = self.chores_now();
+        chores.unconfirmed |= found.unconfirmed;
+        chores.announced.extend(found.announced);
+        chores.tombstones |= found.tombstones;
+        if found.sweep_due {
+            chores.sweep_after = Some(found.sweep_after);
+        }
+        drop(chores);
+        self.found.notify_one();
+        Ok(())
+    }
+
+    /// Waits for the next pass and does what it left. True: the slow round was among it.
+    pub async fn chores(&self) -> bool {
+        self.found.notified().await;
+        let chores = std::mem::take(&mut *self.chores_now());
+        if chores.unconfirmed {
             self.duty("announce again", self.announce_unconfirmed().await);
         }
-        for class in &found.announced {
+        for class in &chores.announced {
             self.duty("find lost messages", self.announce_lost(class).await);
         }
-        if found.tombstones {
+        if chores.tombstones {
             self.duty("unlink files", self.unlink().await);
         }
-        if found.sweep_due {
-            self.duty("sweep", self.sweep(&found.sweep_after).await);
-            return Ok(Pass::WithSweep);
-        }
-        Ok(Pass::Done)
+        let Some(after) = chores.sweep_after else {
+            return false;
+        };
+        self.duty("sweep", self.sweep(&after).await);
+        true
+    }
+
+    fn chores_now(&self) -> MutexGuard<'_, Chores> {
+        // Flags: a panic leaves them whole.
+        self.chores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tasks that promotion had left behind; must stay zero.

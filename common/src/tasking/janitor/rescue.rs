@@ -2,7 +2,6 @@
 
 use super::Janitor;
 use super::look::Lost;
-use crate::broker::Announcements;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;
@@ -36,11 +35,16 @@ impl Janitor {
         let mut conn = self.db.get().await?;
         let rescued =
             crate::db::transaction(&mut conn, async |conn| rescue(conn, claim).await).await?;
-        if let Some(announcements) = rescued {
-            self.rescues.fetch_add(1, Ordering::Relaxed);
-            let id = lost.task;
-            warn!(task_id:% = id; "task {id} was taken from a worker that is gone");
-            self.publisher.announce(announcements);
+        let Some(rescued) = rescued else {
+            return Ok(());
+        };
+        self.rescues.fetch_add(1, Ordering::Relaxed);
+        let id = lost.task;
+        warn!(task_id:% = id; "task {id} was taken from a worker that is gone");
+        if let Rescued::Ended(settled) = rescued
+            && settled.publish(&self.publisher, id)
+        {
+            self.resume().await?;
         }
         Ok(())
     }
@@ -48,16 +52,24 @@ impl Janitor {
     /// Cancels a task that may not be deferred and that nobody claimed in time.
     pub(super) async fn expire(&self, id: TaskId) -> Result<(), Error> {
         let mut conn = self.db.get().await?;
-        if let Some(announcements) = cancel::expire(&mut conn, id).await? {
-            self.publisher.announce(announcements);
+        if let Some(settled) = cancel::expire(&mut conn, id).await? {
+            settled.publish(&self.publisher, id);
         }
         Ok(())
     }
 }
 
+/// What became of a task whose worker is gone.
+enum Rescued {
+    /// It waits again, in its old place.
+    HandedBack,
+    /// It failed, or was being canceled.
+    Ended(Settled),
+}
+
 /// In one transaction: the lock is still free (and stays so until the commit), then the row changes.
 /// `None`: somebody was faster.
-async fn rescue(conn: &mut Conn, claim: Claim) -> Result<Option<Announcements>, Error> {
+async fn rescue(conn: &mut Conn, claim: Claim) -> Result<Option<Rescued>, Error> {
     let probe: Free = sql_query("SELECT pg_try_advisory_xact_lock(millrace_task_key($1)) AS free")
         .bind::<SqlUuid, _>(claim.task)
         .get_result(conn)
@@ -66,7 +78,7 @@ async fn rescue(conn: &mut Conn, claim: Claim) -> Result<Option<Announcements>, 
         return Ok(None);
     }
     if hand_back(conn, claim, HandBack::Rescue).await? {
-        return Ok(Some(Announcements::default()));
+        return Ok(Some(Rescued::HandedBack));
     }
     let error = json!({"reason": "Worker has gone missing."});
     let finish = Finish {
@@ -77,8 +89,5 @@ async fn rescue(conn: &mut Conn, claim: Claim) -> Result<Option<Announcements>, 
         result: None,
         error: Some(&error),
     };
-    Ok(match finish.run(conn).await? {
-        Some(Settled::Final { announcements, .. }) => Some(announcements),
-        _ => None,
-    })
+    Ok(finish.run(conn).await?.map(Rescued::Ended))
 }
