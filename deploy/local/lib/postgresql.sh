@@ -69,7 +69,7 @@ pg_start() {
   local home user
   home=$(pg_home) user=$(pg_user)
   if pg_running; then
-    if pg_answers; then return 0; fi
+    if pg_answers; then pg_create_database; return 0; fi
     say "PostgreSQL runs, but does not answer on port $I_PG_PORT: starting it again."
     pg_stop fast
     pg_clear
@@ -84,6 +84,10 @@ pg_start() {
     die "PostgreSQL did not start; its log is $home/postgresql.log." \
       "\`make reset\` gives up the private data and begins anew."
   fi
+  pg_create_database
+}
+
+pg_create_database() {
   pg_sql postgres "SELECT 1 FROM pg_database WHERE datname = 'millrace'" | grep -q 1 ||
     pg_sql postgres 'CREATE DATABASE millrace'
 }
