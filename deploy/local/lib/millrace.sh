@@ -169,6 +169,7 @@ millrace_down() {
   main_open
   millrace_stop
   main_stop
+  instance_reap 0
 }
 
 millrace_stop() {
@@ -199,6 +200,7 @@ millrace_logs() {
 millrace_reset() {
   main_open
   millrace_stop
+  instance_reap 0
   instance_lock
   # The virtual environment and the list of other instances are not data.
   pg_stop immediate
