@@ -6,13 +6,21 @@ private_postgresql() { [ -z "${MILLRACE__DATABASE__URL:-}" ]; }
 private_rabbitmq() { [ -z "${MILLRACE__BROKER__URL:-}" ]; }
 
 # Each port has a setting of its own; the base moves all, so that two clones get along.
-BASE=${MILLRACE_PORT_BASE:-24810}
-EPMD_PORT=${MILLRACE_EPMD_PORT:-$((BASE + 4))}
-PG_PORT=${MILLRACE_PG_PORT:-$((BASE + 5))}
-API_PORT=${MILLRACE_API_PORT:-$((BASE + 7))}
-AMQP_PORT=${MILLRACE_AMQP_PORT:-$((BASE + 8))}
-MGMT_PORT=${MILLRACE_MGMT_PORT:-$((BASE + 9))}
-DIST_PORT=${MILLRACE_DIST_PORT:-$((BASE + 10))}
+# port SETTING ABOVE: the port that a setting gives, or one so far above the base.
+port() {
+  local name=MILLRACE_PORT_BASE value=${MILLRACE_PORT_BASE:-24810} above=$2
+  if [ -n "${!1:-}" ]; then name=$1 value=${!1} above=0; fi
+  if ! [[ $value =~ ^[1-9][0-9]{0,4}$ ]] || [ $((value + above)) -gt 65535 ]; then
+    die "$name is a number that gives ports up to 65535, not \"$value\"."
+  fi
+  printf '%s\n' $((value + above))
+}
+EPMD_PORT=$(port MILLRACE_EPMD_PORT 4)
+PG_PORT=$(port MILLRACE_PG_PORT 5)
+API_PORT=$(port MILLRACE_API_PORT 7)
+AMQP_PORT=$(port MILLRACE_AMQP_PORT 8)
+MGMT_PORT=$(port MILLRACE_MGMT_PORT 9)
+DIST_PORT=$(port MILLRACE_DIST_PORT 10)
 
 # main_open: the ports of a server that runs are the ones it was started with.
 main_open() {
