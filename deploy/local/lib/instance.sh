@@ -20,7 +20,7 @@ instance_open() {
   esac
   [ -w "$I_DIR" ] || die "$I_DIR belongs to $(stat -c %U "$I_DIR"): run as that user, or remove it."
   instance_place
-  I_PG="" I_RABBITMQ="" I_OWNER=""
+  I_PG="" I_RABBITMQ="" I_OWNER="" I_API_LISTEN=""
   I_PG_PORT="" I_AMQP_PORT="" I_MGMT_PORT="" I_DIST_PORT="" I_EPMD_PORT=""
   # shellcheck source=/dev/null
   if [ -f "$I_DIR/instance.env" ]; then . "$I_DIR/instance.env"; fi
@@ -40,7 +40,7 @@ instance_place() {
 
 instance_save() {
   local name
-  for name in I_PG I_RABBITMQ I_OWNER I_PG_PORT I_AMQP_PORT I_MGMT_PORT I_DIST_PORT I_EPMD_PORT; do
+  for name in I_PG I_RABBITMQ I_OWNER I_API_LISTEN I_PG_PORT I_AMQP_PORT I_MGMT_PORT I_DIST_PORT I_EPMD_PORT; do
     printf '%s=%q\n' "$name" "${!name}"
   done | write "$I_DIR/instance.env" 0600
 }
@@ -200,8 +200,9 @@ instance_usage() {
   cat >&2 <<'END'
 usage: stack instance start DIR [--pg] [--rabbitmq] [--pg-conf LINE]... [--rabbitmq-conf LINE]...
        stack instance env|stop|delete|status DIR
-       stack instance start-pg|stop-pg|restart-pg|kill-pg DIR
+       stack instance start-pg|stop-pg|restart-pg|kill-pg|freeze-pg|thaw-pg DIR
        stack instance start-rabbitmq|stop-rabbitmq|restart-rabbitmq|kill-rabbitmq|wipe-rabbitmq DIR
+       stack instance freeze-rabbitmq|thaw-rabbitmq|alarm-rabbitmq|calm-rabbitmq DIR
        stack instance reap
 END
   exit 2
@@ -221,7 +222,7 @@ instance_command() {
     env) instance_env; return 0 ;;
     status) instance_status; return 0 ;;
     *start-pg) need_postgresql ;;
-    *start-rabbitmq | wipe-rabbitmq) need_rabbitmq ;;
+    *start-rabbitmq | wipe-rabbitmq | alarm-rabbitmq | calm-rabbitmq) need_rabbitmq ;;
   esac
   instance_lock
   case $verb in
@@ -231,11 +232,17 @@ instance_command() {
     stop-pg) pg_stop fast ;;
     restart-pg) pg_stop fast && instance_start pg ;;
     kill-pg) pg_kill ;;
+    freeze-pg) pg_freeze ;;
+    thaw-pg) pg_thaw ;;
     start-rabbitmq) instance_start rabbitmq ;;
     stop-rabbitmq) mq_stop ;;
     restart-rabbitmq) mq_stop && instance_start rabbitmq ;;
     kill-rabbitmq) mq_kill ;;
     wipe-rabbitmq) mq_wipe && instance_start rabbitmq ;;
+    freeze-rabbitmq) mq_freeze ;;
+    thaw-rabbitmq) mq_thaw ;;
+    alarm-rabbitmq) mq_disk_limit 900000GB ;;
+    calm-rabbitmq) mq_disk_limit 1MB ;;
     *) instance_usage ;;
   esac
 }

@@ -29,8 +29,8 @@ settings_export() {
     export MILLRACE__BROKER__URL && MILLRACE__BROKER__URL=$(mq_url)
     export MILLRACE__BROKER__MANAGEMENT_URL=http://127.0.0.1:$I_MGMT_PORT
   fi
-  export MILLRACE__API__LISTEN=${MILLRACE__API__LISTEN:-127.0.0.1:$API_PORT}
-  export MILLRACE__ADMIN__PASSWORD=${MILLRACE__ADMIN__PASSWORD:-password}
+  export MILLRACE__API__LISTEN && MILLRACE__API__LISTEN=$(api_listen)
+  export MILLRACE__ADMIN__PASSWORD && MILLRACE__ADMIN__PASSWORD=$(admin_password)
   export MILLRACE__STORAGE__ROOT=${MILLRACE__STORAGE__ROOT:-$MAIN/storage}
   export MILLRACE__SECRETS__KEY_FILES=${MILLRACE__SECRETS__KEY_FILES:-$MAIN/secrets/data.key}
   export MILLRACE__DIAGNOSTICS__ENABLED=${MILLRACE__DIAGNOSTICS__ENABLED:-true}
@@ -39,14 +39,40 @@ settings_export() {
   export MILLRACE__WORKER__GRACE_SECONDS=${MILLRACE__WORKER__GRACE_SECONDS:-30}
   mkdir -p "$MAIN/storage" "$MAIN/log" "$MAIN/run" "$MAIN/secrets"
   chmod 0700 "$MAIN/secrets"
+  [ -s "$MAIN/secrets/admin" ] || printf '%s\n' "$MILLRACE__ADMIN__PASSWORD" | write "$MAIN/secrets/admin" 0600
   [ -s "$MAIN/secrets/data.key" ] || head -c 32 /dev/urandom | base64 | write "$MAIN/secrets/data.key" 0600
 }
 
-settings_digest() { compgen -e MILLRACE__ | sort | while read -r name; do printf '%s=%s\n' "$name" "${!name}"; done | sha256sum; }
+# admin_password: the one that the first start was given, unless the caller gives another.
+admin_password() {
+  if [ -n "${MILLRACE__ADMIN__PASSWORD:-}" ]; then
+    printf '%s\n' "$MILLRACE__ADMIN__PASSWORD"
+  else
+    secret admin 2>/dev/null || printf 'password\n'
+  fi
+}
+
+settings_digest() {
+  { compgen -e MILLRACE__ && echo RUST_LOG; } | sort | while read -r name; do
+    printf '%s=%s\n' "$name" "${!name:-}"
+  done | sha256sum
+}
+
+# api_listen: the address that the API shall have. One that runs keeps the address that it was started
+# with, unless the caller says otherwise.
+api_listen() {
+  local listen=127.0.0.1:$API_PORT
+  if [ -n "${MILLRACE__API__LISTEN:-}" ]; then
+    listen=$MILLRACE__API__LISTEN
+  elif [ -z "${MILLRACE_API_PORT:-}" ] && [ -n "$I_API_LISTEN" ] && any_marked "$I_DIR:api"; then
+    listen=$I_API_LISTEN
+  fi
+  printf '%s\n' "$listen"
+}
 
 # The API may listen on all addresses; people and curl go to this one.
 api_origin() {
-  local listen=${MILLRACE__API__LISTEN:-127.0.0.1:$API_PORT} host
+  local listen=${I_API_LISTEN:-127.0.0.1:$API_PORT} host
   host=${listen%:*}
   case $host in 0.0.0.0 | '[::]' | '') host=127.0.0.1 ;; esac
   printf 'http://%s:%s\n' "$host" "${listen##*:}"
@@ -122,16 +148,19 @@ millrace_migrate() {
 }
 
 millrace_up() {
-  local n name wanted=${WORKERS:-2}
-  [[ $wanted =~ ^[0-9]+$ ]] || die "WORKERS is a number, not \"$wanted\""
+  local n name wanted
   ensure_programs
   main_open
-  any_marked "$I_DIR:api" || require_api_port
+  wanted=${WORKERS:-$(workers_wanted)}
+  [[ $wanted =~ ^[0-9]+$ ]] || die "WORKERS is a number, not \"$wanted\""
+  require_api_port
   main_start
   main_open
   build --bin millrace-api --bin millrace-worker
   instance_lock
   settings_export
+  I_API_LISTEN=$MILLRACE__API__LISTEN
+  instance_save
   say "Migrating the database"
   "$(bin_dir)/millrace-api" migrate
   say "Starting the API and $wanted workers"
@@ -149,15 +178,23 @@ millrace_up() {
   addresses
 }
 
+# workers_wanted: as many as there are, down to the last of them.
+workers_wanted() {
+  local last
+  last=$(millrace_names | sed -n 's/^worker-//p' | sort -n | tail -n 1)
+  printf '%s\n' "${last:-2}"
+}
+
 require_api_port() {
-  case ${MILLRACE__API__LISTEN:-} in
-    '') require_port "$API_PORT" "the API" MILLRACE_API_PORT ;;
-    *) require_port "${MILLRACE__API__LISTEN##*:}" "the API" MILLRACE__API__LISTEN ;;
-  esac
+  local listen setting=MILLRACE_API_PORT
+  listen=$(api_listen)
+  if any_marked "$I_DIR:api" && [ "$listen" = "${I_API_LISTEN:-$listen}" ]; then return 0; fi
+  if [ -n "${MILLRACE__API__LISTEN:-}" ]; then setting=MILLRACE__API__LISTEN; fi
+  require_port "${listen##*:}" "the API" "$setting"
 }
 
 addresses() {
-  printf '\n  API            %s/pulp/api/v3/   (admin / %s)\n' "$(api_origin)" "${MILLRACE__ADMIN__PASSWORD:-password}"
+  printf '\n  API            %s/pulp/api/v3/   (admin / %s)\n' "$(api_origin)" "$(admin_password)"
   printf '  documentation  %s/pulp/api/v3/docs/\n' "$(api_origin)"
   if [ -n "$I_RABBITMQ" ]; then
     printf '  RabbitMQ       http://127.0.0.1:%s/   (millrace / %s)\n' "$I_MGMT_PORT" "$(secret rabbitmq)"

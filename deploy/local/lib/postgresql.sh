@@ -107,6 +107,7 @@ pg_create() {
     tail -n 15 "$I_DIR/log/initdb.log" >&2
     die "initdb failed; its log is $I_DIR/log/initdb.log"
   }
+  rm -f "$I_DIR/secrets/admin" # it belonged to the accounts of a cluster that is gone
   mv "$home/cluster.new" "$home/cluster"
 }
 
@@ -167,4 +168,14 @@ pg_kill() {
   # shellcheck disable=SC2046
   signal KILL $(pg_postmaster) $(pg_processes)
   wait_until 10 no_pg_processes
+}
+
+# As when the machine hangs: connections stay open, and nobody answers.
+pg_freeze() {
+  # shellcheck disable=SC2046
+  signal STOP $(pg_processes)
+}
+pg_thaw() {
+  # shellcheck disable=SC2046
+  signal CONT $(pg_processes)
 }
