@@ -24,22 +24,19 @@ venv_ensure() {
 
 # checks_begin: servers for the time of the checks; leaves everything as it was found.
 checks_begin() {
-  local had_servers=""
-  if main_running; then had_servers=1; fi
-  servers_hold
-  # shellcheck disable=SC2064 # what was found is known now
-  trap "checks_end '$had_servers'" EXIT
+  run_begin
+  trap checks_end EXIT
   trap 'exit 130' HUP INT TERM
   main_start
   # Servers that a test starts for itself end with this run, even when the test is killed.
   export MILLRACE_INSTANCE_OWNER=$$
 }
 
-checks_end() { # HAD_SERVERS
+checks_end() {
   local code=$?
   trap - EXIT
   instance_reap $$
-  servers_release "$1"
+  run_end
   exit "$code"
 }
 

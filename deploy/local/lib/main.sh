@@ -57,15 +57,36 @@ main_stop() {
   instance_unlock
 }
 
-# servers_hold, servers_release HAD: a run that started the servers stops them, but not under another
-# run or a Millrace that uses them by then.
-servers_hold() {
+# Runs (demo, test, bench) share a lock, and files that say what had to be started for them: the last run
+# to end stops that.
+run_join() {
   mkdir -p "$MAIN/run"
   exec 7>"$MAIN/run/users"
   flock -s 7
 }
-servers_release() {
-  if [ -z "$1" ] && [ -z "$(millrace_names)" ] && flock -n -x 7; then main_stop; fi
+
+run_begin() { # [millrace]
+  run_join
+  main_running || : >"$MAIN/run/servers-for-runs"
+  if [ "${1:-}" = millrace ] && none_marked "$I_DIR:api"; then : >"$MAIN/run/millrace-for-runs"; fi
+}
+
+run_end() {
+  flock -n -x 7 || return 0
+  main_open
+  if [ -e "$MAIN/run/millrace-for-runs" ]; then
+    say "Stopping what was started"
+    millrace_stop
+  fi
+  if [ -e "$MAIN/run/servers-for-runs" ] && [ -z "$(millrace_names)" ]; then main_stop; fi
+  rm -f "$MAIN/run/"*-for-runs
+}
+
+# run_outlast: what is being started now outlasts the runs. They wait with stopping until this process
+# has ended, and then find nothing to stop.
+run_outlast() {
+  run_join
+  rm -f "$MAIN/run/"*-for-runs
 }
 
 main_running() {

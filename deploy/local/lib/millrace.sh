@@ -140,6 +140,7 @@ workers_online() { # COUNT
 }
 
 millrace_migrate() {
+  run_outlast
   main_start
   main_open
   settings_export
@@ -148,6 +149,11 @@ millrace_migrate() {
 }
 
 millrace_up() {
+  run_outlast
+  millrace_start
+}
+
+millrace_start() {
   local n name wanted
   ensure_programs
   main_open
@@ -248,14 +254,13 @@ millrace_reset() {
 
 # millrace_demo: leaves everything as it was found.
 millrace_demo() {
-  local had_servers="" had_millrace=""
-  if main_running; then had_servers=1; fi
-  servers_hold
-  if any_marked "$I_DIR:api"; then had_millrace=1; fi
-  # shellcheck disable=SC2064 # what was found is known now
-  trap "demo_end '$had_millrace' '$had_servers'" EXIT
+  run_begin millrace
+  trap demo_end EXIT
   trap 'exit 130' HUP INT TERM
-  millrace_up
+  # One at a time: the clean-up at its end would take the files that another has just uploaded.
+  exec 8>"$MAIN/run/demo"
+  flock -n 8 || { say "Waiting for another demonstration to end" && flock 8; }
+  millrace_start
   build -p millrace-tests --bin demo
   MILLRACE_DEMO_API_URL=$(api_origin) MILLRACE_DEMO_PASSWORD=$MILLRACE__ADMIN__PASSWORD \
     MILLRACE_DEMO_STORAGE_ROOT=$MILLRACE__STORAGE__ROOT \
@@ -263,13 +268,9 @@ millrace_demo() {
     "$(bin_dir)/demo"
 }
 
-demo_end() { # HAD_MILLRACE HAD_SERVERS
+demo_end() {
   local code=$?
   trap - EXIT
-  if [ -z "$1" ]; then
-    say "Stopping what was started"
-    millrace_stop
-  fi
-  servers_release "$2"
+  run_end
   exit "$code"
 }
