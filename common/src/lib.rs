@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod catalog;
+pub mod cause;
 pub mod config;
 pub mod content;
 pub mod db;

@@ -3,6 +3,7 @@
 use crate::worker::Worker;
 use clap::{Parser, Subcommand};
 use millrace_common::catalog::Catalog;
+use millrace_common::cause;
 use millrace_common::config::Settings;
 use millrace_common::logging;
 use std::io::Write;
@@ -40,7 +41,7 @@ pub(crate) fn main(register: fn(&mut Catalog)) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("millrace-worker: {error}");
+            eprintln!("millrace-worker: {}", cause::chain(&*error));
             ExitCode::FAILURE
         }
     }

@@ -8,7 +8,7 @@ use millrace_common::db;
 /// Applies what is pending; then somebody can log in.
 #[expect(clippy::print_stdout, reason = "this is the command line")]
 pub async fn migrate(settings: &Settings) -> Result<(), Failure> {
-    let done = db::migrate(&settings.database).await.map_err(unavailable)?;
+    let done = db::migrate(&settings.database).await?;
     for name in &done {
         info!("applied migration {name}");
         println!("applied {name}");
@@ -17,13 +17,4 @@ pub async fn migrate(settings: &Settings) -> Result<(), Failure> {
         println!("nothing to apply");
     }
     admin::ensure(settings).await
-}
-
-/// Says why the database cannot be used, not only that.
-pub fn unavailable(error: millrace_common::error::Error) -> Failure {
-    use std::error::Error as _;
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}").into(),
-        None => error.into(),
-    }
 }

@@ -7,6 +7,7 @@ mod serve;
 
 use clap::{Parser, Subcommand};
 use millrace_common::catalog::Catalog;
+use millrace_common::cause;
 use millrace_common::config::Settings;
 use millrace_common::logging;
 use std::io::Write;
@@ -51,7 +52,7 @@ pub fn main(register: fn(&mut Catalog)) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("millrace-api: {error}");
+            eprintln!("millrace-api: {}", cause::chain(&*error));
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,6 @@
 //! `millrace-api set-password`
 
 use super::Failure;
-use super::migrate::unavailable;
 use crate::auth::hash_password;
 use millrace_common::config::Settings;
 use millrace_common::db::Db;
@@ -17,7 +16,7 @@ pub async fn set_password(settings: &Settings, username: Option<String>) -> Resu
     }
     let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await??;
     let db = Db::new(&settings.database, "millrace-api")?;
-    let mut conn = db.get().await.map_err(unavailable)?;
+    let mut conn = db.get().await?;
     if Account::set_password(&mut conn, &username, &hash).await? {
         Ok(())
     } else {

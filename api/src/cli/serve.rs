@@ -1,6 +1,5 @@
 //! `millrace-api serve`
 
-use super::migrate::unavailable;
 use super::{Failure, admin};
 use crate::app::App;
 use crate::server;
@@ -10,9 +9,7 @@ use millrace_common::db;
 
 /// Checks that the schema fits and that somebody can log in, then serves.
 pub async fn serve(settings: Settings, register: fn(&mut Catalog)) -> Result<(), Failure> {
-    let pending = db::pending_migrations(&settings.database)
-        .await
-        .map_err(unavailable)?;
+    let pending = db::pending_migrations(&settings.database).await?;
     if !pending.is_empty() {
         return Err(format!(
             "the database lacks {} of this program's migrations ({}): run `millrace-api migrate` first",
