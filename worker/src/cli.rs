@@ -15,7 +15,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the tasks of Millrace.
 #[derive(Parser)]
-#[command(name = "millrace-worker", version)]
+#[command(name = "millrace-worker", version, propagate_version = true)]
 struct Cli {
     /// TOML file with settings; variables MILLRACE__SECTION__KEY override it.
     #[arg(long, global = true, value_name = "FILE")]

@@ -19,7 +19,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves the REST API of Millrace.
 #[derive(Parser)]
-#[command(name = "millrace-api", version)]
+#[command(name = "millrace-api", version, propagate_version = true)]
 struct Cli {
     /// TOML file with settings; variables MILLRACE__SECTION__KEY override it.
     #[arg(long, global = true, value_name = "FILE")]
