@@ -90,6 +90,13 @@ impl Vhost {
         }
     }
 
+    /// How many connections clients have open.
+    pub async fn connections(&self) -> usize {
+        let path = format!("vhosts/{}/connections", self.name);
+        let open = self.call(reqwest::Method::GET, &path, None).await;
+        open.as_array().map_or(0, Vec::len)
+    }
+
     /// Names of its queues.
     pub async fn queues(&self) -> Vec<String> {
         let path = format!("queues/{}", self.name);

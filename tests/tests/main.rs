@@ -5,7 +5,11 @@ mod api_faults;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod body_faults;
+#[cfg(test)]
 mod broker_faults;
+#[cfg(test)]
+mod broker_stalls;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]

@@ -162,3 +162,23 @@ mq_wipe() {
   mq_kill
   rm -rf "$(mq_home)/mnesia"
 }
+
+# As when the machine hangs: connections stay open, and nobody answers.
+mq_freeze() {
+  # shellcheck disable=SC2046
+  signal STOP $(mq_beam)
+}
+mq_thaw() {
+  # shellcheck disable=SC2046
+  signal CONT $(mq_beam)
+}
+
+# mq_disk_limit SIZE: above what is free, the node raises its alarm and takes no more messages.
+mq_disk_limit() {
+  local home
+  home=$(mq_home)
+  run_as "$(mq_user)" "$home" env "${RABBITMQ_UNSET[@]}" HOME="$home/home" LC_ALL=C.UTF-8 \
+    ERL_EPMD_PORT="$I_EPMD_PORT" RABBITMQ_USE_LONGNAME=false \
+    RABBITMQ_CONF_ENV_FILE="$home/rabbitmq-env.conf" \
+    "$RABBITMQ_SBIN/rabbitmqctl" -q -n "millrace-$I_AMQP_PORT@localhost" set_disk_free_limit "$1" >/dev/null
+}

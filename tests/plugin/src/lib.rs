@@ -1,6 +1,7 @@
 //! A plug-in as somebody outside the tree writes it: tasks of its own, one `register`, and both
 //! binaries. The tests run it.
 
+mod fault;
 mod ledger;
 mod sum;
 
@@ -18,4 +19,5 @@ pub fn register(catalog: &mut Catalog) {
     catalog.tasks.register::<sum::Sum>();
     catalog.tasks.register::<ledger::Ledger>();
     catalog.tasks.register::<ledger::LedgerOnce>();
+    catalog.tasks.register::<fault::Fault>();
 }

@@ -2,7 +2,7 @@
 
 use crate::Sql;
 
-/// Makes the table, and records every change of a task's state.
+/// Makes the table, and records every change of a task's state, a second end in the same one too.
 pub async fn make(sql: &Sql) {
     sql.run(
         "CREATE TABLE ledger (id bigserial PRIMARY KEY, task uuid NOT NULL, claim uuid NOT NULL, attempt int NOT NULL,
@@ -15,7 +15,8 @@ pub async fn make(sql: &Sql) {
              RETURN NULL;
          END $$;
          CREATE TRIGGER watch AFTER UPDATE OF state ON task FOR EACH ROW
-             WHEN (old.state IS DISTINCT FROM new.state) EXECUTE FUNCTION record_state_change()",
+             WHEN ((old.state, old.finished_at, old.result, old.error) IS DISTINCT FROM
+                   (new.state, new.finished_at, new.result, new.error)) EXECUTE FUNCTION record_state_change()",
     )
     .await;
 }
@@ -28,7 +29,7 @@ pub async fn count(sql: &Sql, task: &str, what: &str) -> i64 {
     .await
 }
 
-/// How often a final state was left.
+/// How often a final state was left, or written a second time.
 pub async fn moves_out_of_final_states(sql: &Sql) -> i64 {
     sql.number("SELECT count(*) FROM state_change WHERE was IN ('completed', 'failed', 'canceled', 'skipped')")
         .await
