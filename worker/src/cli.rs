@@ -52,6 +52,10 @@ fn execute(
     settings: Settings,
     register: fn(&mut Catalog),
 ) -> Result<(), Failure> {
+    let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
+    register(&mut catalog);
+    let classes = catalog.tasks.types().map(|task| task.class);
+    settings.worker.check_classes(classes)?;
     match command {
         Command::CheckConfig => {
             // Written, not printed: a reader that stops early (`| head`) is no fault.
@@ -60,8 +64,6 @@ fn execute(
         }
         Command::Run => {
             logging::init(&settings.log);
-            let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
-            register(&mut catalog);
             serve(settings, catalog)
         }
     }

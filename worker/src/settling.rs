@@ -33,6 +33,8 @@ const ANSWER: Duration = Duration::from_secs(3);
 enum Verdict {
     /// What its body returned.
     Body(Result<Outcome, TaskError>),
+    /// It is canceled.
+    Canceled,
     /// It goes back to its place, or fails for this reason where its type may not run again.
     HandBack(HandBack, &'static str),
 }
@@ -131,6 +133,9 @@ fn judge(kind: &TaskType, claimed: &Claimed, ended: Ended, cause: Option<Cause>)
         (Ended::Aborted | Ended::Finished(Err(TaskError::Canceled)), Some(Cause::Shutdown)) => {
             return Verdict::HandBack(HandBack::Shutdown, "Aborted during worker shutdown.");
         }
+        (Ended::Aborted | Ended::Finished(Err(TaskError::Canceled)), Some(Cause::Canceled)) => {
+            return Verdict::Canceled;
+        }
         // As at a loss: the body can do without what was away for a moment if it may run again.
         (Ended::Finished(Err(error)), None) if kind.rerun_after_loss && error.is_transient() => {
             return Verdict::HandBack(HandBack::Loss, AWAY);
@@ -166,6 +171,9 @@ async fn write(
                 .await
                 .map(Some)
         }
+        Verdict::Canceled => tasking::settle_canceled(conn, claimed.claim)
+            .await
+            .map(Some),
         Verdict::HandBack(why, reason) => {
             if tasking::hand_back(conn, claimed.claim, *why).await? {
                 return Ok(None);

@@ -93,6 +93,8 @@ pub async fn expire(conn: &mut Conn, id: TaskId) -> Result<Option<Settled>, Erro
 }
 
 async fn cancel_running(conn: &mut Conn, id: TaskId) -> Result<bool, Error> {
+    // A batch of the body holds the row until it ends: the worker is told first, so that it does.
+    notify(conn, id).await?;
     let moved = diesel::update(
         task::table
             .find(id)
@@ -104,10 +106,16 @@ async fn cancel_running(conn: &mut Conn, id: TaskId) -> Result<bool, Error> {
     if moved == 0 {
         return Ok(false);
     }
+    // Again: the first may have come between the claim and the run.
+    notify(conn, id).await?;
+    Ok(true)
+}
+
+async fn notify(conn: &mut Conn, id: TaskId) -> QueryResult<()> {
     sql_query("SELECT pg_notify($1, $2)")
         .bind::<Text, _>(CANCEL_CHANNEL)
         .bind::<Text, _>(id.to_string())
         .execute(conn)
-        .await?;
-    Ok(true)
+        .await
+        .map(drop)
 }

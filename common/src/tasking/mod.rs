@@ -39,7 +39,7 @@ pub use lanes::{Sweep, resume_promotions, sweep_lanes};
 pub use progress::Progress;
 pub use registry::{Component, Registry, TaskType, version_satisfies};
 pub use resources::{RESOURCE_BYTES, Resources};
-pub use settle::{HandBack, Settled, fail_for_reason, hand_back, settle};
+pub use settle::{HandBack, Settled, fail_for_reason, hand_back, settle, settle_canceled};
 pub use state::TaskState;
 pub use task::{Effects, Flip, Outcome, Task, TaskError};
 

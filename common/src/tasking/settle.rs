@@ -255,6 +255,18 @@ async fn fail(conn: &mut Conn, claim: Claim, error: &TaskError) -> Result<Settle
     }
 }
 
+/// Ends a run that stopped because a cancel asked it to. The row may not say so yet: who cancels tells the
+/// worker first.
+///
+/// # Errors
+/// As the session.
+pub async fn settle_canceled(conn: &mut Conn, claim: Claim) -> Result<Settled, Error> {
+    crate::db::retrying(conn, async |conn| {
+        end(conn, claim, TaskState::Canceled, None, None).await
+    })
+    .await
+}
+
 /// Ends a run as failed for a reason outside its body (contract 2.9: `{"reason": …}`).
 ///
 /// # Errors
