@@ -270,7 +270,11 @@ pub async fn modify(
         overwrite: request.overwrite.unwrap_or(true),
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?;
-    dispatch_with(&app, &actor, task, async |conn| touch(conn, &add).await).await
+    dispatch_with(&app, &actor, task, async |conn| {
+        references::keep_units(conn, "add_content_units", &named, &add).await?;
+        touch(conn, &add).await
+    })
+    .await
 }
 
 async fn removals(conn: &mut Conn, named: Vec<String>) -> ApiResult<Vec<String>> {

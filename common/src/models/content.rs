@@ -154,17 +154,32 @@ impl Content {
         Ok(taken == 1)
     }
 
-    /// Which of these units exist, and to which domain they belong.
+    /// Which of these units exist, to which domain they belong, and their types.
     ///
     /// # Errors
     /// As the session.
     pub async fn known(
         conn: &mut Conn,
         ids: &[ContentId],
-    ) -> QueryResult<Vec<(ContentId, DomainId)>> {
+    ) -> QueryResult<Vec<(ContentId, DomainId, String)>> {
         content::table
             .filter(content::pulp_id.eq_any(ids))
-            .select((content::pulp_id, content::pulp_domain))
+            .select((content::pulp_id, content::pulp_domain, content::pulp_type))
+            .load(conn)
+            .await
+    }
+
+    /// Those of these units that exist, kept from being deleted until the transaction ends. Waits for a
+    /// clean-up that is about to delete one.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_shared(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<ContentId>> {
+        content::table
+            .filter(content::pulp_id.eq_any(ids))
+            .order(content::pulp_id)
+            .select(content::pulp_id)
+            .for_key_share()
             .load(conn)
             .await
     }
