@@ -77,7 +77,8 @@ pub fn common_filters() -> Filters<repository::table> {
                 Ok(Predicate::on(repository::pulp_id)
                 .then(" IN (SELECT m.repository_id FROM repository_content m WHERE m.content_id = ")
                 .bind(unit)
-                .then(")"))
+                // A version that is being written has the next number.
+                .then(" AND m.version_added < repository.next_version)"))
             },
         )
         .filter(
