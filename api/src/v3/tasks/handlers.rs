@@ -1,11 +1,11 @@
 //! What there is to do with tasks.
 
-use super::filters::FILTERS;
+use super::filters::{FILTERS, check_created};
 use super::response::{MINIMAL, TaskResponse, render};
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::error::{ApiError, ApiResult};
-use crate::listing::{Listing, Wanted};
+use crate::listing::{Listing, Wanted, page::pairs};
 use crate::v3::path_id;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
@@ -26,6 +26,11 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
         listing.wanted = listing.wanted.or_only(&MINIMAL);
     }
     let mut conn = app.db.get().await?;
+    for (name, value) in pairs(&request) {
+        if name == "created_resources" && !value.is_empty() {
+            check_created(&mut conn, &value).await?;
+        }
+    }
     let Page { count, rows } = Task::page(&mut conn, &listing.selection)
         .await
         .map_err(|e| listing.blame(e))?;
