@@ -19,6 +19,9 @@ pub const APP_LABEL: &str = "file";
 /// The name of their validator.
 pub const SERIALIZER: &str = "FileRepositorySerializer";
 
+/// Longest name in bytes: it is a key of an index.
+const NAME_BYTES: usize = 2000;
+
 pub(super) const KIND: Kind = Kind {
     app_label: APP_LABEL,
     serializer_name: SERIALIZER,
@@ -45,6 +48,10 @@ pub fn read(data: &Data, partial: bool) -> Result<RepositoryChange, FieldErrors>
         autopublish: fields.boolean("autopublish"),
         manifest: fields.nullable_text("manifest"),
     };
+    if change.name.as_ref().is_some_and(|n| n.len() > NAME_BYTES) {
+        let message = format!("Ensure this field has no more than {NAME_BYTES} bytes.");
+        fields.refuse("name", message);
+    }
     if let Some(remote) = fields.take("remote")
         && !remote.is_null()
         && remote != ""
@@ -169,6 +176,13 @@ mod tests {
         let change = read(&data(json!({"name": "a"})), false).unwrap();
         assert_eq!(change.autopublish, Some(false));
         assert_eq!(change.description, None);
+    }
+
+    #[test]
+    fn a_name_fits_its_index() {
+        let named = |length| read(&data(json!({"name": "n".repeat(length)})), true);
+        assert!(named(NAME_BYTES).is_ok());
+        assert!(named(NAME_BYTES + 1).unwrap_err().0["name"][0].contains("2000 bytes"));
     }
 
     #[test]
