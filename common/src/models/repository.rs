@@ -18,7 +18,9 @@ use serde_json::Value;
 #[expect(missing_docs, reason = "the contract describes the columns (1.6)")]
 pub struct Repository {
     pub pulp_id: RepositoryId,
+    #[diesel(skip_insertion)]
     pub pulp_created: DateTime<Utc>,
+    #[diesel(skip_insertion)]
     pub pulp_last_updated: DateTime<Utc>,
     pub pulp_domain: DomainId,
     pub pulp_type: String,

@@ -10,7 +10,7 @@ use crate::prn;
 use crate::repository::retain;
 use crate::representation::FileRepository;
 use crate::tasking::TaskError;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -83,11 +83,11 @@ fn fields_given(data: &Data) -> impl Fn(&str) -> bool {
 /// What is wrong with which field.
 pub fn build(data: &Data, domain: DomainId) -> Result<Repository, FieldErrors> {
     let change = read(data, false)?;
-    let now = Utc::now();
     Ok(Repository {
         pulp_id: RepositoryId::new(),
-        pulp_created: now,
-        pulp_last_updated: now,
+        // The database's clock gives the moment.
+        pulp_created: DateTime::<Utc>::default(),
+        pulp_last_updated: DateTime::<Utc>::default(),
         pulp_domain: domain,
         pulp_type: PULP_TYPE.to_owned(),
         name: change.name.unwrap_or_default(),
