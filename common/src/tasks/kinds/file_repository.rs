@@ -11,6 +11,7 @@ use crate::repository::retain;
 use crate::representation::FileRepository;
 use crate::tasking::TaskError;
 use chrono::{DateTime, Utc};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -137,10 +138,14 @@ async fn update(
     if let Some(name) = &change.name
         && Repository::name_taken(conn, domain, name, Some(id)).await?
     {
-        let errors = FieldErrors::one("name", "This field must be unique.");
-        return Err(TaskError::failed(errors.to_string()));
+        return Err(name_taken());
     }
-    let changed = Repository::change(conn, id, &change).await?;
+    let changed = Repository::change(conn, id, &change).await;
+    let changed = changed.map_err(|error| match error {
+        // Somebody took the name meanwhile; nothing else that changes is unique.
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => name_taken(),
+        other => other.into(),
+    })?;
     if changed.retain_repo_versions != row.retain_repo_versions
         && let Some(keep) = changed.retain_repo_versions
     {
@@ -148,6 +153,11 @@ async fn update(
     }
     let shown = FileRepository::load(conn, changed).await?;
     serde_json::to_value(shown).map_err(TaskError::internal)
+}
+
+fn name_taken() -> TaskError {
+    let errors = FieldErrors::one("name", "This field must be unique.");
+    TaskError::failed(errors.to_string())
 }
 
 async fn delete(conn: &mut Conn, domain: DomainId, id: Uuid) -> Result<(), TaskError> {
