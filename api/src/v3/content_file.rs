@@ -8,7 +8,7 @@ use crate::dispatching::dispatch_with;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
 use crate::v3::artifacts::receive;
-use crate::v3::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use crate::v3::labels::{self, SetLabel, UnsetLabel};
 use crate::v3::{content, membership, path_id, references};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -17,7 +17,7 @@ use millrace_common::content::file::{self, PULP_TYPE};
 use millrace_common::db::{self, Conn};
 use millrace_common::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
 use millrace_common::models::selection::{Bind, Predicate};
-use millrace_common::models::{Artifact, Content, Repository};
+use millrace_common::models::{Artifact, Content, Labeled, Repository};
 use millrace_common::representation::FileContent;
 use millrace_common::schema::content as table;
 use millrace_common::storage::Stored;
@@ -264,13 +264,7 @@ pub async fn set_label(
     authorize(&actor, Action::Change, Object::Content)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    if !Content::set_label(&mut conn, row.pulp_id, &label.key, label.value.as_deref()).await? {
-        return Err(ApiError::no("FileContent"));
-    }
-    Ok(HttpResponse::Created().json(SetLabelResponse {
-        key: label.key,
-        value: label.value,
-    }))
+    labels::set(&mut conn, Labeled::Content, row.pulp_id.0, label).await
 }
 
 /// Takes a label away, at once.
@@ -286,10 +280,5 @@ pub async fn unset_label(
     authorize(&actor, Action::Change, Object::Content)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    let key = label.key;
-    let value = UnsetLabelResponse::value_of(&row.pulp_labels, &key)?;
-    if !Content::unset_label(&mut conn, row.pulp_id, &key, value.as_deref()).await? {
-        return Err(UnsetLabelResponse::not_set(&key));
-    }
-    Ok(HttpResponse::Created().json(UnsetLabelResponse { key, value }))
+    labels::unset(&mut conn, Labeled::Content, row.pulp_id.0, label).await
 }

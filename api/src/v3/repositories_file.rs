@@ -6,7 +6,7 @@ use crate::body::{Body, Fields, FromFields, Text};
 use crate::dispatching::{dispatch_and_accept, dispatch_with, immediate};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
-use crate::v3::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use crate::v3::labels::{self, SetLabel, UnsetLabel};
 use crate::v3::object::Object;
 use crate::v3::{path_id, references, repositories};
 use actix_web::web::{Data, Path};
@@ -15,7 +15,7 @@ use millrace_common::content::file::PULP_TYPE;
 use millrace_common::db::{self, Conn};
 use millrace_common::ids::{ContentId, DomainId, RepositoryId};
 use millrace_common::models::selection::Predicate;
-use millrace_common::models::{Content, Repository};
+use millrace_common::models::{Content, Labeled, Repository};
 use millrace_common::repository;
 use millrace_common::representation::FileRepository;
 use millrace_common::schema::repository as table;
@@ -306,13 +306,7 @@ pub async fn set_label(
     authorize(&actor, Action::Change, REPOSITORY)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    if !Repository::set_label(&mut conn, row.pulp_id, &label.key, label.value.as_deref()).await? {
-        return Err(ApiError::no(WHAT));
-    }
-    Ok(HttpResponse::Created().json(SetLabelResponse {
-        key: label.key,
-        value: label.value,
-    }))
+    labels::set(&mut conn, Labeled::Repository, row.pulp_id.0, label).await
 }
 
 /// Takes a label away, at once.
@@ -328,10 +322,5 @@ pub async fn unset_label(
     authorize(&actor, Action::Change, REPOSITORY)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    let key = label.key;
-    let value = UnsetLabelResponse::value_of(&row.pulp_labels, &key)?;
-    if !Repository::unset_label(&mut conn, row.pulp_id, &key, value.as_deref()).await? {
-        return Err(UnsetLabelResponse::not_set(&key));
-    }
-    Ok(HttpResponse::Created().json(UnsetLabelResponse { key, value }))
+    labels::unset(&mut conn, Labeled::Repository, row.pulp_id.0, label).await
 }
