@@ -183,10 +183,7 @@ pub async fn read(
     let mut conn = app.db.get().await?;
     let found = Artifact::find(&mut conn, DomainId::DEFAULT, id).await?;
     let row = found.ok_or_else(|| ApiError::no("Artifact"))?;
-    let answer = Wanted::from_request(&request)
-        .of(&ArtifactResponse::from(row))
-        .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().json(answer))
+    Wanted::from_request(&request).answer_one(vec![ArtifactResponse::from(row)])
 }
 
 /// Stores a file, as a stream in bounded memory.

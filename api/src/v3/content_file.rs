@@ -137,10 +137,7 @@ pub async fn read(
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
     let shown = show(&mut conn, row).await?;
-    let answer = Wanted::from_request(&request)
-        .of(&shown)
-        .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().json(answer))
+    Wanted::from_request(&request).answer_one(vec![shown])
 }
 
 async fn find(conn: &mut Conn, id: &str) -> ApiResult<Content> {

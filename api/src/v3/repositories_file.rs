@@ -129,10 +129,7 @@ pub async fn read(
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
     let shown = FileRepository::load(&mut conn, row).await?;
-    let answer = Wanted::from_request(&request)
-        .of(&shown)
-        .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().json(answer))
+    Wanted::from_request(&request).answer_one(vec![shown])
 }
 
 /// Makes a file repository with its empty version 0, at once.

@@ -5,8 +5,8 @@ use crate::auth::{Action, Actor, Object, authorize};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
 use crate::v3::{href, path_id, references, time};
+use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use millrace_common::content::file::PULP_TYPE;
@@ -210,10 +210,7 @@ pub async fn read(
     let row = row.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
     let shown = show(&mut conn, vec![row]).await?.pop();
     let shown = shown.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
-    let answer = Wanted::from_request(&request)
-        .of(&shown)
-        .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().json(answer))
+    Wanted::from_request(&request).answer_one(vec![shown])
 }
 
 /// Versions as clients see them: three statements, however many.
