@@ -68,7 +68,7 @@ struct Request {
     artifact: Option<String>,
     repository: Option<String>,
     overwrite: bool,
-    pulp_labels: Value,
+    pulp_labels: Labels,
 }
 
 impl FromFields for Request {
@@ -87,7 +87,7 @@ impl FromFields for Request {
             artifact: artifact?.flatten().map(|text| text.0),
             repository: repository?.flatten().map(|text| text.0),
             overwrite: overwrite?.unwrap_or(true),
-            pulp_labels: json!(labels?.unwrap_or_default().0),
+            pulp_labels: labels?.unwrap_or_default(),
         })
     }
 }
@@ -176,7 +176,7 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         relative_path: request.relative_path,
         artifact: artifact.pulp_id,
         repository,
-        pulp_labels: request.pulp_labels,
+        pulp_labels: Some(request.pulp_labels.0),
         overwrite: request.overwrite,
     })?;
     let task = NewTask::new(&app.catalog.tasks, &task)?;
@@ -207,8 +207,8 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         let id = artifact.pulp_id;
         let kept = Artifact::find_shared(conn, DomainId::DEFAULT, id).await?;
         let kept = kept.ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))?;
-        let (path, labels) = (&request.relative_path, &request.pulp_labels);
-        let (unit, _) = file::ensure(conn, DomainId::DEFAULT, path, &kept, labels).await?;
+        let (path, labels) = (&request.relative_path, json!(request.pulp_labels.0));
+        let (unit, _) = file::ensure(conn, DomainId::DEFAULT, path, &kept, &labels).await?;
         Ok::<_, ApiError>(unit)
     })
     .await?;
