@@ -135,9 +135,17 @@ impl Expected {
 /// The filters of `artifacts/`.
 pub static FILTERS: LazyLock<Filters<artifact::table>> = LazyLock::new(|| {
     let filters = Filters::newest_first(artifact::pulp_created, artifact::pulp_id)
+        .in_domain(artifact::pulp_domain)
         .sortable("pulp_last_updated", artifact::pulp_last_updated)
+        .sortable("timestamp_of_interest", artifact::timestamp_of_interest)
+        .sortable("file", artifact::storage_key)
         .sortable("size", artifact::size)
+        .sortable("md5", artifact::md5)
+        .sortable("sha1", artifact::sha1)
+        .sortable("sha224", artifact::sha224)
         .sortable("sha256", artifact::sha256)
+        .sortable("sha384", artifact::sha384)
+        .sortable("sha512", artifact::sha512)
         .identities(artifact::pulp_id)
         .exact("md5", artifact::md5)
         .exact("sha1", artifact::sha1)

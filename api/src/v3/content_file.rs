@@ -12,6 +12,8 @@ use crate::v3::labels::{self, SetLabel, UnsetLabel};
 use crate::v3::{content, membership, path_id, references};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use diesel::dsl::sql;
+use diesel::sql_types;
 use millrace_common::content::check_relative_path;
 use millrace_common::content::file::{self, PULP_TYPE};
 use millrace_common::db::{self, Conn};
@@ -97,7 +99,11 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
     let digest = |v: &str| {
         Ok(Predicate::sql("content.fields ->> 'digest' = ").bind(Bind::Text(v.to_owned())))
     };
+    let stored = sql::<sql_types::Text>("content.fields ->> 'digest'");
     let filters = content::common_filters()
+        .sortable("relative_path", content::RelativePath)
+        .sortable("digest", stored.clone())
+        .sortable("sha256", stored)
         .names("relative_path", content::RelativePath)
         .filter("digest", Kind::Text, "SHA-256 of the file", digest)
         .filter("sha256", Kind::Text, "SHA-256 of the file", digest);

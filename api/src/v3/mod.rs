@@ -119,6 +119,7 @@ fn tasks() -> Vec<Endpoint> {
         get("tasks/{task_href}/", "tasks_read", tasks::read)
             .tag("Tasks")
             .about("One task")
+            .minimal()
             .answers::<TaskResponse>(200),
         patch("tasks/{task_href}/", "tasks_cancel", tasks::cancel)
             .tag("Tasks")
@@ -129,7 +130,8 @@ fn tasks() -> Vec<Endpoint> {
         delete("tasks/{task_href}/", "tasks_delete", tasks::remove)
             .tag("Tasks")
             .about("Forget a task that has ended")
-            .answers_nothing(204),
+            .answers_nothing(204)
+            .answers_nothing(409),
         get("task-groups/", "task_groups_list", task_groups::list)
             .tag("Task Groups")
             .about("Groups of tasks, the newest first")

@@ -87,7 +87,12 @@ impl FromFields for Modify {
 }
 
 /// The filters of `repositories/file/file/`.
-pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(repositories::common_filters);
+pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
+    repositories::common_filters()
+        .sortable("autopublish", table::autopublish)
+        .sortable("manifest", table::manifest)
+        .sortable("last_sync_details", table::last_sync_details)
+});
 
 async fn find(conn: &mut Conn, id: &str) -> ApiResult<Repository> {
     let id: RepositoryId = path_id(id, WHAT)?;

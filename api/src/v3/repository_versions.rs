@@ -72,6 +72,7 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
         .sortable("pulp_last_updated", table::pulp_last_updated)
         .sortable("number", table::number)
         .sortable("complete", table::complete)
+        .sortable("info", table::info)
         .numbers("number", table::number)
         .dates("pulp_created", table::pulp_created)
         .filter("content", Kind::Reference, "holds this unit", |v| {
@@ -145,12 +146,13 @@ fn holds(units: &[&str]) -> Result<Predicate<table::table>, String> {
 /// 400 for a filter.
 pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     authorize(&actor, Action::View, Object::Repository)?;
-    answer(
-        &app,
-        &request,
-        Predicate::sql("repository_version.complete"),
+    let visible = Predicate::sql(
+        "repository_version.complete AND EXISTS (SELECT FROM repository r \
+          WHERE r.pulp_id = repository_version.repository_id AND r.pulp_domain = ",
     )
-    .await
+    .bind(Bind::Uuid(DomainId::DEFAULT.0))
+    .then(")");
+    answer(&app, &request, visible).await
 }
 
 /// A page of versions of a file repository.
