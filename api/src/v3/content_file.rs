@@ -43,9 +43,10 @@ pub struct FileContentRequest {
     pub file: Option<Vec<u8>>,
     pub artifact: Option<String>,
     pub repository: Option<String>,
-    pub overwrite: Option<bool>,
-    #[schema(value_type = Option<Object>)]
-    pub pulp_labels: Option<Value>,
+    #[schema(required = false)]
+    pub overwrite: bool,
+    #[schema(required = false, value_type = Object)]
+    pub pulp_labels: Value,
 }
 
 /// The same without a repository.
@@ -60,8 +61,8 @@ pub struct FileContentUploadRequest {
     #[schema(value_type = Option<String>, format = Binary)]
     pub file: Option<Vec<u8>>,
     pub artifact: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    pub pulp_labels: Option<Value>,
+    #[schema(required = false, value_type = Object)]
+    pub pulp_labels: Value,
 }
 
 /// The texts of a body that makes a unit.

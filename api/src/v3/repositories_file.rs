@@ -40,14 +40,15 @@ const REPOSITORY: auth::Object = auth::Object::Repository;
 pub struct FileRepositoryRequest {
     pub name: String,
     pub description: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    pub pulp_labels: Option<Value>,
+    #[schema(required = false, value_type = Object)]
+    pub pulp_labels: Value,
     #[schema(minimum = 1)]
     pub retain_repo_versions: Option<i64>,
     #[schema(minimum = 1)]
     pub retain_checkpoints: Option<i64>,
     pub remote: Option<String>,
-    pub autopublish: Option<bool>,
+    #[schema(required = false)]
+    pub autopublish: bool,
     pub manifest: Option<String>,
 }
 
@@ -56,10 +57,13 @@ pub struct FileRepositoryRequest {
 #[schema(as = RepositoryAddRemoveContent)]
 #[expect(missing_docs, reason = "named as in the contract")]
 pub struct Modify {
-    pub add_content_units: Option<Vec<String>>,
-    pub remove_content_units: Option<Vec<String>>,
+    #[schema(required = false)]
+    pub add_content_units: Vec<String>,
+    #[schema(required = false)]
+    pub remove_content_units: Vec<String>,
     pub base_version: Option<String>,
-    pub overwrite: Option<bool>,
+    #[schema(required = false)]
+    pub overwrite: bool,
 }
 
 impl FromFields for Modify {
@@ -69,11 +73,9 @@ impl FromFields for Modify {
         let base = fields.nullable::<Text>("base_version");
         let overwrite = fields.optional::<bool>("overwrite");
         let texts = |list: Vec<Text>| list.into_iter().map(|text| text.0).collect::<Vec<_>>();
-        let (add, remove) = (add?.map(texts), remove?.map(texts));
-        if remove
-            .as_ref()
-            .is_some_and(|r| r.len() > 1 && r.iter().any(|unit| unit == ALL))
-        {
+        let texts = |list: Option<_>| list.map(texts).unwrap_or_default();
+        let (add, remove) = (texts(add?), texts(remove?));
+        if remove.len() > 1 && remove.iter().any(|unit| unit == ALL) {
             let message = "Cannot supply content units and '*'.";
             return fields.refuse("remove_content_units", message);
         }
@@ -81,7 +83,7 @@ impl FromFields for Modify {
             add_content_units: add,
             remove_content_units: remove,
             base_version: base?.flatten().map(|text| text.0),
-            overwrite: overwrite?,
+            overwrite: overwrite?.unwrap_or(true),
         })
     }
 }
@@ -256,9 +258,9 @@ pub async fn modify(
     authorize(&actor, Action::Change, REPOSITORY)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    let named = request.add_content_units.unwrap_or_default();
+    let named = request.add_content_units;
     let add = references::units(&mut conn, "add_content_units", &named).await?;
-    let remove = removals(&mut conn, request.remove_content_units.unwrap_or_default()).await?;
+    let remove = removals(&mut conn, request.remove_content_units).await?;
     let base = match &request.base_version {
         Some(base) => Some(references::version_id(&mut conn, "base_version", base).await?),
         None => None,
@@ -269,7 +271,7 @@ pub async fn modify(
         add_content_units: add.clone(),
         remove_content_units: remove,
         base_version_pk: base,
-        overwrite: request.overwrite.unwrap_or(true),
+        overwrite: request.overwrite,
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?;
     dispatch_with(&app, &actor, task, async |conn| {
