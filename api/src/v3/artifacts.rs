@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::multipart::{FilePart, Upload};
-use crate::body::{Body, Fields, FromFields, Text};
+use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
 use crate::v3::{href, membership, path_id, time};
@@ -198,8 +198,9 @@ pub async fn read(
 ///
 /// # Errors
 /// 400 for a file that is missing, other than announced, or stored already.
-pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResult {
+pub async fn create(app: Data<App>, actor: Actor, upload: Unread<Upload>) -> ApiResult {
     authorize(&actor, Action::Create, Object::Artifact)?;
+    let mut upload = upload.read().await?;
     let stored = receive(&app, &mut upload).await?;
     let Body(expected): Body<Expected> = upload.into_fields()?.finish()?;
     let stored = stored.ok_or_else(|| ApiError::field("file", "No file was submitted."))?;
