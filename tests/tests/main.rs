@@ -9,6 +9,8 @@ mod broker_faults;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
 mod history;
