@@ -8,7 +8,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use log::{error, warn};
-use millrace_common::error::Error;
+use millrace_common::db::RetryCause;
+use millrace_common::error::{Error, is_transient};
 use serde_json::{Map, Value, json};
 use std::fmt;
 
@@ -184,13 +185,16 @@ impl ResponseError for ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
+        let is_passing = error.diesel().is_some_and(is_transient);
         match error {
             Error::NotFound { what } => Self::no(what),
             Error::Invalid { field, message } => Self::field(&field, message),
             Error::Conflict(message) => Self::detail(StatusCode::CONFLICT, message),
             Error::Unavailable { what, source } => Self::unavailable(what, Some(source)),
             // Somebody holds a lock, or the server is overrun: nothing is wrong with the request.
-            Error::Internal(cause) if cause.to_string().contains("due to statement timeout") => {
+            Error::Internal(cause)
+                if is_passing || cause.to_string().contains("due to statement timeout") =>
+            {
                 Self::unavailable("database", Some(cause))
             }
             Error::Internal(cause) => Self::internal(cause),
@@ -204,9 +208,12 @@ impl From<diesel::result::Error> for ApiError {
     }
 }
 
-impl millrace_common::db::RetryCause for ApiError {
+impl RetryCause for ApiError {
     fn diesel(&self) -> Option<&diesel::result::Error> {
-        self.cause.as_ref().and_then(|cause| cause.downcast_ref())
+        let cause = self.cause.as_ref()?;
+        cause
+            .downcast_ref()
+            .or_else(|| cause.downcast_ref::<Error>().and_then(RetryCause::diesel))
     }
 }
 
@@ -222,6 +229,24 @@ mod tests {
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["detail"], "Internal server error");
         assert!(!body.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn what_others_were_in_the_way_of_may_be_asked_again() {
+        for text in [
+            "canceling statement due to lock timeout",
+            "deadlock detected",
+            "out of shared memory",
+            "canceling statement due to statement timeout",
+        ] {
+            let unknown = diesel::result::DatabaseErrorKind::Unknown;
+            let cause = diesel::result::Error::DatabaseError(unknown, Box::new(text.to_owned()));
+            let answer = ApiError::from(cause).error_response();
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{text}");
+            assert!(answer.headers().contains_key(header::RETRY_AFTER), "{text}");
+        }
+        let other = ApiError::from(diesel::result::Error::NotFound);
+        assert_eq!(other.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::auth;
 use crate::error::ApiError;
 use crate::listing::Filters;
-use crate::openapi::{Parameter, SchemaDoc, list_parameters, read_parameters};
+use crate::openapi::{Parameter, SchemaDoc, list_parameters, minimal_parameter, read_parameters};
 use actix_web::dev::ResourceDef;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -121,10 +121,11 @@ impl Endpoint {
         self
     }
 
-    /// Asks for no credentials.
+    /// Asks for no credentials. Such an answer is whole: no fields of it are selected.
     #[must_use]
     pub fn public(mut self) -> Self {
         self.public = true;
+        self.query.clear();
         self
     }
 
@@ -132,6 +133,13 @@ impl Endpoint {
     #[must_use]
     pub fn hidden(mut self) -> Self {
         self.hidden = true;
+        self
+    }
+
+    /// Offers `minimal=true`.
+    #[must_use]
+    pub fn minimal(mut self) -> Self {
+        self.query.push(minimal_parameter());
         self
     }
 

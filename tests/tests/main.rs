@@ -13,6 +13,8 @@ mod broker_stalls;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
 mod history;

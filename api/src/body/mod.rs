@@ -31,6 +31,8 @@ use crate::error::{ApiError, ApiResult};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
 
 /// A body, read and checked.
 #[derive(Clone, Debug)]
@@ -43,6 +45,37 @@ impl<T: FromFields + 'static> FromRequest for Body<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move { read_raw(&request, payload).await?.into_fields()?.finish() })
+    }
+}
+
+/// A body that is still to be read, by a handler that first asks who may send it:
+/// `Unread<Body<T>>`, `Unread<Upload>`.
+pub struct Unread<E> {
+    request: HttpRequest,
+    payload: Payload,
+    read_as: PhantomData<E>,
+}
+
+impl<E: 'static> FromRequest for Unread<E> {
+    type Error = ApiError;
+    type Future = Ready<ApiResult<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        ready(Ok(Self {
+            request: request.clone(),
+            payload: payload.take(),
+            read_as: PhantomData,
+        }))
+    }
+}
+
+impl<E: FromRequest> Unread<E> {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// As that extractor.
+    pub async fn read(mut self) -> Result<E, E::Error> {
+        E::from_request(&self.request, &mut self.payload).await
     }
 }
 

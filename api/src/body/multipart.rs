@@ -25,9 +25,11 @@ use std::time::Duration;
 /// Parts of one body at most.
 const PARTS: usize = 1000;
 
-/// The body of a request that may carry files.
+/// The body of a request that may carry files: multipart, or a form or JSON, which have none.
 pub struct Upload {
     parts: Option<Multipart>,
+    /// A body that was read at once.
+    whole: Option<Raw>,
     texts: Vec<(String, String)>,
     budget: usize,
     limit: usize,
@@ -75,6 +77,7 @@ impl Upload {
     fn multipart(app: &App, request: &HttpRequest, payload: Payload, idle: Duration) -> Self {
         Self {
             parts: Some(Multipart::new(request.headers(), payload)),
+            whole: None,
             texts: Vec::new(),
             budget: app.settings.api.body_limit,
             limit: app.settings.api.body_limit,
@@ -141,9 +144,9 @@ impl Upload {
     /// The texts of the body, once all its files have been read.
     ///
     /// # Errors
-    /// 400 for a NUL.
+    /// 400 for a NUL, or JSON that is no object.
     pub fn into_fields(self) -> ApiResult<Fields> {
-        Raw::Form(self.texts).into_fields()
+        self.whole.unwrap_or(Raw::Form(self.texts)).into_fields()
     }
 }
 
@@ -164,11 +167,9 @@ impl FromRequest for Upload {
                 "multipart/form-data" => {
                     upload.parts = Some(Multipart::new(request.headers(), payload));
                 }
-                "application/x-www-form-urlencoded" => {
+                "application/x-www-form-urlencoded" | "application/json" => {
                     upload.parts = None;
-                    if let Raw::Form(pairs) = read_raw(&request, payload).await? {
-                        upload.texts = pairs;
-                    }
+                    upload.whole = Some(read_raw(&request, payload).await?);
                 }
                 other => return Err(unsupported(other)),
             }

@@ -5,6 +5,9 @@ use millrace_common::tasks::kinds::check_label;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
+/// Wrong items of one list that are named: a client learns nothing from more.
+const WRONG_ITEMS: usize = 100;
+
 /// Any JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Any(pub Value);
@@ -62,6 +65,9 @@ impl<T: Field> Field for Vec<T> {
                 Ok(item) => read.push(item),
                 Err(Wrong(messages)) => {
                     errors.insert(i.to_string(), messages);
+                    if errors.len() == WRONG_ITEMS {
+                        break;
+                    }
                 }
             }
         }
@@ -137,6 +143,8 @@ mod tests {
             message::<Vec<i64>>(json!(["x", 1])),
             r#"{"0":["A valid integer is required."]}"#
         );
+        let many = Vec::<i64>::from_json(&json!(vec!["x"; 1000])).unwrap_err();
+        assert_eq!(many.0.as_object().unwrap().len(), WRONG_ITEMS);
         assert!(message::<Labels>(json!({"a(": "b"})).contains("invalid characters"));
         assert!(message::<Labels>(json!({"a": "b)"})).contains("parenthesis"));
     }

@@ -1,6 +1,6 @@
 //! The types of single fields, and their messages.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use millrace_common::tasking::TaskState;
 use serde_json::{Value, json};
 
@@ -157,10 +157,14 @@ impl Field for bool {
     }
 }
 
-/// Reads RFC 3339, a time without a zone (UTC), or a date (its midnight).
+/// Reads RFC 3339, a time without a zone (UTC), or a date (its midnight). Years have four digits, as
+/// clients write them: the database would not hold all that can be read.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
+    read_time(text.trim()).filter(|time| (1..=9999).contains(&time.year()))
+}
+
+fn read_time(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
     }
@@ -256,5 +260,8 @@ mod tests {
             );
         }
         assert!(parse_time("2026-01-02").is_some());
+        for far in ["-5000-01-01", "0000-12-31", "+10000-01-01T00:00:00"] {
+            assert_eq!(parse_time(far), None, "{far}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The `q` parameter: filters joined by NOT, AND, OR and parentheses (contract 4.1).
 
-use super::filters::Filters;
+use super::filters::{Defaults, Filters};
 use millrace_common::models::selection::Predicate;
 
 /// Terms and operators that one expression may have.
@@ -23,7 +23,11 @@ enum Token {
 ///
 /// # Errors
 /// The message for `q`, or that of the filter that refused its value.
-pub fn parse<T>(text: &str, filters: &Filters<T>) -> Result<Predicate<T>, String> {
+pub fn parse<T>(
+    text: &str,
+    filters: &Filters<T>,
+    defaults: Defaults,
+) -> Result<Predicate<T>, String> {
     let tokens = tokens(text).ok_or(SYNTAX)?;
     let weight = tokens
         .iter()
@@ -33,6 +37,7 @@ pub fn parse<T>(text: &str, filters: &Filters<T>) -> Result<Predicate<T>, String
     let mut reader = Reader {
         tokens: tokens.into_iter().peekable(),
         filters,
+        defaults,
     };
     if weight > COMPLEXITY || opened > PARENTHESES {
         return Err("Filter expression exceeds allowed complexity.".to_owned());
@@ -104,6 +109,7 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
 struct Reader<'f, T> {
     tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
     filters: &'f Filters<T>,
+    defaults: Defaults,
 }
 
 impl<T> Reader<'_, T> {
@@ -138,7 +144,7 @@ impl<T> Reader<'_, T> {
                     .filters
                     .get(&name)
                     .ok_or_else(|| format!("Filter '{name}' does not exist."))?;
-                (filter.parse)(&value)
+                (filter.parse)(&value, self.defaults)
             }
             _ => Err(SYNTAX.to_owned()),
         }
@@ -155,7 +161,11 @@ mod tests {
         let filters = Filters::<task::table>::newest_first(task::pulp_created, task::pulp_id)
             .exact("name", task::name)
             .exact("state", task::state);
-        let predicate = parse(text, &filters)?;
+        let defaults = Defaults {
+            page_limit: 100,
+            orphan_protection_time: 5,
+        };
+        let predicate = parse(text, &filters, defaults)?;
         Ok(diesel::debug_query::<Pg, _>(&predicate).to_string())
     }
 

@@ -1,5 +1,6 @@
 //! Which fields of an answer a client wants: `fields` and `exclude_fields` (contract 4.1).
 
+use super::sets::truth;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 pub struct Wanted {
     only: BTreeSet<String>,
     without: BTreeSet<String>,
+    minimal: bool,
 }
 
 impl Wanted {
@@ -27,16 +29,23 @@ impl Wanted {
         Self {
             only: named("fields"),
             without: named("exclude_fields"),
+            minimal: pairs
+                .iter()
+                .rfind(|(name, _)| name == "minimal")
+                .is_some_and(|(_, value)| truth(value) == Ok(true)),
         }
     }
 
-    /// Keeps these fields, unless the client asked for others.
+    /// True where the client wants the short form, if there is one.
     #[must_use]
-    pub fn or_only(mut self, fields: &[&str]) -> Self {
-        if self.only.is_empty() {
-            self.only = fields.iter().map(ToString::to_string).collect();
-        }
-        self
+    pub fn is_minimal(&self) -> bool {
+        self.minimal
+    }
+
+    /// True where the client wants to see this field, if there is one.
+    #[must_use]
+    pub fn wants(&self, field: &str) -> bool {
+        (self.only.is_empty() || self.only.contains(field)) && !self.without.contains(field)
     }
 
     /// The answer with the wanted fields; names that it does not have are ignored.
@@ -46,9 +55,7 @@ impl Wanted {
     pub fn of(&self, answer: &impl Serialize) -> Result<Value, serde_json::Error> {
         let mut value = serde_json::to_value(answer)?;
         if let Value::Object(object) = &mut value {
-            object.retain(|name, _| {
-                (self.only.is_empty() || self.only.contains(name)) && !self.without.contains(name)
-            });
+            object.retain(|name, _| self.wants(name));
         }
         Ok(value)
     }

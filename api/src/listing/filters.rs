@@ -1,12 +1,23 @@
 //! The filters of a list, declared once.
 
+use diesel::expression::{AppearsOnTable, Expression};
 use diesel::pg::Pg;
 use diesel::query_builder::QueryFragment;
-use millrace_common::models::selection::{Predicate, SortKey};
+use millrace_common::ids::DomainId;
+use millrace_common::models::selection::{Bind, Predicate, SortKey};
 use std::collections::BTreeMap;
 
 /// Reads a value into a condition; the error is the message for the parameter.
-type Parse<T> = Box<dyn Fn(&str) -> Result<Predicate<T>, String> + Send + Sync>;
+type Parse<T> = Box<dyn Fn(&str, Defaults) -> Result<Predicate<T>, String> + Send + Sync>;
+
+/// Settings that lists depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    /// Rows of a page at most.
+    pub page_limit: i64,
+    /// Minutes that an orphan is kept.
+    pub orphan_protection_time: u32,
+}
 
 /// What the values of a filter look like, for the OpenAPI document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +59,8 @@ pub struct Filter<T> {
 /// The filters and sort keys of a list over the table `T`.
 pub struct Filters<T> {
     list: Vec<Filter<T>>,
+    /// Holds for every row of the list.
+    base: Predicate<T>,
     sort_keys: BTreeMap<&'static str, SortKey>,
     /// Added to every order, so that pages neither overlap nor skip: newest first.
     default: Vec<SortKey>,
@@ -63,6 +76,7 @@ impl<T> Filters<T> {
     {
         Self {
             list: Vec::new(),
+            base: Predicate::always(),
             sort_keys: BTreeMap::new(),
             default: vec![SortKey::new(created, true), SortKey::new(id, true)],
             minimal: false,
@@ -70,6 +84,24 @@ impl<T> Filters<T> {
         .sortable("pulp_created", created)
         .sortable("pulp_id", id)
         .sortable("pk", id)
+    }
+
+    /// Lists only objects of the default domain, by the column that names theirs: the indexes on names
+    /// and digests begin with it.
+    #[must_use]
+    pub fn in_domain<C>(mut self, column: C) -> Self
+    where
+        C: Expression + AppearsOnTable<T> + QueryFragment<Pg> + Send + Sync + 'static,
+    {
+        self.base = Predicate::on(column)
+            .then(" = ")
+            .bind(Bind::Uuid(DomainId::DEFAULT.0));
+        self
+    }
+
+    /// What holds for every row of the list.
+    pub(super) fn base(&self) -> Predicate<T> {
+        self.base.clone()
     }
 
     /// Lets clients sort by this column.
@@ -93,11 +125,23 @@ impl<T> Filters<T> {
     /// Adds a filter.
     #[must_use]
     pub fn filter(
-        mut self,
+        self,
         name: impl Into<String>,
         kind: Kind,
         help: impl Into<String>,
         parse: impl Fn(&str) -> Result<Predicate<T>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.filter_by_settings(name, kind, help, move |value, _| parse(value))
+    }
+
+    /// Adds a filter that depends on settings.
+    #[must_use]
+    pub fn filter_by_settings(
+        mut self,
+        name: impl Into<String>,
+        kind: Kind,
+        help: impl Into<String>,
+        parse: impl Fn(&str, Defaults) -> Result<Predicate<T>, String> + Send + Sync + 'static,
     ) -> Self {
         self.list.push(Filter {
             name: name.into(),

@@ -2,6 +2,7 @@
 
 use super::sets::{ColumnOf, pattern};
 use millrace_common::models::selection::{Bind, Predicate};
+use serde_json::json;
 
 /// Reads a label selection (contract 4.1).
 ///
@@ -57,12 +58,14 @@ fn label_term<T, C: ColumnOf<T>>(term: &str, labels: C) -> Result<Predicate<T>, 
         (false, true) => return Ok(has_key),
         (false, false) => {}
     }
+    // The index on labels knows keys and pairs, not values of keys.
     if let Some(v) = tail.strip_prefix("!=") {
         Ok(has_key.and(value(" IS DISTINCT FROM ").bind(Bind::Text(v.to_owned()))))
     } else if let Some(v) = tail.strip_prefix('=') {
-        Ok(value(" = ").bind(Bind::Text(v.to_owned())))
+        let pair = Bind::Json(json!({ key: v }));
+        Ok(Predicate::on(labels).then(" @> ").bind(pair))
     } else if let Some(v) = tail.strip_prefix('~') {
-        Ok(value(" ILIKE ").bind(Bind::Text(format!("%{}%", pattern(v)))))
+        Ok(has_key.and(value(" ILIKE ").bind(Bind::Text(format!("%{}%", pattern(v))))))
     } else {
         Err(invalid())
     }
@@ -82,6 +85,7 @@ mod tests {
     #[test]
     fn a_label_selection_is_read_term_by_term() {
         assert!(select("a,!b,c=d,e!=f,g~h").is_ok());
+        assert!(select("c=d").unwrap().contains(" @> "));
         assert!(select(r"a=x\,y").unwrap().contains("x,y"));
         assert_eq!(
             select("!k=v").unwrap_err(),

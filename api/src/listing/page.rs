@@ -1,7 +1,7 @@
 //! A list request, and its answer: `count`, `next`, `previous`, `results`.
 
 use super::fields::Wanted;
-use super::filters::Filters;
+use super::filters::{Defaults, Filters};
 use super::parse::{Parsed, parse};
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
@@ -18,8 +18,6 @@ pub struct Listing<T> {
     pub selection: Selection<T>,
     /// Which fields it wants to see.
     pub wanted: Wanted,
-    /// True where it wants the short form.
-    pub minimal: bool,
     paging: Paging,
     regex: Option<String>,
 }
@@ -67,17 +65,19 @@ impl<T> Listing<T> {
     /// # Errors
     /// 400 that names every wrong parameter.
     pub fn from_request(app: &App, request: &HttpRequest, filters: &Filters<T>) -> ApiResult<Self> {
+        let defaults = Defaults {
+            page_limit: app.settings.api.page_limit,
+            orphan_protection_time: app.settings.tasks.orphan_protection_time,
+        };
         let Parsed {
             selection,
             wanted,
-            minimal,
             regex,
-        } = parse(&pairs(request), filters, app.settings.api.page_limit)?;
+        } = parse(&pairs(request), filters, defaults)?;
         let paging = Paging::new(request, selection.limit, selection.offset);
         Ok(Self {
             selection,
             wanted,
-            minimal: minimal && filters.has_minimal(),
             paging,
             regex,
         })

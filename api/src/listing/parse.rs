@@ -2,11 +2,10 @@
 
 use super::expression;
 use super::fields::Wanted;
-use super::filters::Filters;
-use super::sets::truth;
+use super::filters::{Defaults, Filters};
 use crate::body::json::NUL;
 use crate::error::{ApiError, ApiResult};
-use millrace_common::models::selection::{Predicate, Selection, SortKey, Sorting};
+use millrace_common::models::selection::{Selection, SortKey, Sorting};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 
@@ -29,7 +28,6 @@ const EXEMPT: [&str; 8] = [
 pub struct Parsed<T> {
     pub selection: Selection<T>,
     pub wanted: Wanted,
-    pub minimal: bool,
     /// The first regular-expression filter in use: the database judges it.
     pub regex: Option<String>,
 }
@@ -41,10 +39,10 @@ pub struct Parsed<T> {
 pub fn parse<T>(
     pairs: &[(String, String)],
     filters: &Filters<T>,
-    page_limit: i64,
+    defaults: Defaults,
 ) -> ApiResult<Parsed<T>> {
     let values = last_values(pairs, filters)?;
-    let (mut predicate, mut errors, mut regex) = (Predicate::always(), Map::new(), None);
+    let (mut predicate, mut errors, mut regex) = (filters.base(), Map::new(), None);
     for (name, value) in &values {
         let read = match (filters.get(name), name.as_str()) {
             _ if value.contains('\0') => Err(NUL.to_owned()),
@@ -53,13 +51,13 @@ pub fn parse<T>(
                 if filter.regex {
                     regex.get_or_insert_with(|| name.clone());
                 }
-                (filter.parse)(value)
+                (filter.parse)(value, defaults)
             }
             (None, "q") if !value.is_empty() => {
                 if value.contains("regex") {
                     regex.get_or_insert_with(|| name.clone());
                 }
-                expression::parse(value, filters)
+                expression::parse(value, filters, defaults)
             }
             _ => continue,
         };
@@ -71,7 +69,6 @@ pub fn parse<T>(
         }
     }
     let sorting = sorting(values.get("ordering"), filters, &mut errors);
-    let minimal = values.get("minimal").is_some_and(|v| truth(v) == Ok(true));
     if !errors.is_empty() {
         return Err(ApiError::fields(errors));
     }
@@ -79,11 +76,11 @@ pub fn parse<T>(
         selection: Selection {
             predicate,
             sorting: Sorting::new(sorting),
-            limit: whole(values.get("limit"), 1).map_or(DEFAULT_LIMIT, |l| l.min(page_limit)),
+            limit: whole(values.get("limit"), 1)
+                .map_or(DEFAULT_LIMIT, |l| l.min(defaults.page_limit)),
             offset: whole(values.get("offset"), 0).unwrap_or(0),
         },
         wanted: Wanted::from_pairs(pairs),
-        minimal,
         regex,
     })
 }
@@ -167,7 +164,11 @@ mod tests {
         let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
             .into_owned()
             .collect();
-        parse(&pairs, &filters, 1000).map_err(|e| e.to_string())
+        let defaults = Defaults {
+            page_limit: 1000,
+            orphan_protection_time: 5,
+        };
+        parse(&pairs, &filters, defaults).map_err(|e| e.to_string())
     }
 
     fn refusal(query: &str) -> String {

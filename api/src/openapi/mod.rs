@@ -9,5 +9,5 @@ mod tests;
 
 pub use document::{Documents, Query};
 pub use html::page;
-pub use parameters::{Parameter, list_parameters, read_parameters};
+pub use parameters::{Parameter, list_parameters, minimal_parameter, read_parameters};
 pub use schema::SchemaDoc;

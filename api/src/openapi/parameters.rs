@@ -72,6 +72,12 @@ pub fn read_parameters() -> Vec<Parameter> {
     ]
 }
 
+/// `minimal`.
+#[must_use]
+pub fn minimal_parameter() -> Parameter {
+    Parameter::query("minimal", "The short form.", &schema(Kind::Boolean))
+}
+
 /// What a list takes.
 #[must_use]
 pub fn list_parameters<T>(filters: &Filters<T>) -> Vec<Parameter> {
@@ -102,11 +108,7 @@ pub fn list_parameters<T>(filters: &Filters<T>) -> Vec<Parameter> {
         &number,
     ));
     if filters.has_minimal() {
-        parameters.push(Parameter::query(
-            "minimal",
-            "The short form.",
-            &schema(Kind::Boolean),
-        ));
+        parameters.push(minimal_parameter());
     }
     parameters.extend(read_parameters());
     parameters.sort_by(|a, b| a.name.cmp(&b.name));

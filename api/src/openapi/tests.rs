@@ -162,3 +162,35 @@ fn ordinary_paths_are_offered_on_request() {
     let documents = Documents::new(&v3::table(), &catalog.tasks);
     assert!(documents.document("http://h/", &bad).is_err());
 }
+
+/// A field that refuses null must not be declared as taking it: the client drops what it may not send.
+#[test]
+fn only_what_takes_null_is_declared_so() {
+    let document = document(&Query::default());
+    let schemas = &document["components"]["schemas"];
+    for (name, fields) in [
+        (
+            "file.FileRepository",
+            ["autopublish", "pulp_labels"].as_slice(),
+        ),
+        ("file.FileContent", &["overwrite", "pulp_labels"]),
+        (
+            "RepositoryAddRemoveContent",
+            &["add_content_units", "remove_content_units", "overwrite"],
+        ),
+        ("Purge", &["finished_before", "states"]),
+    ] {
+        let required = schemas[name]["required"].to_string();
+        for field in fields {
+            let schema = &schemas[name]["properties"][field];
+            assert!(schema.is_object(), "{name}.{field}");
+            assert!(
+                !schema.to_string().contains("null"),
+                "{name}.{field}: {schema}"
+            );
+            assert!(!required.contains(field), "{name}.{field}: {required}");
+        }
+    }
+    let args = &schemas["TaskDispatch"]["properties"]["args"];
+    assert!(args["items"].get("type").is_none(), "{args}");
+}

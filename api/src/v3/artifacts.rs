@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::multipart::{FilePart, Upload};
-use crate::body::{Body, Fields, FromFields, Text};
+use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
 use crate::v3::{href, membership, path_id, time};
@@ -135,9 +135,17 @@ impl Expected {
 /// The filters of `artifacts/`.
 pub static FILTERS: LazyLock<Filters<artifact::table>> = LazyLock::new(|| {
     let filters = Filters::newest_first(artifact::pulp_created, artifact::pulp_id)
+        .in_domain(artifact::pulp_domain)
         .sortable("pulp_last_updated", artifact::pulp_last_updated)
+        .sortable("timestamp_of_interest", artifact::timestamp_of_interest)
+        .sortable("file", artifact::storage_key)
         .sortable("size", artifact::size)
+        .sortable("md5", artifact::md5)
+        .sortable("sha1", artifact::sha1)
+        .sortable("sha224", artifact::sha224)
         .sortable("sha256", artifact::sha256)
+        .sortable("sha384", artifact::sha384)
+        .sortable("sha512", artifact::sha512)
         .identities(artifact::pulp_id)
         .exact("md5", artifact::md5)
         .exact("sha1", artifact::sha1)
@@ -183,18 +191,16 @@ pub async fn read(
     let mut conn = app.db.get().await?;
     let found = Artifact::find(&mut conn, DomainId::DEFAULT, id).await?;
     let row = found.ok_or_else(|| ApiError::no("Artifact"))?;
-    let answer = Wanted::from_request(&request)
-        .of(&ArtifactResponse::from(row))
-        .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().json(answer))
+    Wanted::from_request(&request).answer_one(vec![ArtifactResponse::from(row)])
 }
 
 /// Stores a file, as a stream in bounded memory.
 ///
 /// # Errors
 /// 400 for a file that is missing, other than announced, or stored already.
-pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResult {
+pub async fn create(app: Data<App>, actor: Actor, upload: Unread<Upload>) -> ApiResult {
     authorize(&actor, Action::Create, Object::Artifact)?;
+    let mut upload = upload.read().await?;
     let stored = receive(&app, &mut upload).await?;
     let Body(expected): Body<Expected> = upload.into_fields()?.finish()?;
     let stored = stored.ok_or_else(|| ApiError::field("file", "No file was submitted."))?;

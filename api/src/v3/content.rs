@@ -70,8 +70,11 @@ pub struct MultipleArtifactContentResponse {
 #[must_use]
 pub fn common_filters() -> Filters<table::table> {
     Filters::newest_first(table::pulp_created, table::pulp_id)
+        .in_domain(table::pulp_domain)
         .sortable("pulp_last_updated", table::pulp_last_updated)
         .sortable("pulp_type", table::pulp_type)
+        .sortable("pulp_labels", table::pulp_labels)
+        .sortable("timestamp_of_interest", table::timestamp_of_interest)
         .identities(table::pulp_id)
         .labels(table::pulp_labels)
 }

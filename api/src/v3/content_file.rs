@@ -8,16 +8,18 @@ use crate::dispatching::dispatch_with;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
 use crate::v3::artifacts::receive;
-use crate::v3::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use crate::v3::labels::{self, SetLabel, UnsetLabel};
 use crate::v3::{content, membership, path_id, references};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use diesel::dsl::sql;
+use diesel::sql_types;
 use millrace_common::content::check_relative_path;
 use millrace_common::content::file::{self, PULP_TYPE};
 use millrace_common::db::{self, Conn};
 use millrace_common::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
 use millrace_common::models::selection::{Bind, Predicate};
-use millrace_common::models::{Artifact, Content, Repository};
+use millrace_common::models::{Artifact, Content, Labeled, Repository};
 use millrace_common::representation::FileContent;
 use millrace_common::schema::content as table;
 use millrace_common::storage::Stored;
@@ -41,9 +43,10 @@ pub struct FileContentRequest {
     pub file: Option<Vec<u8>>,
     pub artifact: Option<String>,
     pub repository: Option<String>,
-    pub overwrite: Option<bool>,
-    #[schema(value_type = Option<Object>)]
-    pub pulp_labels: Option<Value>,
+    #[schema(required = false)]
+    pub overwrite: bool,
+    #[schema(required = false, value_type = Object)]
+    pub pulp_labels: Value,
 }
 
 /// The same without a repository.
@@ -58,8 +61,8 @@ pub struct FileContentUploadRequest {
     #[schema(value_type = Option<String>, format = Binary)]
     pub file: Option<Vec<u8>>,
     pub artifact: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    pub pulp_labels: Option<Value>,
+    #[schema(required = false, value_type = Object)]
+    pub pulp_labels: Value,
 }
 
 /// The texts of a body that makes a unit.
@@ -68,7 +71,7 @@ struct Request {
     artifact: Option<String>,
     repository: Option<String>,
     overwrite: bool,
-    pulp_labels: Value,
+    pulp_labels: Labels,
 }
 
 impl FromFields for Request {
@@ -87,7 +90,7 @@ impl FromFields for Request {
             artifact: artifact?.flatten().map(|text| text.0),
             repository: repository?.flatten().map(|text| text.0),
             overwrite: overwrite?.unwrap_or(true),
-            pulp_labels: json!(labels?.unwrap_or_default().0),
+            pulp_labels: labels?.unwrap_or_default(),
         })
     }
 }
@@ -97,7 +100,11 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
     let digest = |v: &str| {
         Ok(Predicate::sql("content.fields ->> 'digest' = ").bind(Bind::Text(v.to_owned())))
     };
+    let stored = sql::<sql_types::Text>("content.fields ->> 'digest'");
     let filters = content::common_filters()
+        .sortable("relative_path", content::RelativePath)
+        .sortable("digest", stored.clone())
+        .sortable("sha256", stored)
         .names("relative_path", content::RelativePath)
         .filter("digest", Kind::Text, "SHA-256 of the file", digest)
         .filter("sha256", Kind::Text, "SHA-256 of the file", digest);
@@ -137,10 +144,7 @@ pub async fn read(
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
     let shown = show(&mut conn, row).await?;
-    let answer = Wanted::from_request(&request)
-        .of(&shown)
-        .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().json(answer))
+    Wanted::from_request(&request).answer_one(vec![shown])
 }
 
 async fn find(conn: &mut Conn, id: &str) -> ApiResult<Content> {
@@ -179,7 +183,7 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         relative_path: request.relative_path,
         artifact: artifact.pulp_id,
         repository,
-        pulp_labels: request.pulp_labels,
+        pulp_labels: Some(request.pulp_labels.0),
         overwrite: request.overwrite,
     })?;
     let task = NewTask::new(&app.catalog.tasks, &task)?;
@@ -210,8 +214,8 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         let id = artifact.pulp_id;
         let kept = Artifact::find_shared(conn, DomainId::DEFAULT, id).await?;
         let kept = kept.ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))?;
-        let (path, labels) = (&request.relative_path, &request.pulp_labels);
-        let (unit, _) = file::ensure(conn, DomainId::DEFAULT, path, &kept, labels).await?;
+        let (path, labels) = (&request.relative_path, json!(request.pulp_labels.0));
+        let (unit, _) = file::ensure(conn, DomainId::DEFAULT, path, &kept, &labels).await?;
         Ok::<_, ApiError>(unit)
     })
     .await?;
@@ -264,13 +268,7 @@ pub async fn set_label(
     authorize(&actor, Action::Change, Object::Content)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    if !Content::set_label(&mut conn, row.pulp_id, &label.key, label.value.as_deref()).await? {
-        return Err(ApiError::no("FileContent"));
-    }
-    Ok(HttpResponse::Created().json(SetLabelResponse {
-        key: label.key,
-        value: label.value,
-    }))
+    labels::set(&mut conn, Labeled::Content, row.pulp_id.0, label).await
 }
 
 /// Takes a label away, at once.
@@ -286,10 +284,5 @@ pub async fn unset_label(
     authorize(&actor, Action::Change, Object::Content)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    let key = label.key;
-    let value = UnsetLabelResponse::value_of(&row.pulp_labels, &key)?;
-    if !Content::unset_label(&mut conn, row.pulp_id, &key, value.as_deref()).await? {
-        return Err(UnsetLabelResponse::not_set(&key));
-    }
-    Ok(HttpResponse::Created().json(UnsetLabelResponse { key, value }))
+    labels::unset(&mut conn, Labeled::Content, row.pulp_id.0, label).await
 }

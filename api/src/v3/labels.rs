@@ -2,10 +2,13 @@
 
 use crate::body::{Fields, FromFields, RawText, Text};
 use crate::error::{ApiError, ApiResult};
+use actix_web::HttpResponse;
+use millrace_common::db::Conn;
+use millrace_common::models::Labeled;
 use millrace_common::tasks::kinds::check_label;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// A label that is to be set.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -66,21 +69,27 @@ impl FromFields for UnsetLabel {
     }
 }
 
-impl UnsetLabelResponse {
-    /// The value of a label that is set.
-    ///
-    /// # Errors
-    /// 400 where it is not set.
-    pub fn value_of(labels: &Value, key: &str) -> ApiResult<Option<String>> {
-        match labels.get(key) {
-            Some(value) => Ok(value.as_str().map(str::to_owned)),
-            None => Err(Self::not_set(key)),
-        }
+/// Sets a label of an object and answers.
+///
+/// # Errors
+/// 404 where the object is gone.
+pub async fn set(conn: &mut Conn, kind: Labeled, id: Uuid, label: SetLabel) -> ApiResult {
+    let SetLabel { key, value } = label;
+    if !kind.set(conn, id, &key, value.as_deref()).await? {
+        return Err(ApiError::not_found());
     }
+    Ok(HttpResponse::Created().json(SetLabelResponse { key, value }))
+}
 
-    /// 400 for a label that is not set.
-    #[must_use]
-    pub fn not_set(key: &str) -> ApiError {
-        ApiError::field("key", format!("Label '{key}' is not set on the object."))
-    }
+/// Takes a label of an object away and answers with the value that it had.
+///
+/// # Errors
+/// 400 where it is not set.
+pub async fn unset(conn: &mut Conn, kind: Labeled, id: Uuid, label: UnsetLabel) -> ApiResult {
+    let UnsetLabel { key } = label;
+    let Some(value) = kind.unset(conn, id, &key).await? else {
+        let message = format!("Label '{key}' is not set on the object.");
+        return Err(ApiError::field("key", message));
+    };
+    Ok(HttpResponse::Created().json(UnsetLabelResponse { key, value }))
 }

@@ -165,30 +165,28 @@ pub fn orphaned<T: 'static>(
     needed: &'static str,
     interest: &'static str,
 ) -> Filters<T> {
-    filters.filter(
+    filters.filter_by_settings(
         "orphaned_for",
         Kind::Number,
         "an orphan for so many minutes; -1: as long as the settings protect one",
-        move |v| {
-            let minutes: i64 = v
+        move |v, defaults| {
+            let given = v
                 .trim()
                 .parse()
-                .map_err(|_fault| "Enter a number.".to_owned())?;
-            let minutes = if minutes < 0 {
-                PROTECTION_MINUTES
-            } else {
-                minutes
+                .ok()
+                .filter(|minutes: &f64| minutes.is_finite());
+            let minutes = match given.ok_or("Enter a number.")? {
+                minutes if minutes < 0.0 => f64::from(defaults.orphan_protection_time),
+                minutes => minutes,
             };
             // More than this is before all time.
-            let minutes = minutes.min(1_000_000_000);
+            let span = format!("{} minutes", minutes.min(1e9));
             Ok(Predicate::sql(needed)
                 .then(" AND ")
                 .then(interest)
-                .then(" < now() - interval '1 min' * ")
-                .bind(Bind::Integer(minutes)))
+                .then(" < now() - ")
+                .bind(Bind::Text(span))
+                .then("::interval"))
         },
     )
 }
-
-/// What the setting `tasks.orphan_protection_time` is unless somebody changed it.
-const PROTECTION_MINUTES: i64 = 1440;

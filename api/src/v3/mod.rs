@@ -22,6 +22,7 @@
 //! ```ignore
 //! pub static FILTERS: LazyLock<Filters<widget::table>> = LazyLock::new(|| {
 //!     Filters::newest_first(widget::pulp_created, widget::pulp_id)
+//!         .in_domain(widget::pulp_domain)
 //!         .sortable("name", widget::name)
 //!         .identities(widget::pulp_id)                     // pulp_id__in, pulp_href__in, prn__in
 //!         .names("name", widget::name)                     // NAME set
@@ -41,7 +42,8 @@
 //! ```
 //!
 //! A body is a type that implements [`FromFields`](crate::body::FromFields), extracted as
-//! `Body<Widget>`; one that may carry a file is read with [`Upload`](crate::body::multipart::Upload).
+//! `Body<Widget>`; one that may carry a file is read with [`Upload`](crate::body::multipart::Upload). Where
+//! not everybody may send one, it comes as [`Unread`](crate::body::Unread).
 //! A handler that starts a task ends with
 //! [`dispatch_and_accept`](crate::dispatching::dispatch_and_accept).
 
@@ -119,6 +121,7 @@ fn tasks() -> Vec<Endpoint> {
         get("tasks/{task_href}/", "tasks_read", tasks::read)
             .tag("Tasks")
             .about("One task")
+            .minimal()
             .answers::<TaskResponse>(200),
         patch("tasks/{task_href}/", "tasks_cancel", tasks::cancel)
             .tag("Tasks")
@@ -129,7 +132,8 @@ fn tasks() -> Vec<Endpoint> {
         delete("tasks/{task_href}/", "tasks_delete", tasks::remove)
             .tag("Tasks")
             .about("Forget a task that has ended")
-            .answers_nothing(204),
+            .answers_nothing(204)
+            .answers_nothing(409),
         get("task-groups/", "task_groups_list", task_groups::list)
             .tag("Task Groups")
             .about("Groups of tasks, the newest first")

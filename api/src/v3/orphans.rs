@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
-use crate::body::{Body, Fields, FromFields, Text};
+use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::ApiResult;
 use crate::v3::references;
@@ -59,9 +59,14 @@ impl FromFields for OrphansCleanup {
 pub async fn cleanup(
     app: Data<App>,
     actor: Actor,
-    Body(request): Body<OrphansCleanup>,
+    body: Unread<Body<OrphansCleanup>>,
 ) -> ApiResult {
     authorize(&actor, Action::Delete, Object::Orphans)?;
+    let Body(request) = body.read().await?;
+    dispatch(&app, &actor, request).await
+}
+
+async fn dispatch(app: &App, actor: &Actor, request: OrphansCleanup) -> ApiResult {
     let content_pks = match &request.content_hrefs {
         None => None,
         Some(hrefs) => {
@@ -75,7 +80,7 @@ pub async fn cleanup(
         orphan_protection_time: minutes.unwrap_or(app.settings.tasks.orphan_protection_time),
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?;
-    dispatch_and_accept(&app, &actor, task).await
+    dispatch_and_accept(app, actor, task).await
 }
 
 /// Cleans up with the protection time of the settings, as old clients ask for it.
@@ -83,5 +88,6 @@ pub async fn cleanup(
 /// # Errors
 /// 403.
 pub async fn remove(app: Data<App>, actor: Actor) -> ApiResult {
-    cleanup(app, actor, Body(OrphansCleanup::default())).await
+    authorize(&actor, Action::Delete, Object::Orphans)?;
+    dispatch(&app, &actor, OrphansCleanup::default()).await
 }

@@ -5,8 +5,8 @@ use crate::v3::href::{self, Target};
 use millrace_common::db::Conn;
 use millrace_common::ids::{ContentId, DomainId, RepositoryId, VersionId};
 use millrace_common::models::{Content, RepositoryVersion};
-use millrace_common::prn::Prn;
-use std::collections::HashMap;
+use millrace_common::prn::{self, Prn};
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Units of one look at the database.
@@ -66,48 +66,97 @@ pub async fn units(
     field: &str,
     references: &[String],
 ) -> ApiResult<Vec<ContentId>> {
-    let ids = references
-        .iter()
-        .map(|reference| unit_id(field, reference))
-        .collect::<ApiResult<Vec<_>>>()?;
+    let mut models = Vec::with_capacity(references.len());
+    let mut ids = Vec::with_capacity(references.len());
+    for reference in references {
+        let (model, id) = unit(reference).ok_or_else(|| not_valid(field, reference))?;
+        models.push(model);
+        ids.push(id);
+    }
     let mut known = HashMap::new();
     for batch in ids.chunks(BATCH) {
-        known.extend(Content::known(conn, batch).await?);
+        let found = Content::known(conn, batch).await?;
+        known.extend(
+            found
+                .into_iter()
+                .map(|(id, domain, kind)| (id, (domain, kind))),
+        );
     }
-    let named = |wrong: &dyn Fn(&ContentId) -> bool| {
-        let list: Vec<String> = references
-            .iter()
-            .zip(&ids)
-            .filter(|(_, id)| wrong(id))
-            .take(100)
-            .map(|(reference, _)| format!("'{reference}'"))
-            .collect();
-        list
-    };
-    let missing = named(&|id| !known.contains_key(id));
-    if !missing.is_empty() {
-        let list = missing.join(", ");
-        let message = format!("Could not find the following content units: [{list}]");
-        return Err(ApiError::field(field, message));
+    refuse_missing(field, references, &ids, |id| known.contains_key(id))?;
+    for ((reference, id), model) in references.iter().zip(&ids).zip(&models) {
+        let is_of_type = |(_, kind): &(DomainId, String)| prn::content(kind, *id).model == *model;
+        if !known.get(id).is_some_and(is_of_type) {
+            return Err(not_valid(field, reference));
+        }
     }
-    let foreign = named(&|id| known.get(id) != Some(&DomainId::DEFAULT));
+    let is_foreign =
+        |id: &ContentId| known.get(id).map(|(domain, _)| domain) != Some(&DomainId::DEFAULT);
+    let foreign = listed(references, &ids, is_foreign);
     if !foreign.is_empty() {
-        let list = foreign.join(", ");
         let message =
-            format!("Content units are not a part of the current domain default: [{list}]");
+            format!("Content units are not a part of the current domain default: [{foreign}]");
         return Err(ApiError::field(field, message));
     }
     Ok(ids)
 }
 
-fn unit_id(field: &str, reference: &str) -> ApiResult<ContentId> {
-    let invalid = || ApiError::field(field, format!("URI not valid: {reference}"));
+/// Keeps units from being deleted until the transaction ends: they may have gone since [`units`] saw them.
+///
+/// # Errors
+/// 400 for the field where one is gone.
+pub async fn keep_units(
+    conn: &mut Conn,
+    field: &str,
+    references: &[String],
+    ids: &[ContentId],
+) -> ApiResult<()> {
+    let mut kept = HashSet::new();
+    for batch in ids.chunks(BATCH) {
+        kept.extend(Content::find_shared(conn, batch).await?);
+    }
+    refuse_missing(field, references, ids, |id| kept.contains(id))
+}
+
+fn refuse_missing(
+    field: &str,
+    references: &[String],
+    ids: &[ContentId],
+    is_there: impl Fn(&ContentId) -> bool,
+) -> ApiResult<()> {
+    let missing = listed(references, ids, |id| !is_there(id));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("Could not find the following content units: [{missing}]");
+    Err(ApiError::field(field, message))
+}
+
+/// The references to what is wrong; no more than a client can read.
+fn listed(
+    references: &[String],
+    ids: &[ContentId],
+    is_wrong: impl Fn(&ContentId) -> bool,
+) -> String {
+    let list: Vec<String> = references
+        .iter()
+        .zip(ids)
+        .filter(|(_, id)| is_wrong(id))
+        .take(100)
+        .map(|(reference, _)| format!("'{reference}'"))
+        .collect();
+    list.join(", ")
+}
+
+fn not_valid(field: &str, reference: &str) -> ApiError {
+    ApiError::field(field, format!("URI not valid: {reference}"))
+}
+
+/// The model and the id in a reference to a unit.
+fn unit(reference: &str) -> Option<(String, ContentId)> {
     let prn = match (Prn::parse(reference), href::parse(reference)) {
         (Some(prn), _) | (None, Some(Target::Object(prn))) => prn,
-        _ => return Err(invalid()),
+        _ => return None,
     };
-    if !prn.model.ends_with("content") {
-        return Err(invalid());
-    }
-    prn.uuid().map(ContentId).ok_or_else(invalid)
+    let id = prn.uuid().filter(|_| prn.model.ends_with("content"))?;
+    Some((prn.model, ContentId(id)))
 }

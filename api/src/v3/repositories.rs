@@ -48,12 +48,16 @@ pub struct RepositoryResponse {
 #[must_use]
 pub fn common_filters() -> Filters<repository::table> {
     Filters::newest_first(repository::pulp_created, repository::pulp_id)
+        .in_domain(repository::pulp_domain)
         .sortable("pulp_last_updated", repository::pulp_last_updated)
         .sortable("name", repository::name)
         .sortable("description", repository::description)
         .sortable("next_version", repository::next_version)
         .sortable("pulp_type", repository::pulp_type)
+        .sortable("pulp_labels", repository::pulp_labels)
+        .sortable("user_hidden", repository::user_hidden)
         .sortable("retain_repo_versions", repository::retain_repo_versions)
+        .sortable("retain_checkpoints", repository::retain_checkpoints)
         .identities(repository::pulp_id)
         .names("name", repository::name)
         .numbers("retain_repo_versions", repository::retain_repo_versions)
@@ -77,7 +81,8 @@ pub fn common_filters() -> Filters<repository::table> {
                 Ok(Predicate::on(repository::pulp_id)
                 .then(" IN (SELECT m.repository_id FROM repository_content m WHERE m.content_id = ")
                 .bind(unit)
-                .then(")"))
+                // A version that is being written has the next number.
+                .then(" AND m.version_added < repository.next_version)"))
             },
         )
         .filter(

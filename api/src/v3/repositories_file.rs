@@ -6,7 +6,7 @@ use crate::body::{Body, Fields, FromFields, Text};
 use crate::dispatching::{dispatch_and_accept, dispatch_with, immediate};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
-use crate::v3::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use crate::v3::labels::{self, SetLabel, UnsetLabel};
 use crate::v3::object::Object;
 use crate::v3::{path_id, references, repositories};
 use actix_web::web::{Data, Path};
@@ -15,7 +15,7 @@ use millrace_common::content::file::PULP_TYPE;
 use millrace_common::db::{self, Conn};
 use millrace_common::ids::{ContentId, DomainId, RepositoryId};
 use millrace_common::models::selection::Predicate;
-use millrace_common::models::{Content, Repository};
+use millrace_common::models::{Content, Labeled, Repository};
 use millrace_common::repository;
 use millrace_common::representation::FileRepository;
 use millrace_common::schema::repository as table;
@@ -40,14 +40,15 @@ const REPOSITORY: auth::Object = auth::Object::Repository;
 pub struct FileRepositoryRequest {
     pub name: String,
     pub description: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    pub pulp_labels: Option<Value>,
+    #[schema(required = false, value_type = Object)]
+    pub pulp_labels: Value,
     #[schema(minimum = 1)]
     pub retain_repo_versions: Option<i64>,
     #[schema(minimum = 1)]
     pub retain_checkpoints: Option<i64>,
     pub remote: Option<String>,
-    pub autopublish: Option<bool>,
+    #[schema(required = false)]
+    pub autopublish: bool,
     pub manifest: Option<String>,
 }
 
@@ -56,10 +57,13 @@ pub struct FileRepositoryRequest {
 #[schema(as = RepositoryAddRemoveContent)]
 #[expect(missing_docs, reason = "named as in the contract")]
 pub struct Modify {
-    pub add_content_units: Option<Vec<String>>,
-    pub remove_content_units: Option<Vec<String>>,
+    #[schema(required = false)]
+    pub add_content_units: Vec<String>,
+    #[schema(required = false)]
+    pub remove_content_units: Vec<String>,
     pub base_version: Option<String>,
-    pub overwrite: Option<bool>,
+    #[schema(required = false)]
+    pub overwrite: bool,
 }
 
 impl FromFields for Modify {
@@ -69,11 +73,9 @@ impl FromFields for Modify {
         let base = fields.nullable::<Text>("base_version");
         let overwrite = fields.optional::<bool>("overwrite");
         let texts = |list: Vec<Text>| list.into_iter().map(|text| text.0).collect::<Vec<_>>();
-        let (add, remove) = (add?.map(texts), remove?.map(texts));
-        if remove
-            .as_ref()
-            .is_some_and(|r| r.len() > 1 && r.iter().any(|unit| unit == ALL))
-        {
+        let texts = |list: Option<_>| list.map(texts).unwrap_or_default();
+        let (add, remove) = (texts(add?), texts(remove?));
+        if remove.len() > 1 && remove.iter().any(|unit| unit == ALL) {
             let message = "Cannot supply content units and '*'.";
             return fields.refuse("remove_content_units", message);
         }
@@ -81,13 +83,18 @@ impl FromFields for Modify {
             add_content_units: add,
             remove_content_units: remove,
             base_version: base?.flatten().map(|text| text.0),
-            overwrite: overwrite?,
+            overwrite: overwrite?.unwrap_or(true),
         })
     }
 }
 
 /// The filters of `repositories/file/file/`.
-pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(repositories::common_filters);
+pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
+    repositories::common_filters()
+        .sortable("autopublish", table::autopublish)
+        .sortable("manifest", table::manifest)
+        .sortable("last_sync_details", table::last_sync_details)
+});
 
 async fn find(conn: &mut Conn, id: &str) -> ApiResult<Repository> {
     let id: RepositoryId = path_id(id, WHAT)?;
@@ -129,10 +136,7 @@ pub async fn read(
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
     let shown = FileRepository::load(&mut conn, row).await?;
-    let answer = Wanted::from_request(&request)
-        .of(&shown)
-        .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().json(answer))
+    Wanted::from_request(&request).answer_one(vec![shown])
 }
 
 /// Makes a file repository with its empty version 0, at once.
@@ -254,9 +258,9 @@ pub async fn modify(
     authorize(&actor, Action::Change, REPOSITORY)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    let named = request.add_content_units.unwrap_or_default();
+    let named = request.add_content_units;
     let add = references::units(&mut conn, "add_content_units", &named).await?;
-    let remove = removals(&mut conn, request.remove_content_units.unwrap_or_default()).await?;
+    let remove = removals(&mut conn, request.remove_content_units).await?;
     let base = match &request.base_version {
         Some(base) => Some(references::version_id(&mut conn, "base_version", base).await?),
         None => None,
@@ -267,10 +271,14 @@ pub async fn modify(
         add_content_units: add.clone(),
         remove_content_units: remove,
         base_version_pk: base,
-        overwrite: request.overwrite.unwrap_or(true),
+        overwrite: request.overwrite,
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?;
-    dispatch_with(&app, &actor, task, async |conn| touch(conn, &add).await).await
+    dispatch_with(&app, &actor, task, async |conn| {
+        references::keep_units(conn, "add_content_units", &named, &add).await?;
+        touch(conn, &add).await
+    })
+    .await
 }
 
 async fn removals(conn: &mut Conn, named: Vec<String>) -> ApiResult<Vec<String>> {
@@ -302,13 +310,7 @@ pub async fn set_label(
     authorize(&actor, Action::Change, REPOSITORY)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    if !Repository::set_label(&mut conn, row.pulp_id, &label.key, label.value.as_deref()).await? {
-        return Err(ApiError::no(WHAT));
-    }
-    Ok(HttpResponse::Created().json(SetLabelResponse {
-        key: label.key,
-        value: label.value,
-    }))
+    labels::set(&mut conn, Labeled::Repository, row.pulp_id.0, label).await
 }
 
 /// Takes a label away, at once.
@@ -324,10 +326,5 @@ pub async fn unset_label(
     authorize(&actor, Action::Change, REPOSITORY)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, &path).await?;
-    let key = label.key;
-    let value = UnsetLabelResponse::value_of(&row.pulp_labels, &key)?;
-    if !Repository::unset_label(&mut conn, row.pulp_id, &key, value.as_deref()).await? {
-        return Err(UnsetLabelResponse::not_set(&key));
-    }
-    Ok(HttpResponse::Created().json(UnsetLabelResponse { key, value }))
+    labels::unset(&mut conn, Labeled::Repository, row.pulp_id.0, label).await
 }

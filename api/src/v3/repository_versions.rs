@@ -5,8 +5,8 @@ use crate::auth::{Action, Actor, Object, authorize};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
 use crate::v3::{href, path_id, references, time};
+use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use millrace_common::content::file::PULP_TYPE;
@@ -72,6 +72,7 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
         .sortable("pulp_last_updated", table::pulp_last_updated)
         .sortable("number", table::number)
         .sortable("complete", table::complete)
+        .sortable("info", table::info)
         .numbers("number", table::number)
         .dates("pulp_created", table::pulp_created)
         .filter("content", Kind::Reference, "holds this unit", |v| {
@@ -145,12 +146,13 @@ fn holds(units: &[&str]) -> Result<Predicate<table::table>, String> {
 /// 400 for a filter.
 pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     authorize(&actor, Action::View, Object::Repository)?;
-    answer(
-        &app,
-        &request,
-        Predicate::sql("repository_version.complete"),
+    let visible = Predicate::sql(
+        "repository_version.complete AND EXISTS (SELECT FROM repository r \
+          WHERE r.pulp_id = repository_version.repository_id AND r.pulp_domain = ",
     )
-    .await
+    .bind(Bind::Uuid(DomainId::DEFAULT.0))
+    .then(")");
+    answer(&app, &request, visible).await
 }
 
 /// A page of versions of a file repository.
@@ -210,10 +212,7 @@ pub async fn read(
     let row = row.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
     let shown = show(&mut conn, vec![row]).await?.pop();
     let shown = shown.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
-    let answer = Wanted::from_request(&request)
-        .of(&shown)
-        .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().json(answer))
+    Wanted::from_request(&request).answer_one(vec![shown])
 }
 
 /// Versions as clients see them: three statements, however many.

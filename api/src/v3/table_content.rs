@@ -50,7 +50,7 @@ fn artifacts() -> Vec<Endpoint> {
         )
         .tag("Artifacts")
         .about("Always refused: orphan clean-up deletes artifacts")
-        .answers_nothing(204),
+        .answers_nothing(403),
     ]
 }
 

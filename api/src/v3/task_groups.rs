@@ -15,7 +15,7 @@ use diesel::QueryResult;
 use millrace_common::db::Conn;
 use millrace_common::ids::TaskGroupId;
 use millrace_common::models::selection::Page;
-use millrace_common::models::task::Task;
+use millrace_common::models::task::MinimalTask;
 use millrace_common::models::task_group::{GroupProgressReport, TaskGroup};
 use millrace_common::prn::Prn;
 use millrace_common::schema::task_group;
@@ -40,13 +40,13 @@ pub struct TaskGroupResponse {
     pub pulp_last_updated: DateTime<Utc>,
     pub description: String,
     pub all_tasks_dispatched: bool,
-    pub waiting: usize,
-    pub skipped: usize,
-    pub running: usize,
-    pub completed: usize,
-    pub canceled: usize,
-    pub failed: usize,
-    pub canceling: usize,
+    pub waiting: i64,
+    pub skipped: i64,
+    pub running: i64,
+    pub completed: i64,
+    pub canceled: i64,
+    pub failed: i64,
+    pub canceling: i64,
     pub group_progress_reports: Vec<GroupProgressReportResponse>,
     pub tasks: Vec<MinimalTaskResponse>,
 }
@@ -62,10 +62,16 @@ pub struct GroupProgressReportResponse {
     pub suffix: Option<String>,
 }
 
+/// The field with the members.
+const TASKS: &str = "tasks";
+
 /// The filters of `task-groups/`.
 pub static FILTERS: LazyLock<Filters<task_group::table>> = LazyLock::new(|| {
     Filters::newest_first(task_group::pulp_created, task_group::pulp_id)
+        .in_domain(task_group::pulp_domain)
+        .sortable("pulp_last_updated", task_group::pulp_last_updated)
         .sortable("description", task_group::description)
+        .sortable("all_tasks_dispatched", task_group::all_tasks_dispatched)
         .identities(task_group::pulp_id)
 });
 
@@ -80,7 +86,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let Page { count, rows } = TaskGroup::page(&mut conn, &listing.selection)
         .await
         .map_err(|e| listing.blame(e))?;
-    let results = render(&mut conn, rows).await?;
+    let results = render(&mut conn, rows, listing.wanted.wants(TASKS)).await?;
     listing.answer(count, &results)
 }
 
@@ -97,8 +103,9 @@ pub async fn read(
     authorize(&actor, Action::View, Object::TaskGroup)?;
     let id = path_id(&path, "TaskGroup")?;
     let mut conn = app.db.get().await?;
-    let group = load(&mut conn, id).await?;
-    Wanted::from_request(&request).answer_one(vec![group])
+    let wanted = Wanted::from_request(&request);
+    let group = load(&mut conn, id, wanted.wants(TASKS)).await?;
+    wanted.answer_one(vec![group])
 }
 
 /// Cancels the members of a group that have not ended, one transaction a member.
@@ -114,12 +121,12 @@ pub async fn cancel(
     authorize(&actor, Action::Change, Object::TaskGroup)?;
     let id = path_id(&path, "TaskGroup")?;
     let mut conn = app.db.get().await?;
-    load(&mut conn, id).await?;
+    load(&mut conn, id, false).await?;
     TaskGroup::finish(&mut conn, id).await?;
     for member in TaskGroup::unfinished(&mut conn, id).await? {
         cancel_one(&app, &mut conn, member).await?;
     }
-    let group = load(&mut conn, id).await?;
+    let group = load(&mut conn, id, true).await?;
     let status = if group.running + group.waiting > 0 {
         StatusCode::CONFLICT
     } else {
@@ -128,48 +135,65 @@ pub async fn cancel(
     Ok(HttpResponse::build(status).json(group))
 }
 
-async fn load(conn: &mut Conn, id: TaskGroupId) -> ApiResult<TaskGroupResponse> {
+async fn load(
+    conn: &mut Conn,
+    id: TaskGroupId,
+    with_members: bool,
+) -> ApiResult<TaskGroupResponse> {
     let group = TaskGroup::find(conn, id)
         .await?
         .ok_or_else(|| ApiError::no("TaskGroup"))?;
-    render(conn, vec![group])
+    render(conn, vec![group], with_members)
         .await?
         .pop()
         .ok_or_else(|| ApiError::no("TaskGroup"))
 }
 
-async fn render(conn: &mut Conn, groups: Vec<TaskGroup>) -> QueryResult<Vec<TaskGroupResponse>> {
+/// What belongs to a group.
+#[derive(Default)]
+struct Around {
+    counts: HashMap<String, i64>,
+    tasks: Vec<MinimalTaskResponse>,
+    reports: Vec<GroupProgressReportResponse>,
+}
+
+/// Groups as clients see them, in three statements at most. A group may have very many members: they are
+/// read only where somebody wants to see them.
+async fn render(
+    conn: &mut Conn,
+    groups: Vec<TaskGroup>,
+    with_members: bool,
+) -> QueryResult<Vec<TaskGroupResponse>> {
     let ids: Vec<TaskGroupId> = groups.iter().map(|group| group.pulp_id).collect();
-    let mut members: HashMap<TaskGroupId, Vec<MinimalTaskResponse>> = HashMap::new();
-    for task in Task::of_groups(conn, &ids).await? {
-        if let Some(group) = task.task_group {
-            members.entry(group).or_default().push((&task).into());
+    let mut around: HashMap<TaskGroupId, Around> = HashMap::new();
+    for (group, state, count) in TaskGroup::count_members(conn, &ids).await? {
+        if let Some(group) = group {
+            around.entry(group).or_default().counts.insert(state, count);
         }
     }
-    let mut reports: HashMap<TaskGroupId, Vec<GroupProgressReportResponse>> = HashMap::new();
+    if with_members {
+        for task in MinimalTask::of_groups(conn, &ids).await? {
+            if let Some(group) = task.task_group {
+                around.entry(group).or_default().tasks.push(task.into());
+            }
+        }
+    }
     for report in GroupProgressReport::of_groups(conn, &ids).await? {
-        reports
-            .entry(report.task_group)
-            .or_default()
-            .push(report.into());
+        let around = around.entry(report.task_group).or_default();
+        around.reports.push(report.into());
     }
     Ok(groups
         .into_iter()
         .map(|group| {
-            let tasks = members.remove(&group.pulp_id).unwrap_or_default();
-            let reports = reports.remove(&group.pulp_id).unwrap_or_default();
-            TaskGroupResponse::new(group, tasks, reports)
+            let around = around.remove(&group.pulp_id).unwrap_or_default();
+            TaskGroupResponse::new(group, around)
         })
         .collect())
 }
 
 impl TaskGroupResponse {
-    fn new(
-        group: TaskGroup,
-        tasks: Vec<MinimalTaskResponse>,
-        group_progress_reports: Vec<GroupProgressReportResponse>,
-    ) -> Self {
-        let count = |state: &str| tasks.iter().filter(|task| task.state == state).count();
+    fn new(group: TaskGroup, around: Around) -> Self {
+        let count = |state: &str| around.counts.get(state).copied().unwrap_or(0);
         Self {
             pulp_href: href::task_group(group.pulp_id),
             prn: Prn::from(group.pulp_id).to_string(),
@@ -184,8 +208,8 @@ impl TaskGroupResponse {
             canceled: count("canceled"),
             failed: count("failed"),
             canceling: count("canceling"),
-            group_progress_reports,
-            tasks,
+            group_progress_reports: around.reports,
+            tasks: around.tasks,
         }
     }
 }

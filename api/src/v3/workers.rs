@@ -48,6 +48,8 @@ pub struct WorkerResponse {
 pub static FILTERS: LazyLock<Filters<app_status::table>> = LazyLock::new(|| {
     Filters::newest_first(app_status::pulp_created, app_status::pulp_id)
         .sortable("name", app_status::name)
+        .sortable("app_type", app_status::app_type)
+        .sortable("versions", app_status::versions)
         .sortable("last_heartbeat", app_status::last_heartbeat)
         .sortable("pulp_last_updated", app_status::pulp_last_updated)
         .identities(app_status::pulp_id)

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::dsl::{self, exists, not, now};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
@@ -110,61 +110,32 @@ impl Content {
         crate::page!(conn, content::table, Self, selection)
     }
 
-    /// Sets a label. False: the object is gone. When it was changed last does not move.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn set_label(
-        conn: &mut Conn,
-        id: ContentId,
-        key: &str,
-        value: Option<&str>,
-    ) -> QueryResult<bool> {
-        let set = sql_query(
-            "UPDATE content SET pulp_labels = pulp_labels || jsonb_build_object($2, $3) \
-              WHERE pulp_id = $1",
-        )
-        .bind::<SqlUuid, _>(id)
-        .bind::<Text, _>(key)
-        .bind::<Nullable<Text>, _>(value)
-        .execute(conn)
-        .await?;
-        Ok(set == 1)
-    }
-
-    /// Takes a label away, if it still has this value. False: somebody was faster.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn unset_label(
-        conn: &mut Conn,
-        id: ContentId,
-        key: &str,
-        value: Option<&str>,
-    ) -> QueryResult<bool> {
-        let taken = sql_query(
-            "UPDATE content SET pulp_labels = pulp_labels - $2 \
-              WHERE pulp_id = $1 AND pulp_labels ? $2 AND pulp_labels ->> $2 IS NOT DISTINCT FROM $3",
-        )
-        .bind::<SqlUuid, _>(id)
-        .bind::<Text, _>(key)
-        .bind::<Nullable<Text>, _>(value)
-        .execute(conn)
-        .await?;
-        Ok(taken == 1)
-    }
-
-    /// Which of these units exist, and to which domain they belong.
+    /// Which of these units exist, to which domain they belong, and their types.
     ///
     /// # Errors
     /// As the session.
     pub async fn known(
         conn: &mut Conn,
         ids: &[ContentId],
-    ) -> QueryResult<Vec<(ContentId, DomainId)>> {
+    ) -> QueryResult<Vec<(ContentId, DomainId, String)>> {
         content::table
             .filter(content::pulp_id.eq_any(ids))
-            .select((content::pulp_id, content::pulp_domain))
+            .select((content::pulp_id, content::pulp_domain, content::pulp_type))
+            .load(conn)
+            .await
+    }
+
+    /// Those of these units that exist, kept from being deleted until the transaction ends. Waits for a
+    /// clean-up that is about to delete one.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_shared(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<ContentId>> {
+        content::table
+            .filter(content::pulp_id.eq_any(ids))
+            .order(content::pulp_id)
+            .select(content::pulp_id)
+            .for_key_share()
             .load(conn)
             .await
     }

@@ -7,8 +7,6 @@ use crate::schema::repository;
 use chrono::{DateTime, Utc};
 use diesel::dsl::now;
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
@@ -18,7 +16,9 @@ use serde_json::Value;
 #[expect(missing_docs, reason = "the contract describes the columns (1.6)")]
 pub struct Repository {
     pub pulp_id: RepositoryId,
+    #[diesel(skip_insertion)]
     pub pulp_created: DateTime<Utc>,
+    #[diesel(skip_insertion)]
     pub pulp_last_updated: DateTime<Utc>,
     pub pulp_domain: DomainId,
     pub pulp_type: String,
@@ -88,50 +88,6 @@ impl Repository {
         selection: &Selection<repository::table>,
     ) -> QueryResult<Page<Self>> {
         crate::page!(conn, repository::table, Self, selection)
-    }
-
-    /// Sets a label. False: the object is gone. When it was changed last does not move.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn set_label(
-        conn: &mut Conn,
-        id: RepositoryId,
-        key: &str,
-        value: Option<&str>,
-    ) -> QueryResult<bool> {
-        let set = sql_query(
-            "UPDATE repository SET pulp_labels = pulp_labels || jsonb_build_object($2, $3) \
-              WHERE pulp_id = $1",
-        )
-        .bind::<SqlUuid, _>(id)
-        .bind::<Text, _>(key)
-        .bind::<Nullable<Text>, _>(value)
-        .execute(conn)
-        .await?;
-        Ok(set == 1)
-    }
-
-    /// Takes a label away, if it still has this value. False: somebody was faster.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn unset_label(
-        conn: &mut Conn,
-        id: RepositoryId,
-        key: &str,
-        value: Option<&str>,
-    ) -> QueryResult<bool> {
-        let taken = sql_query(
-            "UPDATE repository SET pulp_labels = pulp_labels - $2 \
-              WHERE pulp_id = $1 AND pulp_labels ? $2 AND pulp_labels ->> $2 IS NOT DISTINCT FROM $3",
-        )
-        .bind::<SqlUuid, _>(id)
-        .bind::<Text, _>(key)
-        .bind::<Nullable<Text>, _>(value)
-        .execute(conn)
-        .await?;
-        Ok(taken == 1)
     }
 
     /// The same, locked until the transaction ends: its versions are made and deleted by one at a time.

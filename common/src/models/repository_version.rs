@@ -195,23 +195,46 @@ impl RepositoryVersion {
             .await
     }
 
-    /// The complete versions of a repository beyond the newest `keep`, newest first.
+    /// The oldest of the newest `keep` complete versions of a repository; `None` where it has fewer.
     ///
     /// # Errors
     /// As the session.
-    pub async fn beyond(
+    pub async fn oldest_of(
         conn: &mut Conn,
         repository: RepositoryId,
         keep: i32,
-    ) -> QueryResult<Vec<Self>> {
+    ) -> QueryResult<Option<Self>> {
         repository_version::table
             .filter(repository_version::repository_id.eq(repository))
             .filter(repository_version::complete)
             .order(repository_version::number.desc())
-            .offset(keep.into())
+            .offset((keep - 1).into())
             .select(Self::as_select())
-            .load(conn)
+            .first(conn)
             .await
+            .optional()
+    }
+
+    /// Deletes the complete versions of a repository between these numbers, as [`Self::delete`] does;
+    /// gives how many there were.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn delete_between(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        behind: i32,
+        before: i32,
+    ) -> QueryResult<usize> {
+        diesel::delete(
+            repository_version::table
+                .filter(repository_version::repository_id.eq(repository))
+                .filter(repository_version::complete)
+                .filter(repository_version::number.gt(behind))
+                .filter(repository_version::number.lt(before)),
+        )
+        .execute(conn)
+        .await
     }
 
     /// The complete versions next to this one: the one before it and the one behind it.

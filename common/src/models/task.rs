@@ -34,7 +34,23 @@ pub struct Task {
     pub reserved_resources_record: Vec<String>,
 }
 
-impl Task {
+/// A task in its short form.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = task, check_for_backend(diesel::pg::Pg))]
+#[expect(missing_docs, reason = "the migration documents the columns")]
+pub struct MinimalTask {
+    pub pulp_id: TaskId,
+    pub pulp_created: DateTime<Utc>,
+    pub pulp_last_updated: DateTime<Utc>,
+    pub state: String,
+    pub name: String,
+    pub unblocked_at: Option<DateTime<Utc>>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub task_group: Option<TaskGroupId>,
+}
+
+impl MinimalTask {
     /// The task with this id.
     ///
     /// # Errors
@@ -70,6 +86,32 @@ impl Task {
             .select(Self::as_select())
             .load(conn)
             .await
+    }
+}
+
+impl Task {
+    /// The task with this id.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find(conn: &mut Conn, id: TaskId) -> QueryResult<Option<Self>> {
+        task::table
+            .find(id)
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// A page of tasks.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn page(
+        conn: &mut Conn,
+        selection: &Selection<task::table>,
+    ) -> QueryResult<Page<Self>> {
+        crate::page!(conn, task::table, Self, selection)
     }
 
     /// Ids of the tasks that these dispatched, each with its parent.

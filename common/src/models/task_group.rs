@@ -5,6 +5,7 @@ use crate::db::Conn;
 use crate::ids::{TaskGroupId, TaskId};
 use crate::schema::{group_progress_report, task, task_group};
 use chrono::{DateTime, Utc};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -68,6 +69,22 @@ impl TaskGroup {
             .execute(conn)
             .await?;
         Ok(())
+    }
+
+    /// How many members of these groups are in each state.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_members(
+        conn: &mut Conn,
+        groups: &[TaskGroupId],
+    ) -> QueryResult<Vec<(Option<TaskGroupId>, String, i64)>> {
+        task::table
+            .filter(task::task_group.eq_any(groups))
+            .group_by((task::task_group, task::state))
+            .select((task::task_group, task::state, count_star()))
+            .load(conn)
+            .await
     }
 
     /// The members that have not ended.

@@ -13,19 +13,36 @@ use diesel::prelude::*;
 /// As the session.
 pub async fn delete_version(conn: &mut Conn, version: &RepositoryVersion) -> QueryResult<()> {
     let (before, behind) = version.neighbours(conn).await?;
-    let previous = before.as_ref().map_or(-1, |v| v.number);
+    let previous = before.map(|v| v.number);
     match behind {
-        None => RepositoryContent::unwind(conn, version.repository_id, previous).await?,
-        Some(next) => {
-            let place = Membership {
-                repository: next.repository_id,
-                number: next.number,
-            };
-            RepositoryContent::squash(conn, previous, place).await?;
-            recount(conn, &next, before.map(|v| v.number)).await?;
+        None => {
+            let repository = version.repository_id;
+            RepositoryContent::unwind(conn, repository, previous.unwrap_or(-1)).await?;
+            RepositoryVersion::delete(conn, version.pulp_id).await
         }
+        Some(next) => delete_between(conn, previous, &next).await,
     }
-    RepositoryVersion::delete(conn, version.pulp_id).await
+}
+
+/// Deletes all complete versions between two that stay, in one step however many they are: `previous`
+/// (`None`: there is none) and `next`, whose changes are counted anew.
+async fn delete_between(
+    conn: &mut Conn,
+    previous: Option<i32>,
+    next: &RepositoryVersion,
+) -> QueryResult<()> {
+    let place = Membership {
+        repository: next.repository_id,
+        number: next.number,
+    };
+    let behind = previous.unwrap_or(-1);
+    let gone =
+        RepositoryVersion::delete_between(conn, place.repository, behind, place.number).await?;
+    if gone == 0 {
+        return Ok(());
+    }
+    RepositoryContent::squash(conn, behind, place).await?;
+    recount(conn, next, previous).await
 }
 
 async fn recount(
@@ -59,9 +76,9 @@ async fn recount(
 /// # Errors
 /// As the session.
 pub async fn retain(conn: &mut Conn, repository: RepositoryId, keep: i32) -> QueryResult<()> {
-    let spare = RepositoryVersion::beyond(conn, repository, keep).await?;
-    for version in &spare {
-        delete_version(conn, version).await?;
+    match RepositoryVersion::oldest_of(conn, repository, keep).await? {
+        // Nothing protects a version yet: all that is older goes, up to the very first.
+        Some(oldest) => delete_between(conn, None, &oldest).await,
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -111,7 +111,7 @@ impl NewVersion {
         for batch in chunks(units) {
             ctx.fenced(async |conn| {
                 let known = Content::known(conn, batch).await?;
-                if known.iter().any(|(_, domain)| *domain != self.domain) {
+                if known.iter().any(|(_, domain, _)| *domain != self.domain) {
                     let message = "Content units are not a part of the repository's domain";
                     return Err(TaskError::failed(message));
                 }

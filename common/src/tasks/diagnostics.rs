@@ -20,7 +20,10 @@ pub fn register_all(registry: &mut Registry) {
 /// A span of time in seconds; a negative or endless one fails the task that was given it.
 fn seconds(interval: f64) -> Result<Duration, TaskError> {
     Duration::try_from_secs_f64(interval)
-        .map_err(|_fault| TaskError::failed("sleep length must be non-negative"))
+        .ok()
+        // A clock that runs that far is asked for below.
+        .filter(|length| Instant::now().checked_add(*length).is_some())
+        .ok_or_else(|| TaskError::failed("sleep length must be non-negative"))
 }
 
 async fn sleep_unless_stopped(ctx: &TaskContext, interval: f64) -> Result<Outcome, TaskError> {
@@ -170,5 +173,18 @@ impl Task for MissingWorker {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
             .map_err(|e| Error::internal(e).into())
             .map(|()| Outcome::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_that_no_clock_holds_fails_the_task() {
+        assert_eq!(seconds(0.5).unwrap(), Duration::from_millis(500));
+        for bad in [-1.0, 1e19, f64::INFINITY, f64::NAN] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
     }
 }

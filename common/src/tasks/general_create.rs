@@ -1,6 +1,7 @@
 //! Making an object of any kind from validated data (contract 3.5): units of the type `file.file`.
 
 use super::add_and_remove::refusal;
+use super::kinds::check_label;
 use super::kinds::file_content::{APP_LABEL, FileContentData, SERIALIZER};
 use crate::content::file::{self, PULP_TYPE};
 use crate::db::Conn;
@@ -59,6 +60,10 @@ impl GeneralCreate {
             .map_err(|e| Error::invalid("data", e.to_string()))?;
         crate::content::check_relative_path(&data.relative_path)
             .map_err(|message| Error::invalid("relative_path", message))?;
+        for (key, value) in data.pulp_labels.iter().flatten() {
+            check_label(key, value.as_deref())
+                .map_err(|message| Error::invalid("pulp_labels", message))?;
+        }
         Ok(data)
     }
 }
@@ -133,13 +138,9 @@ async fn ensure(
 ) -> Result<Content, TaskError> {
     let artifact = Artifact::find_shared(conn, domain, data.artifact).await?;
     let artifact = artifact.ok_or(Error::NotFound { what: "Artifact" })?;
-    let labels = if data.pulp_labels.is_null() {
-        json!({})
-    } else {
-        data.pulp_labels.clone()
-    };
+    let labels = data.pulp_labels.clone().unwrap_or_default();
     let path = &data.relative_path;
-    let (unit, _) = file::ensure(conn, domain, path, &artifact, &labels).await?;
+    let (unit, _) = file::ensure(conn, domain, path, &artifact, &json!(labels)).await?;
     Ok(unit)
 }
 
@@ -176,4 +177,30 @@ async fn refuse_overwrite(
 ) -> Result<(), TaskError> {
     let found = RepositoryContent::overwrites(conn, newest, unit, &[]).await?;
     refusal(&found).map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_a_wrong_shape_are_refused_at_dispatch() {
+        let task = |labels: Value| {
+            let data = json!({
+                "relative_path": "a", "artifact": Uuid::nil(), "pulp_labels": labels,
+            });
+            GeneralCreate {
+                app_label: APP_LABEL.into(),
+                serializer_name: SERIALIZER.into(),
+                data: data.as_object().cloned().unwrap(),
+                context: Map::new(),
+            }
+        };
+        for good in [Value::Null, json!({}), json!({"k": "v", "l": null})] {
+            assert!(task(good).validate().is_ok());
+        }
+        for bad in [json!([]), json!("x"), json!({"k": 1}), json!({"k(": "v"})] {
+            assert!(task(bad.clone()).validate().is_err(), "{bad}");
+        }
+    }
 }

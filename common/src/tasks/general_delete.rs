@@ -45,3 +45,26 @@ impl Task for GeneralDelete {
         }))
     }
 }
+
+/// The same under its older name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlainGeneralDelete(GeneralDelete);
+
+impl Task for PlainGeneralDelete {
+    const NAME: &'static str = "pulpcore.app.tasks.base.general_delete";
+    const ARGS: &'static [&'static str] = GeneralDelete::ARGS;
+    const RERUN_AFTER_LOSS: bool = GeneralDelete::RERUN_AFTER_LOSS;
+
+    fn resources(&self) -> Resources {
+        self.0.resources()
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        self.0.validate()
+    }
+
+    async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        self.0.run(ctx).await
+    }
+}

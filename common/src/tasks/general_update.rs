@@ -48,6 +48,12 @@ impl Task for GeneralUpdate {
     }
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        self.outcome(&ctx, true)
+    }
+}
+
+impl GeneralUpdate {
+    fn outcome(self, ctx: &TaskContext, shows: bool) -> Result<Outcome, TaskError> {
         let kind = kinds::find(&self.app_label, &self.serializer_name)?;
         let domain = ctx.domain();
         Ok(Outcome::flip(move |conn| {
@@ -56,10 +62,33 @@ impl Task for GeneralUpdate {
                 let shown =
                     (kind.update)(conn, domain, task.instance_id, &task.data, task.partial).await?;
                 Ok(Effects {
-                    result: Some(shown),
+                    result: shows.then_some(shown),
                     ..Effects::default()
                 })
             })
         }))
+    }
+}
+
+/// The same under its older name, without a result.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlainGeneralUpdate(GeneralUpdate);
+
+impl Task for PlainGeneralUpdate {
+    const NAME: &'static str = "pulpcore.app.tasks.base.general_update";
+    const ARGS: &'static [&'static str] = GeneralUpdate::ARGS;
+    const RERUN_AFTER_LOSS: bool = GeneralUpdate::RERUN_AFTER_LOSS;
+
+    fn resources(&self) -> Resources {
+        self.0.resources()
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        self.0.validate()
+    }
+
+    async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        self.0.outcome(&ctx, false)
     }
 }

@@ -11,8 +11,8 @@ pub mod purge;
 
 pub use add_and_remove::AddAndRemove;
 pub use general_create::GeneralCreate;
-pub use general_delete::GeneralDelete;
-pub use general_update::GeneralUpdate;
+pub use general_delete::{GeneralDelete, PlainGeneralDelete};
+pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
 pub use orphan_cleanup::OrphanCleanup;
 pub use purge::Purge;
 
@@ -23,7 +23,9 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<AddAndRemove>();
     registry.register::<GeneralCreate>();
     registry.register::<GeneralUpdate>();
+    registry.register::<PlainGeneralUpdate>();
     registry.register::<GeneralDelete>();
+    registry.register::<PlainGeneralDelete>();
     registry.register::<OrphanCleanup>();
     registry.register::<Purge>();
     if diagnostics {

@@ -2,7 +2,7 @@
 
 use crate::models::task::{Purged, Task as TaskRow};
 use crate::tasking::{Outcome, Progress, Task, TaskContext, TaskError, TaskState};
-use chrono::{DateTime, Days, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Tasks of one transaction.
@@ -92,6 +92,16 @@ impl Task for Purge {
     const RERUN_AFTER_LOSS: bool = true;
 
     fn validate(&self) -> Result<(), crate::error::Error> {
+        // What the database can compare with.
+        if self
+            .finished_before
+            .is_some_and(|t| !(1..=9999).contains(&t.year()))
+        {
+            return Err(crate::error::Error::invalid(
+                "finished_before",
+                "Datetime has a year beyond 1 to 9999.",
+            ));
+        }
         match self.states.iter().flatten().find(|s| !s.is_final()) {
             Some(state) => Err(crate::error::Error::invalid(
                 "states",
@@ -147,6 +157,16 @@ mod tests {
                 .to_string()
                 .starts_with("states: ")
         );
+    }
+
+    #[test]
+    fn a_moment_that_the_database_cannot_hold_is_refused() {
+        let purge = |moment: &str| Purge {
+            finished_before: Some(moment.parse().unwrap()),
+            ..Purge::default()
+        };
+        assert!(purge("2026-01-02T03:04:05Z").validate().is_ok());
+        assert!(purge("-5000-01-01T00:00:00Z").validate().is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::requests::TaskDispatch;
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
-use crate::body::Body;
+use crate::body::{Body, Unread};
 use crate::dispatching::{dispatch_and_accept, immediate};
 use crate::error::{ApiError, ApiResult};
 use crate::v3::href::{self, Target};
@@ -20,9 +20,9 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// 400 that names the field.
-pub async fn create(app: Data<App>, actor: Actor, body: Body<TaskDispatch>) -> ApiResult {
+pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<TaskDispatch>>) -> ApiResult {
     authorize(&actor, Action::Dispatch, Object::Task)?;
-    let Body(request) = body;
+    let Body(request) = body.read().await?;
     let registry = &app.catalog.tasks;
     let task = NewTask::named(registry, &request.name, request.args, request.kwargs)?
         .versions(registry, request.versions)?;

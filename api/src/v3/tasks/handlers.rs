@@ -1,11 +1,11 @@
 //! What there is to do with tasks.
 
-use super::filters::FILTERS;
-use super::response::{MINIMAL, TaskResponse, render};
+use super::filters::{FILTERS, check_created};
+use super::response::{MinimalTaskResponse, TaskResponse, render};
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::error::{ApiError, ApiResult};
-use crate::listing::{Listing, Wanted};
+use crate::listing::{Listing, Wanted, pairs};
 use crate::v3::path_id;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use millrace_common::db::Conn;
 use millrace_common::ids::TaskId;
 use millrace_common::models::selection::Page;
-use millrace_common::models::task::Task;
+use millrace_common::models::task::{MinimalTask, Task};
 
 /// A page of tasks.
 ///
@@ -21,11 +21,20 @@ use millrace_common::models::task::Task;
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     authorize(&actor, Action::View, Object::Task)?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
-    if listing.minimal {
-        listing.wanted = listing.wanted.or_only(&MINIMAL);
-    }
+    let listing = Listing::from_request(&app, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
+    for (name, value) in pairs(&request) {
+        if name == "created_resources" && !value.is_empty() {
+            check_created(&mut conn, &value).await?;
+        }
+    }
+    if listing.wanted.is_minimal() {
+        let Page { count, rows } = MinimalTask::page(&mut conn, &listing.selection)
+            .await
+            .map_err(|e| listing.blame(e))?;
+        let results: Vec<MinimalTaskResponse> = rows.into_iter().map(Into::into).collect();
+        return listing.answer(count, &results);
+    }
     let Page { count, rows } = Task::page(&mut conn, &listing.selection)
         .await
         .map_err(|e| listing.blame(e))?;
@@ -46,8 +55,14 @@ pub async fn read(
     authorize(&actor, Action::View, Object::Task)?;
     let id = path_id(&path, "Task")?;
     let mut conn = app.db.get().await?;
+    let wanted = Wanted::from_request(&request);
+    if wanted.is_minimal() {
+        let found = MinimalTask::find(&mut conn, id).await?;
+        let task = found.ok_or_else(|| ApiError::no("Task"))?;
+        return wanted.answer_one(vec![MinimalTaskResponse::from(task)]);
+    }
     let task = load(&mut conn, id).await?;
-    Wanted::from_request(&request).answer_one(vec![task])
+    wanted.answer_one(vec![task])
 }
 
 /// Forgets a task that has ended.

@@ -13,4 +13,4 @@ pub use create::create;
 pub use filters::{FILTERS, STATES};
 pub use handlers::{list, read, remove};
 pub use requests::{Purge, TaskCancel, TaskDispatch};
-pub use response::{MINIMAL, MinimalTaskResponse, ProgressReportResponse, TaskResponse, render};
+pub use response::{MinimalTaskResponse, ProgressReportResponse, TaskResponse, render};

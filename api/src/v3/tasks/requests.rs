@@ -36,10 +36,11 @@ impl FromFields for TaskCancel {
 /// Which tasks to forget.
 #[derive(Clone, Debug, ToSchema)]
 pub struct Purge {
-    /// Tasks that ended before; by default 30 days ago.
+    /// Tasks that ended before; by default so many days ago as `tasks.purge_after_days` says.
+    #[schema(required = false, value_type = DateTime<Utc>)]
     pub finished_before: Option<DateTime<Utc>>,
     /// Final states; by default `completed`.
-    #[schema(value_type = Option<Vec<FinalState>>)]
+    #[schema(required = false, value_type = Vec<FinalState>)]
     pub states: Option<FinalStates>,
 }
 
@@ -102,7 +103,7 @@ pub struct TaskDispatch {
     /// The dotted name of the type.
     pub name: String,
     /// Arguments by position.
-    #[schema(required = false, value_type = Vec<Object>)]
+    #[schema(required = false)]
     pub args: Vec<Value>,
     /// Arguments by name.
     #[schema(required = false, value_type = Object)]

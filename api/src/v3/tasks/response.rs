@@ -8,27 +8,12 @@ use millrace_common::db::Conn;
 use millrace_common::ids::TaskId;
 use millrace_common::models::created_resource;
 use millrace_common::models::progress_report::ProgressReport;
-use millrace_common::models::task::Task;
+use millrace_common::models::task::{MinimalTask, Task};
 use millrace_common::prn::Prn;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashMap;
 use utoipa::ToSchema;
-
-/// Fields of the short form.
-pub const MINIMAL: [&str; 11] = [
-    "pulp_href",
-    "prn",
-    "pulp_created",
-    "pulp_last_updated",
-    "pulp_api_version",
-    "name",
-    "state",
-    "unblocked_at",
-    "started_at",
-    "finished_at",
-    "worker",
-];
 
 /// A task.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -70,7 +55,7 @@ pub struct TaskResponse {
     pub pulp_api_version: &'static str,
 }
 
-/// The short form of a task, as groups show their members.
+/// The short form of a task: what `minimal` asks for, and how groups show their members.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "named as in the contract")]
 pub struct MinimalTaskResponse {
@@ -121,15 +106,15 @@ impl From<ProgressReport> for ProgressReportResponse {
     }
 }
 
-impl From<&Task> for MinimalTaskResponse {
-    fn from(task: &Task) -> Self {
+impl From<MinimalTask> for MinimalTaskResponse {
+    fn from(task: MinimalTask) -> Self {
         Self {
             pulp_href: href::task(task.pulp_id),
             prn: Prn::from(task.pulp_id).to_string(),
             pulp_created: task.pulp_created,
             pulp_last_updated: task.pulp_last_updated,
-            name: task.name.clone(),
-            state: task.state.clone(),
+            name: task.name,
+            state: task.state,
             unblocked_at: task.unblocked_at,
             started_at: task.started_at,
             finished_at: task.finished_at,

@@ -2,7 +2,7 @@
 
 use crate::ids::{ArtifactId, RepositoryId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The component that file units belong to.
 pub const APP_LABEL: &str = "file";
@@ -22,7 +22,7 @@ pub struct FileContentData {
     pub repository: Option<RepositoryId>,
     /// Labels of a new unit; null: none.
     #[serde(default)]
-    pub pulp_labels: Value,
+    pub pulp_labels: Option<BTreeMap<String, Option<String>>>,
     /// False: fail where it would replace another unit of the repository.
     #[serde(default = "yes")]
     pub overwrite: bool,

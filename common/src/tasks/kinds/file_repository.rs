@@ -10,7 +10,8 @@ use crate::prn;
 use crate::repository::retain;
 use crate::representation::FileRepository;
 use crate::tasking::TaskError;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,6 +19,9 @@ use uuid::Uuid;
 pub const APP_LABEL: &str = "file";
 /// The name of their validator.
 pub const SERIALIZER: &str = "FileRepositorySerializer";
+
+/// Longest name in bytes: it is a key of an index.
+const NAME_BYTES: usize = 2000;
 
 pub(super) const KIND: Kind = Kind {
     app_label: APP_LABEL,
@@ -45,6 +49,10 @@ pub fn read(data: &Data, partial: bool) -> Result<RepositoryChange, FieldErrors>
         autopublish: fields.boolean("autopublish"),
         manifest: fields.nullable_text("manifest"),
     };
+    if change.name.as_ref().is_some_and(|n| n.len() > NAME_BYTES) {
+        let message = format!("Ensure this field has no more than {NAME_BYTES} bytes.");
+        fields.refuse("name", message);
+    }
     if let Some(remote) = fields.take("remote")
         && !remote.is_null()
         && remote != ""
@@ -76,11 +84,11 @@ fn fields_given(data: &Data) -> impl Fn(&str) -> bool {
 /// What is wrong with which field.
 pub fn build(data: &Data, domain: DomainId) -> Result<Repository, FieldErrors> {
     let change = read(data, false)?;
-    let now = Utc::now();
     Ok(Repository {
         pulp_id: RepositoryId::new(),
-        pulp_created: now,
-        pulp_last_updated: now,
+        // The database's clock gives the moment.
+        pulp_created: DateTime::<Utc>::default(),
+        pulp_last_updated: DateTime::<Utc>::default(),
         pulp_domain: domain,
         pulp_type: PULP_TYPE.to_owned(),
         name: change.name.unwrap_or_default(),
@@ -130,10 +138,14 @@ async fn update(
     if let Some(name) = &change.name
         && Repository::name_taken(conn, domain, name, Some(id)).await?
     {
-        let errors = FieldErrors::one("name", "This field must be unique.");
-        return Err(TaskError::failed(errors.to_string()));
+        return Err(name_taken());
     }
-    let changed = Repository::change(conn, id, &change).await?;
+    let changed = Repository::change(conn, id, &change).await;
+    let changed = changed.map_err(|error| match error {
+        // Somebody took the name meanwhile; nothing else that changes is unique.
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => name_taken(),
+        other => other.into(),
+    })?;
     if changed.retain_repo_versions != row.retain_repo_versions
         && let Some(keep) = changed.retain_repo_versions
     {
@@ -141,6 +153,11 @@ async fn update(
     }
     let shown = FileRepository::load(conn, changed).await?;
     serde_json::to_value(shown).map_err(TaskError::internal)
+}
+
+fn name_taken() -> TaskError {
+    let errors = FieldErrors::one("name", "This field must be unique.");
+    TaskError::failed(errors.to_string())
 }
 
 async fn delete(conn: &mut Conn, domain: DomainId, id: Uuid) -> Result<(), TaskError> {
@@ -169,6 +186,13 @@ mod tests {
         let change = read(&data(json!({"name": "a"})), false).unwrap();
         assert_eq!(change.autopublish, Some(false));
         assert_eq!(change.description, None);
+    }
+
+    #[test]
+    fn a_name_fits_its_index() {
+        let named = |length| read(&data(json!({"name": "n".repeat(length)})), true);
+        assert!(named(NAME_BYTES).is_ok());
+        assert!(named(NAME_BYTES + 1).unwrap_err().0["name"][0].contains("2000 bytes"));
     }
 
     #[test]
