@@ -64,6 +64,10 @@ fn execute(
     register: fn(&mut Catalog),
 ) -> Result<(), Failure> {
     if let Command::CheckConfig = command {
+        let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
+        register(&mut catalog);
+        let classes = catalog.tasks.types().map(|task| task.class);
+        settings.worker.check_classes(classes)?;
         // Written, not printed: a reader that stops early (`| head`) is no fault.
         let _ = writeln!(std::io::stdout(), "{}", settings.masked()?);
         return Ok(());

@@ -5,7 +5,7 @@
 
 use ::config::{Config, Environment, File, FileFormat};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -100,6 +100,36 @@ section!(
         slots: BTreeMap<String, u16>,
     }
 );
+
+impl Worker {
+    /// Refuses slots of a class that no task has: nothing would ever come to them. `known` are the
+    /// classes of the registered tasks; the shipped ones always count.
+    ///
+    /// # Errors
+    /// Names the class.
+    pub fn check_classes<'a>(
+        &self,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Result<(), SettingsError> {
+        let mut known: BTreeSet<&str> = known.collect();
+        known.extend(["default", "storage", "immediate"]);
+        match self
+            .slots
+            .keys()
+            .find(|class| !known.contains(class.as_str()))
+        {
+            None => Ok(()),
+            Some(class) => Err(SettingsError::Invalid {
+                key: "worker.slots",
+                message: format!(
+                    "no task has the class `{class}`, only {}",
+                    Vec::from_iter(known).join(", ")
+                ),
+            }),
+        }
+    }
+}
+
 section!(
     /// Where artifacts are kept.
     Storage { backend: StorageBackend, root: PathBuf, checksums: List<String> }
@@ -210,7 +240,7 @@ impl Settings {
             return invalid("broker.management_url", "must be http://host:port or empty");
         }
         let origin = &self.api.content_origin;
-        if !origin.is_empty() && !is_origin(origin) {
+        if !origin.is_empty() && !values::is_origin(origin) {
             return invalid(
                 "api.content_origin",
                 "must be http://host:port or empty; without credentials, as every client is told it",
@@ -261,14 +291,6 @@ impl Settings {
     }
 }
 
-fn is_origin(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| {
-        ["http", "https"].contains(&url.scheme())
-            && url.username().is_empty()
-            && url.password().is_none()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +322,24 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("slot"), "{error}");
+    }
+
+    #[test]
+    fn slots_of_a_class_that_no_task_has_are_refused_by_name() {
+        let settings = load(&[("MILLRACE__WORKER__SLOTS__DEFALT", "25")]).unwrap();
+        let error = settings.worker.check_classes(["mirror"].into_iter());
+        let text = error.unwrap_err().to_string();
+        assert!(
+            text.contains("worker.slots: no task has the class `defalt`"),
+            "{text}"
+        );
+        assert!(text.contains("mirror"), "{text}");
+        assert!(
+            settings
+                .worker
+                .check_classes(["defalt"].into_iter())
+                .is_ok()
+        );
     }
 
     #[test]

@@ -116,6 +116,15 @@ impl Serialize for SecretUrl {
     }
 }
 
+/// True for a web address without credentials.
+pub(super) fn is_origin(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.username().is_empty()
+            && url.password().is_none()
+    })
+}
+
 /// A list; a variable gives its elements separated by commas.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
