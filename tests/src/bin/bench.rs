@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "this is the command line")]
 
 use anyhow::Context;
+use clap::{Parser, ValueEnum};
 use millrace_common::ids::TaskId;
 use millrace_common::tasking::{NewTask, Resources};
 use millrace_tests::client::Client;
@@ -19,8 +20,28 @@ const WORKERS: usize = 2;
 const SLOTS: u32 = 8;
 const LONG: Duration = Duration::from_secs(600);
 
+/// Takes the figures of Millrace on the servers that `make bench` starts.
+#[derive(Parser)]
+#[command(name = "bench", version)]
+struct Cli {
+    /// Only these; all when none is named.
+    scenarios: Vec<Scenario>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    /// Of a task that does nothing, on an idle system.
+    Latency,
+    /// On many lanes and on one, beside what the bare database gives.
+    Throughput,
+    /// Beside many tasks that wait behind one lane.
+    Backlog,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let wanted = Cli::parse().scenarios;
+    let wants = |scenario| wanted.is_empty() || wanted.contains(&scenario);
     let app = TestApp::builder()
         .workers(WORKERS)
         .set("worker.slots.default", SLOTS)
@@ -35,17 +56,31 @@ async fn main() -> anyhow::Result<()> {
         &format!("first figures: {WORKERS} workers with {SLOTS} slots each"),
     );
     warm_up(&app).await;
+    if wants(Scenario::Latency) {
+        paper.heading("Latency of a task that does nothing, through REST");
+        report(&paper, "idle", &latencies(&app, 300).await);
+    }
+    if wants(Scenario::Throughput) {
+        throughputs(&app, &mut dispatcher, &paper).await?;
+    }
+    if wants(Scenario::Backlog) {
+        backlog(&app, &mut dispatcher, &paper).await;
+    }
+    println!();
+    Ok(())
+}
 
-    paper.heading("Latency of a task that does nothing, through REST");
-    let idle = latencies(&app, 300).await;
-    report(&paper, "idle", &idle);
-
+async fn throughputs(
+    app: &TestApp,
+    dispatcher: &mut Dispatcher,
+    paper: &Paper,
+) -> anyhow::Result<()> {
     paper.heading("Throughput, tasks a second from the first start to the last end");
-    let many = throughput(&app, &mut dispatcher, 4000, |n| format!("lane-{n}")).await;
+    let many = throughput(app, dispatcher, 4000, |n| format!("lane-{n}")).await;
     paper.fact("many lanes", &format!("{many:>7.0}"));
-    let one = throughput(&app, &mut dispatcher, 1000, |_| "lane".to_owned()).await;
+    let one = throughput(app, dispatcher, 1000, |_| "lane".to_owned()).await;
     paper.fact("one lane", &format!("{one:>7.0}"));
-    let bare = pgbench(&app)?;
+    let bare = pgbench(app)?;
     paper.fact(
         "pgbench",
         &format!("{bare:>7.0}   insert, claim, finish on one table"),
@@ -54,24 +89,25 @@ async fn main() -> anyhow::Result<()> {
         "ratio",
         &format!("{:>7.2}   many lanes to pgbench", many / bare),
     );
+    Ok(())
+}
 
+async fn backlog(app: &TestApp, dispatcher: &mut Dispatcher, paper: &Paper) {
     paper.heading("Beside 17,000 tasks that wait behind one lane");
     let holder = app.sleeper(3600.0, &["busy"]).await;
     app.in_state(&holder, "running").await;
     let start = Instant::now();
-    dispatch(&mut dispatcher, 17_000, |_| "busy".to_owned()).await;
+    dispatch(dispatcher, 17_000, |_| "busy".to_owned()).await;
     let rate = 17_000.0 / start.elapsed().as_secs_f64();
     paper.fact(
         "dispatched",
         &format!("{rate:>7.0} a second, 250 a transaction"),
     );
-    let loaded = latencies(&app, 300).await;
-    report(&paper, "another lane", &loaded);
+    let loaded = latencies(app, 300).await;
+    report(paper, "another lane", &loaded);
     let _ = app.cancel(&holder).await;
-    let drained = drain(&app, Duration::from_secs(10)).await;
+    let drained = drain(app, Duration::from_secs(10)).await;
     paper.fact("the lane itself", &format!("{drained:>7.0} a second"));
-    println!();
-    Ok(())
 }
 
 async fn warm_up(app: &TestApp) {
