@@ -8,6 +8,7 @@
     reason = "JSON answers null for what is not there"
 )]
 
+use clap::Parser;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use millrace_tests::app::files_below;
 use millrace_tests::client::Client;
@@ -22,6 +23,11 @@ const FILES: usize = 300;
 const AT_ONCE: usize = 8;
 const LONG: Duration = Duration::from_secs(300);
 
+/// Runs the main job once through on a Millrace that serves: `make demo` starts one and calls this.
+#[derive(Parser)]
+#[command(name = "demo", version)]
+struct Cli;
+
 struct Demo {
     paper: Paper,
     client: Client,
@@ -32,6 +38,7 @@ struct Demo {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let Cli = Cli::parse();
     let setting =
         |name: &str, default: &str| stack::setting(name).unwrap_or_else(|| default.to_owned());
     let origin = setting("MILLRACE_DEMO_API_URL", "http://127.0.0.1:24817");
@@ -43,6 +50,9 @@ async fn main() -> anyhow::Result<()> {
         began: Instant::now(),
         tasks: Vec::new(),
     };
+    if stack::setting("MILLRACE_DEMO_SPARES_FILES").is_some() {
+        demo.spare_files().await?;
+    }
     demo.title();
     let before = demo.disk();
     demo.show_disk("at the start", before);
@@ -72,6 +82,20 @@ async fn main() -> anyhow::Result<()> {
 }
 
 impl Demo {
+    /// The clean-up at the end takes all artifacts that nothing uses: somebody's own must not be there.
+    async fn spare_files(&self) -> anyhow::Result<()> {
+        let answer = self.client.get("artifacts/?orphaned_for=0&limit=1").await;
+        anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.text);
+        let unused = answer.json()["count"].as_u64().unwrap_or_default();
+        anyhow::ensure!(
+            unused == 0,
+            "{unused} artifacts are used by nothing, and the clean-up at the end of the demonstration \
+             would delete them: make units of them, or delete them with `pulp orphan cleanup \
+             --protection-time 0`"
+        );
+        Ok(())
+    }
+
     fn title(&self) {
         self.paper.title(
             "Millrace",
