@@ -8,10 +8,20 @@ command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 profile() { printf '%s\n' "${PROFILE:-release}"; }
 bin_dir() { printf '%s/%s\n' "${CARGO_TARGET_DIR:-$ROOT/target}" "$(profile)"; }
 
+# The manifest says which Rust it takes.
+require_rust() {
+  local needed found
+  command -v cargo >/dev/null || die "cargo is not in PATH: Millrace needs a Rust toolchain (https://rustup.rs)."
+  needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml")
+  found=$(cd "$ROOT" && cargo --version | sed 's/^cargo \([0-9.]*\).*/\1/')
+  ! older "$found" "$needed" ||
+    die "Rust $found ($(command -v cargo)) is too old: Millrace needs $needed or newer (https://rustup.rs)."
+}
+
 # cargo_in_profile ARGUMENT...: cargo in the workspace, with the profile's flag added.
 cargo_in_profile() {
   local flags=()
-  command -v cargo >/dev/null || die "cargo is not in PATH: Millrace needs a Rust toolchain (https://rustup.rs)."
+  require_rust
   case $(profile) in
     release) flags=(--release) ;;
     debug) ;;
