@@ -10,7 +10,7 @@ help: ## List the targets
 demo: ## Set everything up, run the main job, show what happened, stop what was started
 	@$(STACK) demo
 
-test: ## Set everything up and run all tests (FILTER=name: only those)
+test: ## Set everything up and run all tests (FILTER=name: only those; SHOW=1: with what they print)
 	@$(STACK) test
 
 up: ## Start servers, API and workers in the background (WORKERS=4: four workers)
@@ -43,5 +43,5 @@ fmt: ## Format the code
 doc: ## Build the documentation of the code
 	cargo doc --locked --workspace --no-deps
 
-bench: ## Run the benchmarks against the private servers
+bench: ## Run the benchmarks against the private servers (BENCH=latency: only that one)
 	@$(STACK) bench

@@ -57,10 +57,11 @@ check_test() {
   build --workspace --bins
   checks_environment
   if command -v cargo-nextest >/dev/null; then
-    cargo_in_profile nextest run --locked --workspace ${FILTER:+"$FILTER"}
+    cargo_in_profile nextest run --locked --workspace ${SHOW:+--no-capture} ${FILTER:+"$FILTER"}
     [ -n "${FILTER:-}" ] || cargo_in_profile test --locked --workspace --doc --quiet
   else
-    RUST_TEST_THREADS=4 cargo_in_profile test --locked --workspace ${FILTER:+"$FILTER"}
+    RUST_TEST_THREADS=4 cargo_in_profile test --locked --workspace --no-fail-fast \
+      ${FILTER:+"$FILTER"} -- ${SHOW:+--nocapture}
   fi
 }
 
@@ -76,6 +77,7 @@ check_bench() {
 
 check_lint() {
   local part
+  require_rust
   for part in fmt clippy; do
     cargo "$part" --version >/dev/null 2>&1 ||
       die "cargo $part is missing: rustup component add rustfmt clippy"
