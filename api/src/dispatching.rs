@@ -18,31 +18,32 @@ use millrace_common::tasking::{NewTask, TaskState, dispatch};
 /// # Errors
 /// 400 for a resource that cannot be reserved, 503 without a database.
 pub async fn dispatch_and_accept(app: &App, actor: &Actor, task: NewTask) -> ApiResult {
-    dispatch_with(app, actor, task, async |_| Ok(())).await
+    dispatch_made(app, actor, async |_| Ok(task.clone())).await
 }
 
-/// As [`dispatch_and_accept`], with other writes in the same transaction: they come first, and where they
-/// fail nothing is dispatched. They may be called again.
+/// As [`dispatch_and_accept`], with a task that is made in the same transaction, after whatever else is to be
+/// written with it: where that fails nothing is dispatched. It may be made again.
 ///
 /// # Errors
-/// What `before` fails with.
-pub async fn dispatch_with<'a, F>(app: &App, actor: &Actor, task: NewTask, before: F) -> ApiResult
+/// What `make` fails with.
+pub async fn dispatch_made<'a, F>(app: &App, actor: &Actor, make: F) -> ApiResult
 where
-    for<'r> F: AsyncFn(&'r mut Conn) -> ApiResult<()>
-        + Work<&'r mut Conn, ApiResult<()>, Fut: Send>
+    for<'r> F: AsyncFn(&'r mut Conn) -> ApiResult<NewTask>
+        + Work<&'r mut Conn, ApiResult<NewTask>, Fut: Send>
         + Send
         + Sync
         + 'a,
 {
-    let task = task.cid(correlation::current()).created_by(Some(actor.id));
-    let waiter = task
-        .is_immediate()
-        .then(|| app.waiters.begin(task.id))
-        .flatten();
+    let cid = correlation::current();
     let mut conn = app.db.get().await?;
-    let dispatched = db::transaction(&mut conn, async |conn| {
-        before(conn).await?;
-        Ok::<_, ApiError>(dispatch(conn, &app.keyring, &task).await?)
+    let (task, waiter, dispatched) = db::transaction(&mut conn, async |conn| {
+        let task = make(conn).await?.cid(&cid).created_by(Some(actor.id));
+        let waiter = task
+            .is_immediate()
+            .then(|| app.waiters.begin(task.id))
+            .flatten();
+        let dispatched = dispatch(conn, &app.keyring, &task).await?;
+        Ok::<_, ApiError>((task, waiter, dispatched))
     })
     .await?;
     drop(conn);

@@ -373,3 +373,46 @@ async fn units_of_a_sub_repository_go_with_the_unit_that_it_is_a_part_of() {
     files_are(&app, 0).await;
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_file_that_comes_with_its_unit_is_never_taken_before_the_unit_is_made() {
+    const ROUNDS: usize = 15;
+    let app = TestApp::with_workers(1).await;
+    let over = std::cell::Cell::new(false);
+    let cleaning = async {
+        for _ in 0..ROUNDS {
+            cleanup(&app, json!({"orphan_protection_time": 0})).await;
+        }
+        over.set(true);
+    };
+    let creating = async {
+        let mut tasks = Vec::new();
+        while !over.get() {
+            for path in ["content/file/files/", "content/file/files/upload/"] {
+                let file = reqwest::multipart::Part::bytes(b"same".to_vec()).file_name("file");
+                let form = reqwest::multipart::Form::new()
+                    .part("file", file)
+                    .text("relative_path", "same");
+                let request = app.request(reqwest::Method::POST, path);
+                let answer = app.send(request.multipart(form)).await;
+                if path.ends_with("upload/") {
+                    answer.expect(201);
+                } else {
+                    tasks.push(answer.task());
+                }
+            }
+        }
+        tasks
+    };
+    let ((), tasks) = tokio::join!(cleaning, creating);
+    assert!(
+        tasks.len() > 3,
+        "only {} creates met a clean-up",
+        tasks.len()
+    );
+    for task in &tasks {
+        app.completed(task).await;
+    }
+    assert_bytes(&app).await;
+    app.finish().await;
+}

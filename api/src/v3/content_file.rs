@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::multipart::Upload;
 use crate::body::{Body, Fields, FromFields, Labels, Text};
-use crate::dispatching::dispatch_with;
+use crate::dispatching::dispatch_made;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
 use crate::v3::artifacts::receive;
@@ -178,23 +178,21 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
             return Err(ApiError::messages([message.to_owned()]));
         }
     };
-    let artifact = source(&app, request.artifact.as_deref(), stored).await?;
-    let task = GeneralCreate::file_content(&FileContentData {
-        relative_path: request.relative_path,
-        artifact: artifact.pulp_id,
-        repository,
-        pulp_labels: Some(request.pulp_labels.0),
-        overwrite: request.overwrite,
-    })?;
-    let task = NewTask::new(&app.catalog.tasks, &task)?;
-    // A clean-up either sees the task that uses the artifact, or was there before the task.
-    dispatch_with(&app, &actor, task, async |conn| {
-        if Artifact::touch(conn, artifact.pulp_id).await? {
-            return Ok(());
-        }
-        Err(ApiError::field("artifact", references::NO_OBJECT))
+    let source = Source::of(request.artifact.as_deref(), stored)?;
+    // A clean-up either sees the task that uses the artifact, or was there before both.
+    let answer = dispatch_made(&app, &actor, async |conn| {
+        let task = GeneralCreate::file_content(&FileContentData {
+            relative_path: request.relative_path.clone(),
+            artifact: source.artifact(conn).await?.pulp_id,
+            repository,
+            pulp_labels: Some(request.pulp_labels.0.clone()),
+            overwrite: request.overwrite,
+        })?;
+        Ok(NewTask::new(&app.catalog.tasks, &task)?)
     })
-    .await
+    .await?;
+    source.used();
+    Ok(answer)
 }
 
 /// Makes a unit at once.
@@ -208,38 +206,64 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
     if request.repository.is_some() {
         return Err(ApiError::field("repository", "Unexpected field"));
     }
-    let artifact = source(&app, request.artifact.as_deref(), stored).await?;
+    let source = Source::of(request.artifact.as_deref(), stored)?;
     let mut conn = app.db.get().await?;
     let unit = db::transaction(&mut conn, async |conn| {
-        let id = artifact.pulp_id;
-        let kept = Artifact::find_shared(conn, DomainId::DEFAULT, id).await?;
-        let kept = kept.ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))?;
+        let artifact = source.artifact(conn).await?;
         let (path, labels) = (&request.relative_path, json!(request.pulp_labels.0));
-        let (unit, _) = file::ensure(conn, DomainId::DEFAULT, path, &kept, &labels).await?;
+        let (unit, _) = file::ensure(conn, DomainId::DEFAULT, path, &artifact, &labels).await?;
         Ok::<_, ApiError>(unit)
     })
     .await?;
+    source.used();
     let shown = show(&mut conn, unit).await?;
     Ok(HttpResponse::Created()
         .insert_header(("Location", shown.pulp_href.clone()))
         .json(shown))
 }
 
-/// The artifact of a unit: the one that is named, or the file that came along.
-async fn source(app: &App, reference: Option<&str>, stored: Option<Stored>) -> ApiResult<Artifact> {
-    match (reference, stored) {
-        (None, Some(stored)) => Ok(stored.save(DomainId::DEFAULT).await?.into_artifact()),
-        (Some(reference), None) => {
-            let id = references::object_id("artifact", reference, "core.artifact")?;
-            let mut conn = app.db.get().await?;
-            Artifact::find(&mut conn, DomainId::DEFAULT, ArtifactId(id))
-                .await?
-                .ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))
+/// What a unit is made from: the artifact that is named, or the file that came along.
+enum Source {
+    Artifact(ArtifactId),
+    File(Box<Stored>),
+}
+
+impl Source {
+    fn of(reference: Option<&str>, stored: Option<Stored>) -> ApiResult<Self> {
+        match (reference, stored) {
+            (None, Some(stored)) => Ok(Self::File(Box::new(stored))),
+            (Some(reference), None) => {
+                let id = references::object_id("artifact", reference, "core.artifact")?;
+                Ok(Self::Artifact(ArtifactId(id)))
+            }
+            _ => Err(ApiError::field(
+                "non_field_errors",
+                "Exactly one of 'artifact', 'file' must be specified.",
+            )),
         }
-        _ => Err(ApiError::field(
-            "non_field_errors",
-            "Exactly one of 'artifact', 'file' must be specified.",
-        )),
+    }
+
+    /// The artifact, which nobody deletes before the transaction ends.
+    async fn artifact(&self, conn: &mut Conn) -> ApiResult<Artifact> {
+        match self {
+            Self::File(stored) => Ok(stored
+                .record(conn, DomainId::DEFAULT)
+                .await?
+                .into_artifact()),
+            Self::Artifact(id) => {
+                Artifact::touch(conn, *id).await?;
+                Artifact::find(conn, DomainId::DEFAULT, *id)
+                    .await?
+                    .ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))
+            }
+        }
+    }
+
+    /// The transaction was committed.
+    fn used(self) {
+        if let Self::File(stored) = self {
+            stored.recorded();
+        }
     }
 }
 

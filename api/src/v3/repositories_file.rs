@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::auth::{self, Action, Actor, authorize};
 use crate::body::{Body, Fields, FromFields, Text};
-use crate::dispatching::{dispatch_and_accept, dispatch_with, immediate};
+use crate::dispatching::{dispatch_and_accept, dispatch_made, immediate};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
 use crate::v3::labels::{self, SetLabel, UnsetLabel};
@@ -274,9 +274,10 @@ pub async fn modify(
         overwrite: request.overwrite,
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?;
-    dispatch_with(&app, &actor, task, async |conn| {
+    dispatch_made(&app, &actor, async |conn| {
         references::keep_units(conn, "add_content_units", &named, &add).await?;
-        touch(conn, &add).await
+        touch(conn, &add).await?;
+        Ok(task.clone())
     })
     .await
 }

@@ -7,6 +7,7 @@ use crate::ids::DomainId;
 use crate::models::{Artifact, Intent, NewArtifact, Tombstone};
 use bytes::Bytes;
 use log::warn;
+use std::time::Duration;
 
 /// A file on its way into the store. Dropped before it became an artifact, it is given up.
 pub struct Upload {
@@ -101,16 +102,21 @@ impl Stored {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the upload was given up meanwhile or the database does not answer.
-    pub async fn save(mut self, domain: DomainId) -> Result<Saved, Error> {
+    pub async fn save(self, domain: DomainId) -> Result<Saved, Error> {
         let mut conn = self.ticket.db.get().await?;
         let saved = transaction(&mut conn, async |conn| self.record(conn, domain).await).await?;
-        // Whatever became of it, the intent is gone, and a copy that is not needed is buried.
-        self.ticket.open = false;
         drop(conn);
         if let Saved::Existing(_) = &saved {
             self.remove_copy().await;
         }
+        self.recorded();
         Ok(saved)
+    }
+
+    /// Says that the transaction of a [`Stored::record`] was committed: whatever became of the upload, its
+    /// intent is gone, and a copy that is not needed is buried.
+    pub fn recorded(mut self) {
+        self.ticket.open = false;
     }
 
     /// Removes a copy that was buried; should that fail, the janitor does it.
@@ -127,7 +133,12 @@ impl Stored {
         }
     }
 
-    async fn record(&self, conn: &mut Conn, domain: DomainId) -> Result<Saved, Error> {
+    /// As [`Stored::save`], in the caller's transaction, so that what uses the artifact comes with it. Call
+    /// [`Stored::recorded`] after the commit; dropped without it, the upload is given up.
+    ///
+    /// # Errors
+    /// As [`Stored::save`].
+    pub async fn record(&self, conn: &mut Conn, domain: DomainId) -> Result<Saved, Error> {
         let key = &self.ticket.key;
         if !Intent::redeem(conn, key).await? {
             return Err(Error::Unavailable {
@@ -174,8 +185,11 @@ impl Drop for Ticket {
         let (db, storage, key) = (self.db.clone(), self.storage.clone(), self.key.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                if let Err(error) = give_up(&db, &storage, &key).await {
+                let mut pause = Duration::from_secs(1);
+                while let Err(error) = give_up(&db, &storage, &key).await {
                     warn!(key:% = key, error:? = error; "{key} is not given up yet");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(60));
                 }
             });
         }
