@@ -262,7 +262,8 @@ millrace_reset() {
   say "The private data is gone; the next start begins anew."
 }
 
-# millrace_demo: leaves everything as it was found.
+# millrace_demo: leaves everything as it was found, but for artifacts that nothing uses: those go, unless
+# people are using this Millrace, where it refuses to begin.
 millrace_demo() {
   run_begin millrace
   trap demo_end EXIT
@@ -272,6 +273,7 @@ millrace_demo() {
   flock -n 8 || { say "Waiting for another demonstration to end" && flock 8; }
   millrace_start
   build -p millrace-tests --bin demo
+  if ! [ -e "$MAIN/run/millrace-for-runs" ]; then export MILLRACE_DEMO_SPARES_FILES=1; fi
   MILLRACE_DEMO_API_URL=$(api_origin) MILLRACE_DEMO_PASSWORD=$MILLRACE__ADMIN__PASSWORD \
     MILLRACE_DEMO_STORAGE_ROOT=$MILLRACE__STORAGE__ROOT \
     MILLRACE_DEMO_MANAGEMENT_URL=$(management_url) \
