@@ -60,8 +60,8 @@ check_test() {
     cargo_in_profile nextest run --locked --workspace ${SHOW:+--no-capture} ${FILTER:+"$FILTER"}
     [ -n "${FILTER:-}" ] || cargo_in_profile test --locked --workspace --doc --quiet
   else
-    RUST_TEST_THREADS=4 cargo_in_profile test --locked --workspace --no-fail-fast \
-      ${FILTER:+"$FILTER"} -- ${SHOW:+--nocapture}
+    if [ -n "${SHOW:-}" ]; then export RUST_TEST_NOCAPTURE=1; fi
+    RUST_TEST_THREADS=4 cargo_in_profile test --locked --workspace --no-fail-fast ${FILTER:+"$FILTER"}
   fi
 }
 
