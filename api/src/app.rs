@@ -52,7 +52,7 @@ impl App {
             keyring,
             publisher: Publisher::start(&settings.broker, db.clone(), "millrace-api"),
             storage: Storage::open(&settings.storage)?.owned_by(process),
-            credentials: Credentials::new(&settings.api).map_err(Error::internal)?,
+            credentials: Credentials::new(&settings.api),
             documents: Documents::new(&v3::table(), &catalog.tasks),
             waiters: Waiters::new(settings.api.immediate_waiters),
             db,

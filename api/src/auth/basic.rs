@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use millrace_common::config::Api;
 use millrace_common::db::Db;
+use millrace_common::error::Error;
 use millrace_common::models::account::Account;
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
@@ -50,36 +51,50 @@ pub fn hash_password(password: &str) -> Result<String, argon2::password_hash::Er
     Ok(hash.to_string())
 }
 
+/// Verifications at the same time: each takes 19 MiB and a core.
+const AT_A_TIME: usize = 2;
+
+/// Verified against when the name is unknown, so that time does not tell which names exist. Whether it fits
+/// does not matter.
+const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$67+qv4E50Cs6t4c34erbrA$gXsxjO9+khKOiN+VhilkL2eL7CxhBcTBFXnEnDjT3DM";
+
+/// Why there is no account for credentials.
+enum Refusal {
+    /// They are wrong, or the account is not active.
+    Wrong,
+    /// Nobody can tell now.
+    Error(ApiError),
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Error(error)
+    }
+}
+
 /// Verifies credentials.
 #[derive(Clone)]
 pub struct Credentials {
     remembered: Cache<[u8; 32], Actor>,
     /// Keys of the cache are useless outside this process.
     key: [u8; 32],
-    /// Verified against when the name is unknown, so that time does not tell which names exist.
-    dummy: Arc<str>,
-    /// A verification takes 19 MiB and a core.
     verifying: Arc<Semaphore>,
     memory: Memory,
 }
 
 impl Credentials {
     /// An empty memory.
-    ///
-    /// # Errors
-    /// Only where the system gives no randomness.
-    pub fn new(settings: &Api) -> Result<Self, argon2::password_hash::Error> {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        Ok(Self {
+    #[must_use]
+    pub fn new(settings: &Api) -> Self {
+        Self {
             remembered: Cache::builder()
                 .max_capacity(REMEMBERED)
                 .time_to_live(Duration::from_secs(settings.credential_cache_seconds))
                 .build(),
             key: Sha256::digest(uuid::Uuid::new_v4().as_bytes()).into(),
-            dummy: hash_password("nobody has this password")?.into(),
-            verifying: Arc::new(Semaphore::new(threads)),
+            verifying: Arc::new(Semaphore::new(AT_A_TIME)),
             memory: Memory::default(),
-        })
+        }
     }
 
     fn cache_key(&self, pair: &Pair) -> [u8; 32] {
@@ -104,25 +119,38 @@ impl Credentials {
             return Ok(None);
         }
         let key = self.cache_key(&pair);
-        if let Some(actor) = self.remembered.get(&key).await {
-            return Ok(Some(actor));
+        // Requests that come together with the same credentials are verified once.
+        let found = self.remembered.try_get_with(key, self.look_up(db, pair));
+        match found.await {
+            Ok(actor) => Ok(Some(actor)),
+            Err(refusal) => match Arc::try_unwrap(refusal) {
+                Ok(Refusal::Error(error)) => Err(error),
+                Err(shared) if matches!(*shared, Refusal::Error(_)) => Err(Error::Unavailable {
+                    what: "database",
+                    source: "asked by another request with the same credentials".into(),
+                }
+                .into()),
+                _ => Ok(None),
+            },
         }
+    }
+
+    async fn look_up(&self, db: &Db, pair: Pair) -> Result<Actor, Refusal> {
         let account = {
-            let mut conn = db.get().await?;
-            Account::by_name(&mut conn, &pair.username).await?
+            let mut conn = db.get().await.map_err(ApiError::from)?;
+            Account::by_name(&mut conn, &pair.username)
+                .await
+                .map_err(ApiError::from)?
         };
         let hash = account
             .as_ref()
-            .map_or_else(|| self.dummy.to_string(), |a| a.password.clone());
+            .map_or_else(|| DUMMY.to_owned(), |a| a.password.clone());
         let fits = self.fits(pair.password, hash).await?;
-        let actor = account.filter(|a| fits && a.is_active).map(|a| Actor {
+        let account = account.filter(|a| fits && a.is_active);
+        account.ok_or(Refusal::Wrong).map(|a| Actor {
             id: a.id,
             is_superuser: a.is_superuser,
-        });
-        if let Some(actor) = actor {
-            self.remembered.insert(key, actor).await;
-        }
-        Ok(actor)
+        })
     }
 
     async fn fits(&self, password: String, hash: String) -> Result<bool, ApiError> {
@@ -155,6 +183,12 @@ mod tests {
         for bad in ["Bearer x", "Basic", "Basic !!!", "Basic YWRtaW4="] {
             assert_eq!(read(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn an_unknown_name_takes_as_long_as_a_known_one() {
+        let cost = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
+        assert_eq!(cost(DUMMY), cost(&hash_password("any").unwrap()));
     }
 
     #[test]
