@@ -72,12 +72,14 @@ async fn dispatch_at_random(
             })
             .collect();
         let dispatched = dispatcher.dispatch(&tasks).await;
-        for task in &dispatched {
-            if rng.random_bool(0.06) {
-                dispatcher.cancel(task.id).await;
+        accepted.extend(dispatched.into_iter().map(|d| (d.id, d.ticket)));
+        // Any of them: some wait, some run, some have ended.
+        if rng.random_bool(0.12) {
+            let place = rng.random_range(0..accepted.len());
+            if let Some(id) = accepted.keys().nth(place) {
+                dispatcher.cancel(*id).await;
             }
         }
-        accepted.extend(dispatched.into_iter().map(|d| (d.id, d.ticket)));
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..120))).await;
     }
     accepted
