@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use log::{error, warn};
+use millrace_common::cause::chain;
 use millrace_common::db::RetryCause;
 use millrace_common::error::{Error, is_transient};
 use serde_json::{Map, Value, json};
@@ -144,17 +145,6 @@ impl ApiError {
             error!(cid = cid.as_str(); "answered {}: {}", self.status.as_u16(), chain(&**cause));
         }
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl fmt::Display for ApiError {

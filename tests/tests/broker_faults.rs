@@ -297,8 +297,16 @@ async fn a_body_longer_than_the_brokers_patience_is_neither_disturbed_nor_run_tw
         "one task each"
     );
     // The broker did lose its patience with the one that did not acknowledge.
-    assert!(app.workers[1].log().contains("delivery acknowledgement on channel"));
-    assert!(!app.workers[0].log().contains("delivery acknowledgement on channel"));
+    assert!(
+        app.workers[1]
+            .log()
+            .contains("delivery acknowledgement on channel")
+    );
+    assert!(
+        !app.workers[0]
+            .log()
+            .contains("delivery acknowledgement on channel")
+    );
     assert_full_rate(&app, &mut dispatcher).await;
     app.finish().await;
 }

@@ -11,6 +11,7 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use futures_util::StreamExt;
 use log::{info, warn};
+use millrace_common::cause::chain;
 use millrace_common::db::{Conn, Session};
 use millrace_common::error::Error;
 use millrace_common::ids::{ClaimId, ProcessId, TaskId};
@@ -71,13 +72,13 @@ impl Beat {
             if let Some(session) = self.session.take()
                 && let Err(error) = self.beat_on(session).await
             {
-                warn!(error:% = error; "the beat was lost: {error}");
+                warn!(error:% = error; "the beat was lost: {}", chain(&error));
             }
             let mut pause = Duration::from_millis(100);
             loop {
                 match timeout(PATIENCE * 2, self.reconnect()).await {
                     Ok(Ok(())) => break,
-                    Ok(Err(error)) => warn!(error:% = error; "no beat session: {error}"),
+                    Ok(Err(error)) => warn!(error:% = error; "no beat session: {}", chain(&error)),
                     Err(_elapsed) => warn!("no beat session in time"),
                 }
                 tokio::time::sleep(pause).await;
@@ -176,7 +177,9 @@ async fn give_back(shared: Arc<Shared>, claim: Claim) {
         Ok(true) => {
             warn!(task_id:% = id; "task {id} was claimed on a session that was lost: it is given back")
         }
-        Err(error) => warn!(error:% = error, task_id:% = id; "giving back task {id}: {error}"),
+        Err(error) => {
+            warn!(error:% = error, task_id:% = id; "giving back task {id}: {}", chain(&error))
+        }
     }
 }
 
@@ -213,6 +216,6 @@ pub(crate) async fn unregister(shared: &Shared) {
             .map_err(Error::from)
     };
     if let Err(error) = deleted.await {
-        warn!(error:% = error; "the worker's row stays until it is stale: {error}");
+        warn!(error:% = error; "the worker's row stays until it is stale: {}", chain(&error));
     }
 }

@@ -6,6 +6,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Integer, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use log::warn;
+use millrace_common::cause::chain;
 use millrace_common::db::{Backend, Conn, Session};
 use millrace_common::error::Error;
 use millrace_common::tasking::TaskSession;
@@ -69,7 +70,7 @@ pub(crate) async fn open_patiently(shared: &Shared, purpose: &str) -> Option<Slo
         match open(shared, purpose).await {
             Ok(session) => return Some(session),
             Err(error) => {
-                warn!(error:% = error, purpose; "no database session for {purpose}: {error}")
+                warn!(error:% = error, purpose; "no database session for {purpose}: {}", chain(&error))
             }
         }
         tokio::select! {

@@ -6,6 +6,7 @@ use crate::worker::Shared;
 use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
 use log::{error, info, warn};
 use millrace_common::broker::Announcements;
+use millrace_common::cause::chain;
 use millrace_common::db::{Backend, Conn};
 use millrace_common::error::Error;
 use millrace_common::tasking::{
@@ -87,7 +88,7 @@ pub(crate) async fn settle(
                 return matches!(released, Ok(Ok(()))).then_some(session);
             }
             Err(error) => {
-                warn!(error:% = error, task_id:% = id; "settling task {id}: {error}");
+                warn!(error:% = error, task_id:% = id; "settling task {id}: {}", chain(&error));
                 if tries.are_used_up(&error) {
                     // Nothing that the body returned can be stored as it is: the task fails instead.
                     verdict = Verdict::Body(Err(TaskError::internal(error)));
@@ -220,7 +221,7 @@ async fn publish(
                 && let Err(error) = resume(shared).await
             {
                 // The janitor resumes it.
-                warn!(error:% = error; "resuming promotions: {error}");
+                warn!(error:% = error; "resuming promotions: {}", chain(&error));
             }
         }
         Some(Settled::Lost) => {

@@ -7,6 +7,7 @@ use crate::watch::watch;
 use crate::worker::Shared;
 use log::{debug, info, warn};
 use millrace_common::broker::{Delivered, Message, SlotConsumer};
+use millrace_common::cause::chain;
 use millrace_common::error::is_out_of_locks;
 use millrace_common::tasking::{
     self, Claim, ClaimOutcome, Claimed, Ended, IMMEDIATE_CLASS, IMMEDIATE_TIMEOUT, TaskType,
@@ -133,7 +134,9 @@ impl Slot {
                         return Some((ClaimOutcome::Full, engaged));
                     }
                 }
-                Err(error) => warn!(error:% = error, task_id:% = message.id; "claim: {error}"),
+                Err(error) => {
+                    warn!(error:% = error, task_id:% = message.id; "claim: {}", chain(&error))
+                }
             }
             drop(conn);
             shared.running.give_up(engaged);
@@ -175,9 +178,11 @@ impl Slot {
                             settled.publish(&self.shared.publisher, id);
                         }
                     }
-                    Err(error) => warn!(error:% = error, task_id:% = id; "expire: {error}"),
+                    Err(error) => {
+                        warn!(error:% = error, task_id:% = id; "expire: {}", chain(&error))
+                    }
                 },
-                Err(error) => warn!(error:% = error, task_id:% = id; "expire: {error}"),
+                Err(error) => warn!(error:% = error, task_id:% = id; "expire: {}", chain(&error)),
             },
             ClaimOutcome::Early | ClaimOutcome::Claimed(_) => {}
         }
@@ -188,7 +193,7 @@ impl Slot {
         let mut conn = session.conn.lock().await;
         if let Err(error) = tasking::defer(&mut conn, message.id, delay, longest).await {
             // Nothing is lost: the janitor finds an announcement that nobody claims.
-            warn!(error:% = error, task_id:% = message.id; "defer: {error}");
+            warn!(error:% = error, task_id:% = message.id; "defer: {}", chain(&error));
         }
     }
 

@@ -6,6 +6,7 @@ use diesel::sql_types::{Bool, Integer, Timestamptz};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use log::{error, warn};
+use millrace_common::cause::chain;
 use millrace_common::db::{Backend, Db, Session};
 use millrace_common::error::Error;
 use millrace_common::tasking::Claim;
@@ -81,7 +82,7 @@ impl Presence {
         match timeout(ANSWER, self.ask(db, backend)).await {
             Ok(Ok(there)) => there,
             Ok(Err(error)) => {
-                warn!(error:% = error; "cannot ask for a session: {error}");
+                warn!(error:% = error; "cannot ask for a session: {}", chain(&error));
                 false
             }
             Err(_elapsed) => false,

@@ -10,6 +10,7 @@ use crate::{health, slot};
 use log::{error, info, warn};
 use millrace_common::broker::{Link, Publisher};
 use millrace_common::catalog::Catalog;
+use millrace_common::cause::chain;
 use millrace_common::config::Settings;
 use millrace_common::db::{self, Db};
 use millrace_common::error::Error;
@@ -151,7 +152,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     while let Err(error) = tokio::spawn(part(Arc::clone(&shared))).await {
-        error!(error:% = error; "{what} panicked and begins anew: {error}");
+        error!(error:% = error; "{what} panicked and begins anew: {}", chain(&error));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -169,7 +170,7 @@ async fn keep_house(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         if let Err(error) = shared.janitor.pass().await {
-            warn!(error:% = error; "janitor: {error}");
+            warn!(error:% = error; "janitor: {}", chain(&error));
         }
     }
 }
@@ -185,7 +186,7 @@ async fn do_chores(shared: Arc<Shared>) {
             repository::remove_abandoned(&mut conn, LEFTOVERS).await
         };
         if let Err(error) = removed.await {
-            warn!(error:% = error; "janitor: {error}");
+            warn!(error:% = error; "janitor: {}", chain(&error));
         }
     }
 }

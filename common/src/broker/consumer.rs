@@ -3,6 +3,7 @@
 use super::link::{Backoff, BrokerError, Link, Silence};
 use super::message::{Message, Unreadable};
 use super::topology::queue_of;
+use crate::cause::chain;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
@@ -58,7 +59,7 @@ impl SlotConsumer {
                     return delivered;
                 }
                 Ok(Err((error, delivery))) => {
-                    warn!(error:% = error, tag = self.tag; "dead-lettering a message: {error}");
+                    warn!(error:% = error, tag = self.tag; "dead-lettering a message: {}", chain(&error));
                     let rejected = delivery.acker.reject(BasicRejectOptions { requeue: false });
                     if let Err(error) = self.link.within("basic.reject", rejected).await {
                         self.fail(&error).await;
@@ -75,7 +76,7 @@ impl SlotConsumer {
         if let Err(error) = self.link.within("basic.ack", acknowledged).await {
             // The broker delivers it again; whoever gets it sees that the row does not wait.
             self.open = None;
-            warn!(error:% = error, tag = self.tag; "could not acknowledge: {error}");
+            warn!(error:% = error, tag = self.tag; "could not acknowledge: {}", chain(&error));
         }
     }
 
@@ -85,7 +86,7 @@ impl SlotConsumer {
         if let Some((channel, consumer)) = &self.open {
             let cancelled = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
             if let Err(error) = self.link.within("basic.cancel", cancelled).await {
-                warn!(error:% = error, tag = self.tag; "could not pause the consumer: {error}");
+                warn!(error:% = error, tag = self.tag; "could not pause the consumer: {}", chain(&error));
             }
         }
         self.acknowledge(delivered).await;

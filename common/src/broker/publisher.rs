@@ -8,6 +8,7 @@ use super::announcement::{Announcement, Announcements};
 use super::link::{Backoff, BrokerError, Link, Silence};
 use super::message::{Message, properties};
 use super::topology::{DISPATCH_EXCHANGE, EVENTS_EXCHANGE};
+use crate::cause::chain;
 use crate::config::Broker;
 use crate::db::Db;
 use crate::ids::TaskId;
@@ -158,9 +159,9 @@ impl Line {
                 Err(error) => {
                     self.link.forget_declared().await;
                     if self.stats.connected.swap(false, Ordering::Relaxed) {
-                        warn!(error:% = error; "lost the broker for publishing: {error}");
+                        warn!(error:% = error; "lost the broker for publishing: {}", chain(&error));
                     } else if silence.is_over() {
-                        warn!(error:% = error; "no broker for publishing: {error}");
+                        warn!(error:% = error; "no broker for publishing: {}", chain(&error));
                     }
                 }
             }

@@ -9,6 +9,7 @@ mod rescue;
 mod sweep;
 
 use crate::broker::{Link, Publisher};
+use crate::cause::chain;
 use crate::config::Settings;
 use crate::db::{Db, Session};
 use crate::error::Error;
@@ -147,14 +148,7 @@ impl Janitor {
 
     fn duty(&self, what: &'static str, outcome: Result<(), Error>) {
         if let Err(error) = outcome {
-            warn!(error:% = error, duty = what; "janitor: {what}: {}", cause(&error));
+            warn!(error:% = error, duty = what; "janitor: {what}: {}", chain(&error));
         }
     }
-}
-
-fn cause(error: &Error) -> String {
-    use std::error::Error as _;
-    error
-        .source()
-        .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
