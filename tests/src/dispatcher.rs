@@ -17,6 +17,7 @@ pub struct Dispatcher {
     catalog: Arc<Catalog>,
     keyring: Keyring,
     publisher: Publisher,
+    db: Db,
     conn: AsyncPgConnection,
     url: String,
 }
@@ -32,7 +33,8 @@ impl Dispatcher {
         Self {
             catalog: Arc::new(catalog),
             keyring: Keyring::load(&settings.secrets.key_files).unwrap(),
-            publisher: Publisher::start(&settings.broker, db, "test"),
+            publisher: Publisher::start(&settings.broker, db.clone(), "test"),
+            db,
             conn: AsyncPgConnection::establish(&url).await.unwrap(),
             url,
         }
@@ -44,6 +46,7 @@ impl Dispatcher {
             catalog: Arc::clone(&self.catalog),
             keyring: self.keyring.clone(),
             publisher: self.publisher.clone(),
+            db: self.db.clone(),
             conn: AsyncPgConnection::establish(&self.url).await.unwrap(),
             url: self.url.clone(),
         }
@@ -87,6 +90,12 @@ impl Dispatcher {
         if let tasking::CancelOutcome::Canceled(settled) = outcome {
             settled.publish(&self.publisher, id);
         }
+    }
+
+    /// A pool as the programs have it.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.db
     }
 
     /// The task types that can be dispatched.

@@ -10,7 +10,6 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn an_api_that_never_reaches_the_broker_accepts_tasks_and_workers_find_them() {
-    // Every task of this API is as one whose API was killed between commit and publish.
     let mut app = TestApp::builder().without_broker().start().await;
     let mut tasks = Vec::new();
     for n in 0..20 {

@@ -99,3 +99,29 @@ async fn while_the_broker_has_an_alarm_tasks_are_accepted_and_run_when_it_is_ove
     .await;
     app.finish().await;
 }
+
+#[tokio::test]
+async fn an_api_killed_between_commit_and_publish_has_lost_nothing() {
+    let (broker, vhost) = own_broker().await;
+    let mut app = TestApp::builder().vhost(vhost).workers(1).start().await;
+    let first = app.sleeper(0.0, &["a"]).await;
+    app.completed(&first).await;
+    // What the API commits now it can publish to nobody.
+    broker.run("freeze-rabbitmq").await;
+    let mut accepted = Vec::new();
+    for n in 0..20 {
+        accepted.push(app.sleeper(0.0, &[&format!("lane-{}", n % 3)]).await);
+    }
+    app.api.take().unwrap().kill();
+    let announced =
+        "SELECT count(*) FROM task WHERE announced_at IS NOT NULL AND state = 'waiting'";
+    assert_eq!(app.sql.number(announced).await, 0);
+
+    broker.run("thaw-rabbitmq").await;
+    app.quiet(SOON).await;
+    app.start_api().await;
+    for task in accepted {
+        app.completed(&task).await;
+    }
+    app.finish().await;
+}

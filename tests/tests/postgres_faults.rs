@@ -1,5 +1,6 @@
 //! PostgreSQL restarted, crashed, or with too small a lock table.
 
+use diesel_async::SimpleAsyncConnection;
 use millrace_common::tasking::Resources;
 use millrace_tests::app::free_port;
 use millrace_tests::eventually::holds;
@@ -59,6 +60,56 @@ async fn a_database_that_restarts_and_crashes_under_load_costs_no_task_and_no_wo
         })
     })
     .await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_under_load_costs_no_task_and_no_worker() {
+    let (server, db) = own_server(&[]).await;
+    let mut app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .db(db)
+        .workers(2)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    for n in 0..60 {
+        let lane = Resources::exclusive(format!("lane-{}", n % 5));
+        dispatcher.ledger(4, 25, lane).await;
+    }
+    server.run("freeze-pg").await;
+    // Longer than a run bears to hear nothing of its session.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    server.run("thaw-pg").await;
+    app.quiet(LONG).await;
+    assert!(app.workers.iter_mut().all(|w| w.ended().is_none()));
+    app.assert_completed_once().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_process_that_stands_still_inside_a_transaction_keeps_no_lock() {
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .workers(1)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    let id = dispatcher.ledger(1, 0, Resources::exclusive("a")).await;
+    app.until(id, "completed", LONG).await;
+    // As a process that was stopped by a signal between two statements.
+    let mut stopped = dispatcher.db().get().await.unwrap();
+    let hold = format!("BEGIN; SELECT pg_advisory_xact_lock(millrace_task_key('{id}'))");
+    stopped.batch_execute(&hold).await.unwrap();
+    let free = format!("SELECT pg_try_advisory_xact_lock(millrace_task_key('{id}'))::int::bigint");
+    assert_eq!(app.sql.number(&free).await, 0);
+    eventually(Duration::from_secs(20), async || {
+        holds(app.sql.number(&free).await == 1, || "still held".into())
+    })
+    .await;
+    assert!(stopped.batch_execute("COMMIT").await.is_err());
     app.finish().await;
 }
 
