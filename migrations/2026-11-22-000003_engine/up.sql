@@ -3,7 +3,7 @@
 -- function as it does between statements. Planner switches: the tables of a queue swing between
 -- empty and huge faster than statistics follow, and a cached plan with a sequential scan would stay.
 
--- ---------------------------------------------------------------- keys
+-- keys:
 -- 64-bit keys, a namespace each; a collision costs waiting, never exclusion.
 CREATE FUNCTION millrace_resource_key(resource text) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT hashtextextended(resource, 7101) $$;
@@ -29,9 +29,10 @@ CREATE FUNCTION millrace_shared(record text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT coalesce(array_agg(substr(r, 8)), '{}') FROM unnest(record) r WHERE r LIKE 'shared:%' $$;
 
--- ---------------------------------------------------------------- lanes
+-- lanes:
 -- Takes the lane locks of these resources until the transaction ends: distinct keys, the stronger
 -- mode, in numerical order. Also bounds what a hung process can do to a lane.
+-- Replaced by 000007.
 CREATE FUNCTION millrace_lock_lanes(exclusive text[], shared text[]) RETURNS void
     LANGUAGE plpgsql AS $$
 DECLARE
@@ -62,6 +63,7 @@ BEGIN
 END $$;
 
 -- What a message about a task says, as one JSON object.
+-- Replaced by 000007.
 CREATE FUNCTION millrace_announcement(t task) RETURNS jsonb
     LANGUAGE sql VOLATILE AS $$
     SELECT jsonb_build_object(
@@ -70,7 +72,7 @@ CREATE FUNCTION millrace_announcement(t task) RETURNS jsonb
         'resource_count', cardinality(t.reserved_resources_record),
         'resources', t.reserved_resources_record[1:200]) $$;
 
--- ---------------------------------------------------------------- dispatch
+-- dispatch:
 -- Records tasks and their reservations, in the given order. The lane locks of all of them must be
 -- the last locks that the transaction takes: nothing may follow but its commit.
 --
@@ -138,7 +140,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- ---------------------------------------------------------------- claim
+-- claim:
 -- Takes the advisory locks of a task on this session, all or none, then moves it to `running`.
 --
 -- outcome: `claimed`; `gone` (no such row, or not the task that the message names); `stale` (the row
@@ -232,13 +234,14 @@ BEGIN
 END $$;
 
 -- Leaves a waiting, unblocked task to a later announcement.
+-- Replaced by 000007.
 CREATE FUNCTION millrace_defer(wanted uuid, delay interval) RETURNS void
     LANGUAGE sql AS $$
     UPDATE task SET announced_at = NULL, announce_no = announce_no + 1, announce_after = NULL,
            not_before = clock_timestamp() + delay
      WHERE pulp_id = wanted AND state = 'waiting' AND unblocked_at IS NOT NULL $$;
 
--- ---------------------------------------------------------------- promotion
+-- promotion:
 -- Unblocks those of the candidates that nothing earlier stands in front of any more.
 --
 -- Their rows are locked first, in id order, and all their lanes are looked at in a later statement:
@@ -437,7 +440,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- ---------------------------------------------------------------- rescue
+-- rescue:
 -- Held tasks whose lock is free, and whether their worker is gone too. Probing takes the lock for the
 -- length of this transaction only. Nothing is reported in the first seconds of a server: the workers
 -- are reconnecting.
@@ -466,6 +469,7 @@ END $$;
 -- `loss`: its worker lives and lost the session; counted apart, ten at most, each with a longer pause.
 -- `unheard`: the worker never learned that it had the task, so no body ran: any type may go back.
 -- `shutdown`: counts as nothing. False: it was not this run's any more, or it may not go back.
+-- Replaced by 000007.
 CREATE FUNCTION millrace_hand_back(wanted uuid, expected_claim uuid, why text) RETURNS boolean
     LANGUAGE plpgsql AS $$
 BEGIN
@@ -480,7 +484,7 @@ BEGIN
     RETURN FOUND;
 END $$;
 
--- ---------------------------------------------------------------- janitor
+-- janitor:
 -- One look at what needs care, a single statement for an idle fleet. No row: another process has
 -- this pass. Otherwise what there is to do; each duty then runs in transactions of its own, any
 -- number of them side by side without harm.

@@ -1,9 +1,5 @@
 DROP FUNCTION millrace_defer(uuid, interval, interval);
-CREATE FUNCTION millrace_defer(wanted uuid, delay interval) RETURNS void
-    LANGUAGE sql AS $$
-    UPDATE task SET announced_at = NULL, announce_no = announce_no + 1, announce_after = NULL,
-           not_before = clock_timestamp() + delay
-     WHERE pulp_id = wanted AND state = 'waiting' AND unblocked_at IS NOT NULL $$;
+
 
 CREATE OR REPLACE FUNCTION millrace_lock_lanes(exclusive text[], shared text[]) RETURNS void
     LANGUAGE plpgsql AS $$

@@ -57,8 +57,8 @@ BEGIN
 END $$;
 
 -- Leaves a waiting, unblocked task to a later announcement: after `delay` at first, then after as long as it
--- has waited, up to `longest`, so that a backlog that nobody can run does not crowd out what can run.
-DROP FUNCTION millrace_defer(uuid, interval);
+-- has waited, up to `longest`, so that a backlog that nobody can run does not crowd out what can run. Programs
+-- of the release before call the form with two arguments.
 CREATE FUNCTION millrace_defer(wanted uuid, delay interval, longest interval) RETURNS void
     LANGUAGE plpgsql AS $$
 BEGIN

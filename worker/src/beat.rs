@@ -152,7 +152,7 @@ impl Beat {
         Ok(())
     }
 
-    /// Stops what was cancelled, and gives back what nobody here runs: its claim was committed, but the
+    /// Stops what was canceled, and gives back what nobody here runs: its claim was committed, but the
     /// session was lost before the answer came.
     fn compare(&self, held: Vec<Held>) {
         for row in held {

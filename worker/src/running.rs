@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// Why a run is asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Somebody cancelled the task.
+    /// Somebody canceled the task.
     Canceled,
     /// The worker stops.
     Shutdown,

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 const SESSION_LOST: &str = "The worker lost its database session.";
 const AWAY: &str = "The database or the artifact store was away, again and again.";
 
-/// A verdict that was refused so often is given up: once may have been an operator who cancelled the
+/// A verdict that was refused so often is given up: once may have been an operator who canceled the
 /// statement, or a disk that was full for a moment.
 const REFUSALS: u32 = 3;
 
@@ -63,7 +63,8 @@ pub(crate) async fn settle(
     };
     let mut verdict = judge(kind, claimed, ended, cause);
     if let Verdict::Body(Err(TaskError::Internal(cause))) = &verdict {
-        error!(error:% = cause, task_id:% = id, cid = claimed.cid; "task {id} ({}): {cause}", kind.name);
+        let cause = chain(&**cause);
+        error!(error = cause, task_id:% = id, cid = claimed.cid; "task {id} ({}): {cause}", kind.name);
     }
     let (mut usable, mut left) = (None, None);
     if clean && !session.conn.lock().await.is_broken() {

@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 /// A session that answers neither itself nor is seen on the server for so long is lost: 3 s, as three
 /// questions without an answer take a little less.
 const PATIENCE: Duration = Duration::from_millis(2900);
-/// One question.
+/// One question, asked so often.
 const ANSWER: Duration = Duration::from_secs(1);
 /// A body that lost its session has so long to end.
 const LEFT: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const LEFT: Duration = Duration::from_secs(10);
 /// Ends when the session of the run is lost; the run has been asked to stop then, and the process exits
 /// when it does not. Reads only: a server that is slow to commit loses nobody's session.
 pub(crate) async fn watch(shared: &Arc<Shared>, run: &Run) {
-    let mut ticks = interval(shared.settings().worker.beat_ms.get());
+    let mut ticks = interval(ANSWER);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = Instant::now();
     loop {

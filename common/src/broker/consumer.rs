@@ -108,7 +108,7 @@ impl SlotConsumer {
             Some(open) => open,
             closed => closed.insert(Self::consume(&self.link, &self.class, &self.tag).await?),
         };
-        // An ended stream is a failure: the broker cancelled the consumer.
+        // An ended stream is a failure: the broker canceled the consumer.
         let delivery = consumer.next().await.ok_or(BrokerError::Ended)??;
         Ok(match Message::decode(&delivery.data) {
             Ok(message) => Ok(Delivered {

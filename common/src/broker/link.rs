@@ -22,9 +22,9 @@ pub enum BrokerError {
     /// A stream of deliveries ended without an error, as it does when the broker cancels a consumer.
     #[error("broker: the consumer was cancelled")]
     Ended,
-    /// A message that no queue took.
-    #[error("broker: a message was returned: {0}")]
-    Returned(String),
+    /// The client library panicked.
+    #[error("broker: the attempt to connect panicked: {0}")]
+    Connect(#[from] tokio::task::JoinError),
 }
 
 /// One connection of a process, shared by its channels. Automatic recovery of the client library stays
@@ -182,7 +182,7 @@ impl Link {
         let limit = self.settings.timeout_ms.get();
         match timeout(limit, &mut pending.attempt).await {
             Ok(Ok(connected)) => Ok(connected?),
-            Ok(Err(panicked)) => Err(BrokerError::Returned(panicked.to_string())),
+            Ok(Err(panicked)) => Err(BrokerError::Connect(panicked)),
             Err(_elapsed) => {
                 *connecting = Some(pending);
                 Err(BrokerError::Timeout(limit, "connection.open"))

@@ -353,7 +353,7 @@ async fn keep_notes(db: Db, mut noted: mpsc::Receiver<Noted>) {
                 .map_err(crate::error::Error::from)
         };
         if let Err(error) = written.await {
-            warn!(error:% = error; "could not note {} announcements; they will be repeated", batch.len());
+            warn!(error:% = error; "could not note {} announcements, they will be repeated: {}", batch.len(), chain(&error));
         }
         batch.clear();
     }

@@ -38,7 +38,7 @@ pub enum Ended {
 }
 
 impl Execution {
-    /// Runs a body to its end. Once `stop` is cancelled the body has `grace` to end by itself.
+    /// Runs a body to its end. Once `stop` is canceled the body has `grace` to end by itself.
     pub async fn run(
         &self,
         kind: &TaskType,
@@ -122,7 +122,7 @@ fn outcome(
     joined: Result<Result<Outcome, TaskError>, tokio::task::JoinError>,
 ) -> Result<Outcome, TaskError> {
     joined.unwrap_or_else(|error| {
-        error!(error:% = error; "the body of a task panicked");
+        error!(error:% = error; "the body of a task panicked: {error}");
         Err(TaskError::internal(error))
     })
 }
