@@ -5,7 +5,6 @@ use millrace_tests::app::free_port;
 use millrace_tests::eventually::holds;
 use millrace_tests::stack::Instance;
 use millrace_tests::{TestApp, TestDb, eventually};
-use serde_json::json;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(90);
