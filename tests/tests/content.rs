@@ -72,6 +72,18 @@ async fn a_unit_that_exists_is_given_back_as_it_was_and_is_of_interest_again() {
         );
         assert_eq!(app.sql.number(&lately).await, 1, "{table}");
     }
+    // A unit made of an artifact that is there: that is of interest again too.
+    app.sql
+        .run("UPDATE artifact SET timestamp_of_interest = now() - interval '2 h'")
+        .await;
+    let form = Form::new()
+        .text("relative_path", "h")
+        .text("artifact", first["artifact"].as_str().unwrap().to_owned());
+    let request = app.request(Method::POST, "content/file/files/upload/");
+    app.send(request.multipart(form)).await.expect(201);
+    let lately =
+        "SELECT count(*) FROM artifact WHERE timestamp_of_interest > now() - interval '1 min'";
+    assert_eq!(app.sql.number(lately).await, 1);
     // Another path, or another text, is another unit.
     for (path, text) in [("g", "abc"), ("f", "abcd")] {
         let other = app.try_unit(path, text, None).await.expect(201);

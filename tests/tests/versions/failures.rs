@@ -105,6 +105,13 @@ async fn a_path_is_a_file_or_a_directory_but_not_both() {
     let body = json!({"add_content_units": [file, below], "remove_content_units": [deep, b]});
     zoo.made(body, 3, &[a, &below, &beside, &behind, &file], (2, 2))
         .await;
+    // Names that only begin alike are no directories of each other.
+    let mut alike = Vec::new();
+    for path in ["q", "q-1", "q0", "q.d/q"] {
+        alike.push(zoo.app.unit(path, path).await);
+    }
+    let task = zoo.modify(json!({"add_content_units": alike})).await;
+    assert_eq!(task["state"], "completed", "{task:#}");
     zoo.app.finish().await;
 }
 

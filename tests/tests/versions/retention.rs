@@ -1,7 +1,11 @@
 //! `retain_repo_versions`: which versions remain, and that they hold what they held.
 
 use super::sets::{Set, assert_versions, href, modify, newest};
+use millrace_common::db::Db;
+use millrace_common::models::RepositoryVersion;
+use millrace_common::repository::delete_version;
 use millrace_tests::TestApp;
+use millrace_tests::client::id_of;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -135,5 +139,37 @@ async fn a_version_that_was_deleted_is_unavailable_to_the_task_that_made_it() {
     assert_eq!(first["created_resources"], json!(["<unavailable>"]));
     assert_eq!(first["created_resource_prns"], prns);
     assert_ne!(second["created_resources"], json!(["<unavailable>"]));
+    shop.app.finish().await;
+}
+
+/// No request deletes one version yet: this asks the function that will.
+async fn delete(shop: &Shop, number: i32) {
+    let settings = millrace_tests::test_db::settings(&shop.app.db.url());
+    let db = Db::new(&settings.database, "tests").unwrap();
+    let mut conn = db.get().await.unwrap();
+    let id = id_of(href(&shop.repository)).parse().unwrap();
+    let version = RepositoryVersion::numbered(&mut conn, id, number).await;
+    let version = version.unwrap().unwrap();
+    delete_version(&mut conn, &version).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_version_in_the_middle_or_at_the_end_goes_and_the_others_hold_what_they_held() {
+    let mut shop = Shop::open(Value::Null).await;
+    shop.make_history().await;
+    for (deleted, remaining) in [
+        (2, &[0, 1, 3, 4, 5, 6][..]),
+        (4, &[0, 1, 3, 5, 6]),
+        (3, &[0, 1, 5, 6]),
+        (6, &[0, 1, 5]),
+        (0, &[1, 5]),
+        (1, &[5]),
+    ] {
+        delete(&shop, deleted).await;
+        shop.assert_remaining(remaining).await;
+    }
+    // The number of what was the newest one is not used again.
+    shop.make(&[0, 3]).await;
+    shop.assert_remaining(&[5, 7]).await;
     shop.app.finish().await;
 }
