@@ -178,6 +178,7 @@ fn of_repository(taken: Value) -> Vec<(&'static str, Vec<Value>)> {
                 json!([]),
                 json!({"k": 7}),
                 json!({"k\u{0}": "v"}),
+                json!({"k": "a\u{0}b"}),
                 json!({"a/b": "v"}),
                 json!({"k": "(v)"}),
                 json!("x"),
@@ -240,6 +241,15 @@ async fn fields_that_do_not_fit_are_refused_by_name_and_change_nothing() {
             }
         }
     }
+    // What a task would write into its row some day.
+    let failing = Taking {
+        method: "POST",
+        path: "tasks/".to_owned(),
+        good: json!({"name": "pulpcore.app.tasks.test.failing_task"}),
+    };
+    refused(&app, &failing, "args", &json!(["a\u{0}b"])).await;
+    let named = json!({"error_message": "a\u{0}b"});
+    refused(&app, &failing, "kwargs", &named).await;
     assert_eq!(tables(&app.sql).await, before);
 }
 
