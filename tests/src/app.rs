@@ -93,6 +93,17 @@ impl TestApp {
         self.client.clone()
     }
 
+    /// A client of somebody who is no administrator.
+    pub async fn somebody(&self) -> Client {
+        self.sql
+            .run(
+                "INSERT INTO account (username, password, is_superuser) \
+                 SELECT 'somebody', password, false FROM account WHERE username = 'admin'",
+            )
+            .await;
+        self.client.as_user("somebody")
+    }
+
     /// A dispatcher of the test's own.
     pub async fn dispatcher(&self) -> crate::Dispatcher {
         crate::Dispatcher::connect(&self.settings).await

@@ -13,6 +13,7 @@ pub const FINAL: [&str; 4] = ["completed", "failed", "canceled", "skipped"];
 pub struct Client {
     http: reqwest::Client,
     origin: String,
+    user: String,
     password: String,
 }
 
@@ -64,7 +65,17 @@ impl Client {
         Self {
             http,
             origin: origin.to_owned(),
+            user: "admin".to_owned(),
             password: password.to_owned(),
+        }
+    }
+
+    /// The same as somebody else with the same password.
+    #[must_use]
+    pub fn as_user(&self, user: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            ..self.clone()
         }
     }
 
@@ -77,7 +88,7 @@ impl Client {
     /// A request with credentials: to an href, or to a path below `/pulp/api/v3/`.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.anonymous(method, path)
-            .basic_auth("admin", Some(&self.password))
+            .basic_auth(&self.user, Some(&self.password))
     }
 
     /// A request without credentials.
@@ -218,6 +229,37 @@ impl Client {
         let task = self.send(request.multipart(form)).await.task();
         let task = self.completed(&task).await;
         task["created_resources"][0].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a file unit of this text at once; gives its href.
+    pub async fn unit(&self, path: &str, text: &str) -> String {
+        let answer = self.try_unit(path, text, None).await;
+        answer.expect(201)["pulp_href"].as_str().unwrap().to_owned()
+    }
+
+    /// Posts a file unit of this text to `content/file/files/upload/`, with these labels.
+    pub async fn try_unit(&self, path: &str, text: &str, labels: Option<&str>) -> Answer {
+        let part = reqwest::multipart::Part::text(text.to_owned()).file_name("file");
+        let mut form = reqwest::multipart::Form::new()
+            .text("relative_path", path.to_owned())
+            .part("file", part);
+        if let Some(labels) = labels {
+            form = form.text("pulp_labels", labels.to_owned());
+        }
+        let request = self.request(Method::POST, "content/file/files/upload/");
+        self.send(request.multipart(form)).await
+    }
+
+    /// The addresses of what a list finds, in its order.
+    pub async fn hrefs(&self, list: &str) -> Vec<String> {
+        let page = self.get(list).await.expect(200);
+        let results = page["results"].as_array().unwrap();
+        let hrefs: Vec<String> = results
+            .iter()
+            .map(|one| one["pulp_href"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(page["count"], hrefs.len(), "{list} has more pages");
+        hrefs
     }
 
     /// Makes a repository; gives it.

@@ -4,6 +4,7 @@ mod bodies;
 mod connections;
 mod queries;
 mod unavailable;
+mod uploads;
 
 use millrace_tests::{Sql, TestApp};
 use serde_json::{Value, json};
@@ -24,10 +25,10 @@ async fn tables(sql: &Sql) -> String {
         "repository_content",
         "account",
     ] {
-        // Being named in a request may touch a unit: that is no change.
+        // Being named in a request may touch a unit, and a broker confirms when it likes: no changes.
         let rows = format!(
             "SELECT coalesce(md5(string_agg(r, ',' ORDER BY r)), '-') FROM
-               (SELECT (to_jsonb(t) - 'timestamp_of_interest' - 'pulp_last_updated')::text AS r FROM {table} t) x"
+               (SELECT (to_jsonb(t) - 'timestamp_of_interest' - 'pulp_last_updated' - 'announced_at')::text AS r FROM {table} t) x"
         );
         all.push_str(&format!("{table} {}\n", sql.text(&rows).await));
     }
@@ -41,11 +42,13 @@ struct Taking {
     good: Value,
 }
 
-/// All of them, on objects that exist.
+/// All of them but those of uploads, on objects that exist.
 async fn endpoints(app: &TestApp) -> Vec<Taking> {
+    app.repository("taken").await;
     let repository = app.repository("there").await;
     let repository = repository["pulp_href"].as_str().unwrap();
-    let task = format!("/pulp/api/v3/tasks/{}/", uuid::Uuid::now_v7());
+    let unit = app.unit("there", "there").await;
+    let task = app.sleeper(0.0, &["there"]).await;
     let group = uuid::Uuid::now_v7();
     app.sql
         .run(&format!("INSERT INTO task_group (pulp_id, pulp_domain, description) SELECT '{group}', pulp_id, 'x' FROM domain"))
@@ -81,8 +84,31 @@ async fn endpoints(app: &TestApp) -> Vec<Taking> {
             &format!("{repository}modify/"),
             json!({"add_content_units": []}),
         ),
+        taking(
+            "POST",
+            &format!("{repository}set_label/"),
+            json!({"key": "k", "value": "v"}),
+        ),
+        taking(
+            "POST",
+            &format!("{repository}unset_label/"),
+            json!({"key": "k"}),
+        ),
+        taking(
+            "POST",
+            &format!("{unit}set_label/"),
+            json!({"key": "k", "value": "v"}),
+        ),
+        taking("POST", &format!("{unit}unset_label/"), json!({"key": "k"})),
     ]
 }
+
+/// Where a body may carry a file.
+const UPLOADS: [&str; 3] = [
+    "artifacts/",
+    "content/file/files/",
+    "content/file/files/upload/",
+];
 
 /// A started API, small limits, and what its tables hold.
 async fn app() -> TestApp {

@@ -1,6 +1,8 @@
 //! All tests that need servers. Each has a database and a virtual host of its own where it needs them.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod api_faults;
 #[cfg(test)]
 mod bad_input;
@@ -13,13 +15,19 @@ mod broker_stalls;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod content;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod labels;
+#[cfg(test)]
 mod lanes;
+#[cfg(test)]
+mod lists;
 #[cfg(test)]
 mod orphans;
 #[cfg(test)]
@@ -27,16 +35,22 @@ mod plugin;
 #[cfg(test)]
 mod postgres_faults;
 #[cfg(test)]
+mod repositories;
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod task_lists;
+#[cfg(test)]
 mod task_requests;
 #[cfg(test)]
 mod tasks;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod versions;
 #[cfg(test)]
 mod worker_faults;

@@ -1,5 +1,7 @@
 //! Orphan clean-up: what goes, what stays, and that no byte that a row names is ever lost.
 
+mod faults;
+
 use millrace_tests::app::files_below;
 use millrace_tests::eventually::holds;
 use millrace_tests::{TestApp, eventually};

@@ -129,10 +129,13 @@ async fn a_final_task_cannot_be_canceled_and_only_a_final_one_deleted() {
 
     let running = app.sleeper(30.0, &["a"]).await;
     app.in_state(&running, "running").await;
-    assert_eq!(app.delete(&running).await.status, 409);
+    let refused = app.delete(&running).await;
+    assert_eq!((refused.status.as_u16(), &*refused.text), (409, ""));
     app.cancel(&running).await.expect(200);
     app.finished(&running).await;
-    assert_eq!(app.delete(&running).await.status, 204);
+    let deleted = app.delete(&running).await;
+    assert_eq!((deleted.status.as_u16(), &*deleted.text), (204, ""));
+    assert_eq!(app.delete(&running).await.status, 404);
     assert_eq!(app.get(&running).await.status, 404);
     let nobody = format!("/pulp/api/v3/tasks/{}/", uuid::Uuid::now_v7());
     assert_eq!(app.cancel(&nobody).await.status, 404);
@@ -257,11 +260,12 @@ async fn a_group_counts_its_members_and_is_canceled_as_one() {
         .expect(200);
     assert_eq!(children["count"], 2);
 
-    let answer = app.patch(&href, &json!({"state": "canceled"})).await;
-    assert!(
-        [200, 409].contains(&answer.status.as_u16()),
-        "{}",
-        answer.text
+    let canceled = app.patch(&href, &json!({"state": "canceled"})).await;
+    let canceled = canceled.expect(200);
+    assert_eq!(
+        (&canceled["running"], &canceled["waiting"]),
+        (&json!(0), &json!(0)),
+        "{canceled:#}"
     );
     app.quiet(Duration::from_secs(20)).await;
     let group = app.get(&href).await.expect(200);

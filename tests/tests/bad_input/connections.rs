@@ -1,17 +1,17 @@
 //! Requests that misbehave below HTTP's meaning: slow ones, and ones with huge heads.
 
-use super::{app, tables};
+use super::{Taking, app, endpoints, tables};
 use millrace_tests::TestApp;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-async fn connect(app: &TestApp) -> TcpStream {
+pub(super) async fn connect(app: &TestApp) -> TcpStream {
     let address = app.origin().strip_prefix("http://").unwrap().to_owned();
     TcpStream::connect(address).await.unwrap()
 }
 
-async fn answer(stream: &mut TcpStream) -> String {
+pub(super) async fn answer(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let mut part = [0; 4096];
     loop {
@@ -27,18 +27,35 @@ async fn answer(stream: &mut TcpStream) -> String {
 }
 
 /// `admin:test-password`.
-const AUTHORIZATION: &str = "Authorization: Basic YWRtaW46dGVzdC1wYXNzd29yZA==";
+pub(super) const AUTHORIZATION: &str = "Authorization: Basic YWRtaW46dGVzdC1wYXNzd29yZA==";
 
 #[tokio::test]
 async fn a_body_that_trickles_is_given_up() {
     let app = app().await;
+    let endpoints = endpoints(&app).await;
     let before = tables(&app.sql).await;
-    let mut stream = connect(&app).await;
+    let texts = futures_util::future::join_all(endpoints.iter().map(|e| trickle(&app, e))).await;
+    for (e, text) in endpoints.iter().zip(texts) {
+        assert!(
+            text.starts_with("HTTP/1.1 408"),
+            "{} {}: {text}",
+            e.method,
+            e.path
+        );
+    }
+    assert_eq!(tables(&app.sql).await, before);
+}
+
+/// Sends a body byte by byte, for as long as it is read; gives the answer.
+async fn trickle(app: &TestApp, e: &Taking) -> String {
+    let path = app.request(e.method.parse().unwrap(), &e.path);
+    let path = path.build().unwrap().url().path().to_owned();
+    let mut stream = connect(app).await;
     let head = format!(
-        "POST /pulp/api/v3/tasks/ HTTP/1.1\r\nHost: x\r\n{AUTHORIZATION}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+        "{} {path} HTTP/1.1\r\nHost: x\r\n{AUTHORIZATION}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n",
+        e.method
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let start = Instant::now();
     let (mut reading, mut writing) = stream.into_split();
     let trickle = tokio::spawn(async move {
         while writing.write_all(b" ").await.is_ok() {
@@ -46,15 +63,12 @@ async fn a_body_that_trickles_is_given_up() {
         }
     });
     let mut text = vec![0; 4096];
-    let count = tokio::time::timeout(Duration::from_secs(15), reading.read(&mut text))
+    let count = tokio::time::timeout(Duration::from_secs(10), reading.read(&mut text))
         .await
-        .unwrap()
+        .unwrap_or_else(|_| panic!("{} {path} reads on and on", e.method))
         .unwrap();
-    let text = String::from_utf8_lossy(&text[..count]).into_owned();
-    assert!(text.starts_with("HTTP/1.1 408"), "{text}");
-    assert!(start.elapsed() < Duration::from_secs(10));
     trickle.abort();
-    assert_eq!(tables(&app.sql).await, before);
+    String::from_utf8_lossy(&text[..count]).into_owned()
 }
 
 #[tokio::test]
