@@ -147,7 +147,15 @@ fn sorting<T>(
 
 /// A number from `least` on; anything else is as if not given.
 fn whole(value: Option<&String>, least: i64) -> Option<i64> {
-    value?.parse().ok().filter(|number| *number >= least)
+    let text = value?.trim();
+    // Beyond all numbers is past the end as well.
+    let is_huge = text.len() > 18 && text.bytes().all(|b| b.is_ascii_digit());
+    let number = if is_huge {
+        i64::MAX
+    } else {
+        text.parse().ok()?
+    };
+    (number >= least).then_some(number)
 }
 
 #[cfg(test)]

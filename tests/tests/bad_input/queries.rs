@@ -59,7 +59,11 @@ async fn a_page_of_a_billion_is_cut_and_says_what_is_next() {
             .await
             .expect(200);
     }
-    for offset in ["99", "9223372036854775807"] {
+    for offset in [
+        "99",
+        "9223372036854775807",
+        "123456789012345678901234567890",
+    ] {
         let list = format!("repositories/file/file/?offset={offset}");
         let beyond = app.get(&list).await.expect(200);
         assert_eq!(
