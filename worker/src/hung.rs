@@ -1,12 +1,10 @@
 //! Workers that are connected but beat no more.
 
-use diesel::sql_query;
-use diesel::sql_types::Uuid as SqlUuid;
-use diesel_async::RunQueryDsl;
 use log::warn;
 use millrace_common::db::Conn;
 use millrace_common::error::Error;
 use millrace_common::ids::ProcessId;
+use millrace_common::models::worker_session;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -68,16 +66,9 @@ impl Watch {
     }
 }
 
-/// Ends exactly the server processes that the worker's rows name. Its tasks are rescued then.
+/// Ends the sessions of a worker that hangs. Its tasks are rescued then.
 pub(crate) async fn terminate(conn: &mut Conn, worker: ProcessId) -> Result<(), Error> {
-    let ended = sql_query(
-        "SELECT pg_terminate_backend(a.pid) FROM worker_session s \
-           JOIN pg_stat_activity a ON a.pid = s.pid AND a.backend_start = s.backend_start \
-          WHERE s.worker_id = $1",
-    )
-    .bind::<SqlUuid, _>(worker)
-    .execute(conn)
-    .await?;
+    let ended = worker_session::end_all_of(conn, worker).await?;
     if ended > 0 {
         warn!(worker:% = worker; "worker {worker} hangs: {ended} of its database sessions were ended");
     }

@@ -9,6 +9,7 @@ use millrace_common::broker::Announcements;
 use millrace_common::cause::chain;
 use millrace_common::db::{Backend, Conn};
 use millrace_common::error::Error;
+use millrace_common::models::worker_session;
 use millrace_common::tasking::{
     self, Claim, Claimed, Ended, HandBack, Outcome, Settled, TaskError, TaskState, TaskType,
 };
@@ -165,7 +166,8 @@ async fn write(
     left: Option<&Backend>,
 ) -> Result<Option<Settled>, Error> {
     if let Some(left) = left {
-        sessions::end(conn, left).await?;
+        // It holds locks, on the task's own row too.
+        worker_session::end(conn, left).await?;
     }
     match verdict {
         Verdict::Body(body) => {

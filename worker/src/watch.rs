@@ -2,13 +2,12 @@
 
 use crate::running::Run;
 use crate::worker::Shared;
-use diesel::sql_types::{Bool, Integer, Timestamptz};
-use diesel::{QueryableByName, sql_query};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use log::{error, warn};
 use millrace_common::cause::chain;
 use millrace_common::db::{Backend, Db, Session};
 use millrace_common::error::Error;
+use millrace_common::models::worker_session;
 use millrace_common::tasking::Claim;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,12 +69,6 @@ async fn exit_unless_ended(shared: Arc<Shared>, claim: Claim) {
 #[derive(Default)]
 pub(crate) struct Presence(Mutex<Option<Session>>);
 
-#[derive(QueryableByName)]
-struct There {
-    #[diesel(sql_type = Bool)]
-    there: bool,
-}
-
 impl Presence {
     /// True where the server says so, in time.
     async fn sees(&self, db: &Db, backend: &Backend) -> bool {
@@ -96,14 +89,8 @@ impl Presence {
             Some(open) => open,
             None => db.session("watch").await?,
         };
-        let row: There = sql_query(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2) AS there",
-        )
-        .bind::<Integer, _>(backend.pid)
-        .bind::<Timestamptz, _>(backend.backend_start)
-        .get_result(&mut asked.conn)
-        .await?;
+        let there = worker_session::is_there(&mut asked.conn, backend).await?;
         *session = Some(asked);
-        Ok(row.there)
+        Ok(there)
     }
 }

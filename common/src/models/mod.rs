@@ -20,6 +20,7 @@ pub mod task;
 pub mod task_group;
 pub mod task_use;
 pub mod tombstone;
+pub mod worker_session;
 
 pub use artifact::{Artifact, NewArtifact};
 pub use content::{Content, NewContent};
