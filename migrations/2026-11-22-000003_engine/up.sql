@@ -32,7 +32,7 @@ CREATE FUNCTION millrace_shared(record text[]) RETURNS text[]
 -- lanes:
 -- Takes the lane locks of these resources until the transaction ends: distinct keys, the stronger
 -- mode, in numerical order. Also bounds what a hung process can do to a lane.
--- Replaced by 000007.
+-- Replaced by 000006.
 CREATE FUNCTION millrace_lock_lanes(exclusive text[], shared text[]) RETURNS void
     LANGUAGE plpgsql AS $$
 DECLARE
@@ -63,7 +63,7 @@ BEGIN
 END $$;
 
 -- What a message about a task says, as one JSON object.
--- Replaced by 000007.
+-- Replaced by 000006.
 CREATE FUNCTION millrace_announcement(t task) RETURNS jsonb
     LANGUAGE sql VOLATILE AS $$
     SELECT jsonb_build_object(
@@ -234,7 +234,7 @@ BEGIN
 END $$;
 
 -- Leaves a waiting, unblocked task to a later announcement.
--- Replaced by 000007.
+-- Replaced by 000006.
 CREATE FUNCTION millrace_defer(wanted uuid, delay interval) RETURNS void
     LANGUAGE sql AS $$
     UPDATE task SET announced_at = NULL, announce_no = announce_no + 1, announce_after = NULL,
@@ -469,7 +469,7 @@ END $$;
 -- `loss`: its worker lives and lost the session; counted apart, ten at most, each with a longer pause.
 -- `unheard`: the worker never learned that it had the task, so no body ran: any type may go back.
 -- `shutdown`: counts as nothing. False: it was not this run's any more, or it may not go back.
--- Replaced by 000007.
+-- Replaced by 000006.
 CREATE FUNCTION millrace_hand_back(wanted uuid, expected_claim uuid, why text) RETURNS boolean
     LANGUAGE plpgsql AS $$
 BEGIN
