@@ -102,11 +102,12 @@ instance_stop() {
 
 instance_running() { pg_running || mq_running; }
 
-# instance_delete: stopped, and nothing of it left.
+# instance_delete: stopped, and nothing of it left. A directory that is no instance, or no more, keeps what is in it.
 instance_delete() {
   pg_stop immediate
   mq_kill
-  rm -rf "$I_PLACE" "$I_DIR"
+  if [ -f "$I_DIR/instance.env" ]; then rm -rf "$I_DIR"; fi
+  case $I_PLACE in "$I_DIR"/*) ;; *) rm -rf "$I_PLACE" ;; esac
 }
 
 # instance_status: what runs, for people.
