@@ -252,10 +252,26 @@ impl Settings {
         if self.broker.window == 0 {
             return invalid("broker.window", "must be at least 1");
         }
-        if self.worker.beat_ms.0 < 100 || self.worker.janitor_ms.0 < 100 {
+        // Others take a worker for hung whose beat stands still over ten of theirs.
+        if !(100..=2000).contains(&self.worker.beat_ms.0) {
+            return invalid("worker.beat_ms", "must be between 100 and 2000");
+        }
+        if !(100..=60_000).contains(&self.worker.janitor_ms.0) {
+            return invalid("worker.janitor_ms", "must be between 100 and 60000");
+        }
+        if !(1..=100_000).contains(&self.broker.window) {
+            return invalid("broker.window", "must be between 1 and 100000");
+        }
+        if self.api.credential_cache_seconds > 86_400 {
             return invalid(
-                "worker.beat_ms",
-                "beat_ms and janitor_ms must be at least 100",
+                "api.credential_cache_seconds",
+                "must be at most 86400, a day",
+            );
+        }
+        if self.database.statement_timeout_ms.0 > 3_600_000 {
+            return invalid(
+                "database.statement_timeout_ms",
+                "must be at most 3600000, an hour",
             );
         }
         if self.worker.slots.values().all(|n| *n == 0) {
