@@ -12,6 +12,7 @@ use millrace_common::error::Error;
 use millrace_common::ids::ProcessId;
 use millrace_common::secrets::Keyring;
 use millrace_common::storage::Storage;
+use tokio::sync::Semaphore;
 
 /// The parts of an API process.
 pub struct App {
@@ -35,6 +36,8 @@ pub struct App {
     pub documents: Documents,
     /// Requests that wait for an immediate task.
     pub waiters: Waiters,
+    /// Turns of requests that dispatch: they may wait for a lane, and then leave sessions to all others.
+    pub dispatching: Semaphore,
 }
 
 impl App {
@@ -55,6 +58,7 @@ impl App {
             credentials: Credentials::new(&settings.api),
             documents: Documents::new(&v3::table(), &catalog.tasks),
             waiters: Waiters::new(settings.api.immediate_waiters),
+            dispatching: Semaphore::new(settings.database.pool_size.saturating_sub(2).max(1)),
             db,
             catalog,
             settings,

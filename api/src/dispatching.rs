@@ -8,6 +8,7 @@ use crate::route::AsyncOperationResponse;
 use crate::v3::href;
 use actix_web::HttpResponse;
 use millrace_common::db::{self, Conn, Work};
+use millrace_common::error::Error;
 use millrace_common::tasking::{NewTask, TaskState, dispatch};
 
 /// Dispatches a task for this request and answers 202 with its href.
@@ -35,6 +36,14 @@ where
         + 'a,
 {
     let cid = correlation::current();
+    let turn = app.dispatching.acquire();
+    let turn = tokio::time::timeout(app.settings.database.pool_wait_ms.get(), turn)
+        .await
+        .map_err(|elapsed| Error::Unavailable {
+            what: "database",
+            source: elapsed.into(),
+        })?
+        .map_err(ApiError::internal)?;
     let mut conn = app.db.get().await?;
     let (task, waiter, dispatched) = db::transaction(&mut conn, async |conn| {
         let task = make(conn).await?.cid(&cid).created_by(Some(actor.id));
@@ -47,6 +56,7 @@ where
     })
     .await?;
     drop(conn);
+    drop(turn);
     let starts_now = dispatched.announcement.is_some()
         && app.publisher.is_connected()
         && !app.publisher.is_blocked();

@@ -113,3 +113,44 @@ async fn two_apis_share_one_database_and_a_restart_keeps_the_first_administrator
     assert_eq!(app.sql.number("SELECT count(*) FROM account").await, 1);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn requests_that_wait_for_a_lane_leave_the_api_to_all_others() {
+    let app = TestApp::with_workers(1).await;
+    let repository = app.repository("zoo").await;
+    let (href, prn) = (
+        repository["pulp_href"].as_str().unwrap(),
+        repository["prn"].as_str().unwrap(),
+    );
+    let lane = format!("millrace_lane_class('{prn}'), millrace_lane_key('{prn}')");
+    app.sql
+        .run(&format!("BEGIN; SELECT pg_advisory_xact_lock({lane})"))
+        .await;
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (client, path) = (app.client(), format!("{href}modify/"));
+        waiting.spawn(async move { client.post(&path, &serde_json::json!({})).await });
+    }
+    let blocked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database =
+                       (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually(LONG, async || {
+        let blocked = app.sql.number(blocked).await;
+        holds(blocked >= 2, || format!("{blocked} requests wait"))
+    })
+    .await;
+    for _ in 0..10 {
+        let start = Instant::now();
+        app.get("tasks/").await.expect(200);
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+    app.sql.run("COMMIT").await;
+    while let Some(answer) = waiting.join_next().await {
+        let answer = answer.unwrap();
+        match answer.status.as_u16() {
+            202 => drop(app.completed(&answer.task()).await),
+            status => assert_eq!(status, 503, "{}", answer.text),
+        }
+    }
+    app.finish().await;
+}

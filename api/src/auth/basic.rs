@@ -54,6 +54,9 @@ pub fn hash_password(password: &str) -> Result<String, argon2::password_hash::Er
 /// Verifications at the same time: each takes 19 MiB and a core.
 const AT_A_TIME: usize = 2;
 
+/// Longest wait for one's turn: guesses come in any number.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Verified against when the name is unknown, so that time does not tell which names exist. Whether it fits
 /// does not matter.
 const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$67+qv4E50Cs6t4c34erbrA$gXsxjO9+khKOiN+VhilkL2eL7CxhBcTBFXnEnDjT3DM";
@@ -154,8 +157,14 @@ impl Credentials {
     }
 
     async fn fits(&self, password: String, hash: String) -> Result<bool, ApiError> {
-        let turn = Arc::clone(&self.verifying).acquire_owned().await;
-        let turn = turn.map_err(ApiError::internal)?;
+        let turn = Arc::clone(&self.verifying).acquire_owned();
+        let turn = tokio::time::timeout(PATIENCE, turn)
+            .await
+            .map_err(|elapsed| Error::Unavailable {
+                what: "the verification of passwords",
+                source: elapsed.into(),
+            })?
+            .map_err(ApiError::internal)?;
         let memory = self.memory.clone();
         actix_web::rt::task::spawn_blocking(move || {
             // Held to the end, also when the client does not wait for it.

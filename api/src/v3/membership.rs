@@ -180,7 +180,7 @@ pub fn orphaned<T: 'static>(
                 minutes => minutes,
             };
             // More than this is before all time.
-            let span = format!("{} minutes", minutes.min(1e9));
+            let span = format!("{:.0} seconds", minutes.min(1e9) * 60.0);
             Ok(Predicate::sql(needed)
                 .then(" AND ")
                 .then(interest)

@@ -4,7 +4,7 @@ use super::Conn;
 use crate::error::{Error, is_retryable};
 use diesel::result::Error as DieselError;
 use diesel_async::AsyncConnection;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An asynchronous closure over a session whose future may move between threads. Exists because the
 /// `Send` of an `AsyncFn`'s future cannot be named yet; every closure that fits has it.
@@ -35,13 +35,10 @@ where
         + 'a,
     E: RetryCause,
 {
-    let mut tries = 0;
+    let mut tries = Tries::begin();
     loop {
         match work(conn).await {
-            Err(error) if tries < RETRIES && error.diesel().is_some_and(is_retryable) => {
-                tries += 1;
-                pause(tries).await;
-            }
+            Err(error) if tries.again(&error) => tries.pause().await,
             outcome => return outcome,
         }
     }
@@ -62,13 +59,10 @@ where
     E: RetryCause + From<DieselError> + Send + 'a,
     T: Send + 'a,
 {
-    let mut tries = 0;
+    let mut tries = Tries::begin();
     loop {
         match conn.transaction(&work).await {
-            Err(error) if tries < RETRIES && error.diesel().is_some_and(is_retryable) => {
-                tries += 1;
-                pause(tries).await;
-            }
+            Err(error) if tries.again(&error) => tries.pause().await,
             outcome => return outcome,
         }
     }
@@ -76,9 +70,33 @@ where
 
 const RETRIES: u32 = 8;
 
-async fn pause(tries: u32) {
-    let longest = 5u64 << tries.min(6);
-    tokio::time::sleep(Duration::from_millis(rand::random_range(1..=longest))).await;
+/// No further attempt is begun after so long: somebody waits for the answer, and for the session.
+const LONGEST: Duration = Duration::from_secs(8);
+
+struct Tries {
+    made: u32,
+    began: Instant,
+}
+
+impl Tries {
+    fn begin() -> Self {
+        Self {
+            made: 0,
+            began: Instant::now(),
+        }
+    }
+
+    fn again(&self, error: &impl RetryCause) -> bool {
+        self.made < RETRIES
+            && self.began.elapsed() < LONGEST
+            && error.diesel().is_some_and(is_retryable)
+    }
+
+    async fn pause(&mut self) {
+        self.made += 1;
+        let longest = 5u64 << self.made.min(6);
+        tokio::time::sleep(Duration::from_millis(rand::random_range(1..=longest))).await;
+    }
 }
 
 /// Errors that may carry a database error worth another attempt.

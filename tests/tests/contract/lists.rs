@@ -188,6 +188,7 @@ async fn an_orphan_is_one_after_the_time_of_the_settings_or_any_other() {
     assert_eq!(count("orphaned_for=-1").await, 1);
     assert_eq!(count("orphaned_for=90.5").await, 0);
     assert_eq!(count("orphaned_for=1e300").await, 0);
+    assert_eq!(count("orphaned_for=1e-300").await, 1);
     for bad in ["many", "NaN", "inf"] {
         app.get(&format!("artifacts/?orphaned_for={bad}"))
             .await
