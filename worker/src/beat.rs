@@ -57,6 +57,7 @@ impl Beat {
     /// Takes the worker's lock and registers it.
     pub(crate) async fn start(shared: Arc<Shared>) -> Result<Self, Error> {
         shared.db().require_direct_sessions().await?;
+        shared.presence.open(shared.db()).await?;
         let mut session = shared.db().session("beat").await?;
         register(&shared, &mut session).await?;
         Ok(Self {
@@ -147,7 +148,9 @@ impl Beat {
             .unwrap_or_default();
         for hung in self.watch.observe(others, Instant::now()) {
             self.shared.metrics.terminated_workers.count();
-            crate::hung::terminate(conn, hung).await?;
+            if let Err(error) = crate::hung::terminate(conn, hung).await {
+                warn!(error:% = error, worker:% = hung; "cannot end the sessions of {hung}: {}", chain(&error));
+            }
         }
         Ok(())
     }

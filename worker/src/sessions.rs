@@ -61,18 +61,27 @@ pub(crate) async fn open(shared: &Shared, purpose: &str) -> Result<SlotSession, 
     })
 }
 
-/// Opens a session, however long that takes; `None` when the worker stops meanwhile.
-pub(crate) async fn open_patiently(shared: &Shared, purpose: &str) -> Option<SlotSession> {
+/// Opens a session, however long that takes; `None` when the worker stops, and `left` has passed since then.
+pub(crate) async fn open_patiently(
+    shared: &Shared,
+    purpose: &str,
+    left: Duration,
+) -> Option<SlotSession> {
+    let stopped = async {
+        shared.shutdown.hand_back.cancelled().await;
+        tokio::time::sleep(left).await;
+    };
+    tokio::pin!(stopped);
     let mut pause = Duration::from_millis(100);
     loop {
         match open(shared, purpose).await {
             Ok(session) => return Some(session),
             Err(error) => {
-                warn!(error:% = error, purpose; "no database session for {purpose}: {}", chain(&error))
+                warn!(error:% = error, purpose; "no database session for {purpose}: {}", chain(&error));
             }
         }
         tokio::select! {
-            () = shared.shutdown.hand_back.cancelled() => return None,
+            () = &mut stopped => return None,
             () = tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))) => {}
         }
         pause = (pause * 2).min(Duration::from_secs(2));

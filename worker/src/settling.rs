@@ -28,6 +28,9 @@ const REFUSALS: u32 = 3;
 /// that takes longer than the engine lets it stand still ends here.
 const DISTURBANCES: u32 = 20;
 
+/// A verdict is written even by a worker that was told to stop, if the database comes back within so long.
+const LEFT: Duration = Duration::from_secs(20);
+
 /// Longest wait for a statement that takes no time.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -79,7 +82,7 @@ pub(crate) async fn settle(
         // A session without the locks will do where theirs was lost: the claim decides.
         let session = match usable.take() {
             Some(session) => session,
-            None => sessions::open_patiently(shared, "settle").await?,
+            None => sessions::open_patiently(shared, "settle", LEFT).await?,
         };
         let mut conn = session.conn.lock().await;
         match write(shared, &mut conn, claimed, &verdict, left.as_ref()).await {
@@ -141,6 +144,8 @@ fn judge(kind: &TaskType, claimed: &Claimed, ended: Ended, cause: Option<Cause>)
         }
         // As at a loss: the body can do without what was away for a moment if it may run again.
         (Ended::Finished(Err(error)), None) if kind.rerun_after_loss && error.is_transient() => {
+            let (id, cause) = (claimed.claim.task, chain(&error));
+            warn!(error = cause, task_id:% = id; "task {id} ({}) is to run again: {cause}", kind.name);
             return Verdict::HandBack(HandBack::Loss, AWAY);
         }
         (Ended::Finished(Err(error)), _) => Err(error),

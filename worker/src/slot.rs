@@ -55,7 +55,7 @@ impl Slot {
             if self.session.is_none() {
                 tokio::select! {
                     () = drain.cancelled() => return,
-                    session = sessions::open_patiently(&self.shared, &self.label) => self.session = session,
+                    session = sessions::open_patiently(&self.shared, &self.label, Duration::ZERO) => self.session = session,
                 }
             }
             self.shared.consuming.fetch_add(1, Ordering::Relaxed);
@@ -116,7 +116,8 @@ impl Slot {
     ) -> Option<(ClaimOutcome, Engaged<'a>)> {
         loop {
             if self.session.is_none() {
-                self.session = sessions::open_patiently(&self.shared, &self.label).await;
+                self.session =
+                    sessions::open_patiently(&self.shared, &self.label, Duration::ZERO).await;
             }
             let session = self.session.as_ref()?;
             let mut conn = session.conn.lock().await;
@@ -231,8 +232,11 @@ impl Slot {
         self.session = settling::settle(&shared, kind, claimed, ended, cause, session, clean).await;
         drop(engaged);
         debug!(task_id:% = id, duration_ms:? = started.elapsed().as_millis(); "task {id} has been settled");
-        if let Some(delivered) = delivered {
-            self.consumer.acknowledge(delivered).await;
+        match delivered {
+            Some(delivered) => self.consumer.acknowledge(delivered).await,
+            // Acknowledged early, or about to be when the body ended: the next message needs a channel of
+            // its own in any case.
+            None => self.consumer.abandon(),
         }
     }
 
@@ -263,19 +267,24 @@ impl Slot {
         );
         let patience = tokio::time::sleep(Duration::from_secs(worker.acknowledge_after_seconds));
         let watching = watch(&shared, run);
-        tokio::pin!(running, patience, watching);
+        let consumer = &mut self.consumer;
+        // A broker that hangs holds up nothing else of the run.
+        let acknowledging = async {
+            patience.await;
+            if let Some(delivered) = delivered.take() {
+                consumer.acknowledge_early(delivered).await;
+            }
+        };
+        let mut acknowledged = false;
+        tokio::pin!(running, watching, acknowledging);
         loop {
             tokio::select! {
-                ended = &mut running => return ended,
+                ended = &mut running => break ended,
                 () = &mut watching, if !run.is_lost() => {}
                 () = shared.shutdown.hand_back.cancelled(), if run.cause().is_none() => {
                     run.stop(Cause::Shutdown);
                 }
-                () = &mut patience, if delivered.is_some() => {
-                    if let Some(delivered) = delivered.take() {
-                        self.consumer.acknowledge_early(delivered).await;
-                    }
-                }
+                () = &mut acknowledging, if !acknowledged => acknowledged = true,
             }
         }
     }

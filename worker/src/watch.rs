@@ -10,6 +10,7 @@ use millrace_common::error::Error;
 use millrace_common::models::worker_session;
 use millrace_common::tasking::Claim;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -65,32 +66,58 @@ async fn exit_unless_ended(shared: Arc<Shared>, claim: Claim) {
     }
 }
 
-/// Asks whether sessions are there, on a session of its own: opened when it is first needed.
-#[derive(Default)]
-pub(crate) struct Presence(Mutex<Option<Session>>);
+/// Asks whether sessions are there, on a session of its own: a server that takes no more connections can be
+/// asked all the same.
+#[derive(Clone, Default)]
+pub(crate) struct Presence {
+    session: Arc<Mutex<Option<Session>>>,
+    opening: Arc<AtomicBool>,
+}
 
 impl Presence {
-    /// True where the server says so, in time.
-    async fn sees(&self, db: &Db, backend: &Backend) -> bool {
-        match timeout(ANSWER, self.ask(db, backend)).await {
-            Ok(Ok(there)) => there,
-            Ok(Err(error)) => {
-                warn!(error:% = error; "cannot ask for a session: {}", chain(&error));
-                false
-            }
-            Err(_elapsed) => false,
-        }
+    /// Opens the session.
+    ///
+    /// # Errors
+    /// As the database.
+    pub(crate) async fn open(&self, db: &Db) -> Result<(), Error> {
+        let session = db.session("watch").await?;
+        *self.session.lock().await = Some(session);
+        Ok(())
     }
 
-    async fn ask(&self, db: &Db, backend: &Backend) -> Result<bool, Error> {
-        let mut session = self.0.lock().await;
-        // Put back only after an answer: a session that fails is closed.
-        let mut asked = match session.take() {
-            Some(open) => open,
-            None => db.session("watch").await?,
+    /// True where the server says so, in time: on the session, or on a pooled one while that is lost.
+    async fn sees(&self, db: &Db, backend: &Backend) -> bool {
+        if let Ok(Some(there)) = timeout(ANSWER, self.ask(backend)).await {
+            return there;
+        }
+        self.open_again(db);
+        let pooled = async {
+            let mut conn = db.get().await?;
+            Ok::<_, Error>(worker_session::is_there(&mut conn, backend).await?)
         };
-        let there = worker_session::is_there(&mut asked.conn, backend).await?;
+        matches!(timeout(ANSWER, pooled).await, Ok(Ok(true)))
+    }
+
+    /// `None`: the session is lost. It is put back only after an answer.
+    async fn ask(&self, backend: &Backend) -> Option<bool> {
+        let mut session = self.session.lock().await;
+        let mut asked = session.take()?;
+        let there = worker_session::is_there(&mut asked.conn, backend).await;
+        let there = there.ok()?;
         *session = Some(asked);
-        Ok(there)
+        Some(there)
+    }
+
+    fn open_again(&self, db: &Db) {
+        if self.opening.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (presence, db) = (self.clone(), db.clone());
+        tokio::spawn(async move {
+            if let Err(error) = presence.open(&db).await {
+                warn!(error:% = error; "no session to watch the others: {}", chain(&error));
+            }
+            presence.opening.store(false, Ordering::Relaxed);
+        });
     }
 }

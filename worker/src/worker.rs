@@ -23,6 +23,7 @@ use millrace_common::tasking::janitor::Janitor;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 /// Changes of abandoned versions that one sweep takes back.
@@ -117,12 +118,19 @@ impl Worker {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let shared = self.shared;
         info!(worker:% = shared.id; "worker {} starts", shared.name);
-        let beating = tokio::spawn(exit_after(self.beat.run()));
+        let beating = tokio::spawn(self.beat.run());
+        let stop_beating = beating.abort_handle();
+        tokio::spawn(exit_after(beating));
         tokio::spawn(again("the janitor", Arc::clone(&shared), keep_house));
         tokio::spawn(again(
             "the janitor's chores",
             Arc::clone(&shared),
             do_chores,
+        ));
+        tokio::spawn(again(
+            "announcing again",
+            Arc::clone(&shared),
+            announce_again,
         ));
         health::serve(&shared)?;
 
@@ -139,7 +147,7 @@ impl Worker {
         slots.wait().await;
         shared.publisher.close(Duration::from_secs(5)).await;
         shared.link.close().await;
-        beating.abort();
+        stop_beating.abort();
         crate::beat::unregister(&shared).await;
         info!(worker:% = shared.id; "worker {} has stopped", shared.name);
         Ok(())
@@ -157,11 +165,15 @@ where
     }
 }
 
-/// Ends the process when the beat does: nobody else says that it lives, and its lock is gone.
-async fn exit_after(beat: impl Future<Output = ()> + Send + 'static) {
-    let ended = tokio::spawn(beat).await;
-    error!("the beat has ended: {ended:?}");
-    std::process::exit(70);
+/// Ends the process when the beat ends by itself: nobody else says that it lives, and its lock is gone.
+async fn exit_after(beat: JoinHandle<()>) {
+    match beat.await {
+        Err(stopped) if stopped.is_cancelled() => {}
+        ended => {
+            error!("the beat has ended: {ended:?}");
+            std::process::exit(70);
+        }
+    }
 }
 
 async fn keep_house(shared: Arc<Shared>) {
@@ -188,6 +200,12 @@ async fn do_chores(shared: Arc<Shared>) {
         if let Err(error) = removed.await {
             warn!(error:% = error; "janitor: {}", chain(&error));
         }
+    }
+}
+
+async fn announce_again(shared: Arc<Shared>) {
+    loop {
+        shared.janitor.announce_again().await;
     }
 }
 

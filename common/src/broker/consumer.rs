@@ -93,6 +93,11 @@ impl SlotConsumer {
         self.close().await;
     }
 
+    /// Gives the channel up without waiting; a message that is not acknowledged goes back to its queue.
+    pub fn abandon(&mut self) {
+        self.open = None;
+    }
+
     /// Closes the channel; a message that is not acknowledged goes back to its queue.
     pub async fn close(&mut self) {
         if let Some((channel, _)) = self.open.take() {

@@ -172,22 +172,25 @@ impl Link {
             .with_client_property("product".into(), "Millrace".into())
             .with_client_property("version".into(), crate::VERSION.into());
         let mut connecting = self.connecting.lock().await;
-        let mut pending = match connecting.take() {
-            Some(pending) if pending.since.elapsed() < ABANDONED => pending,
-            _ => Connecting {
+        if connecting
+            .as_ref()
+            .is_none_or(|pending| pending.since.elapsed() >= ABANDONED)
+        {
+            *connecting = Some(Connecting {
                 attempt: tokio::spawn(async move { Connection::connect(&uri, properties).await }),
                 since: Instant::now(),
-            },
-        };
-        let limit = self.settings.timeout_ms.get();
-        match timeout(limit, &mut pending.attempt).await {
-            Ok(Ok(connected)) => Ok(connected?),
-            Ok(Err(panicked)) => Err(BrokerError::Connect(panicked)),
-            Err(_elapsed) => {
-                *connecting = Some(pending);
-                Err(BrokerError::Timeout(limit, "connection.open"))
-            }
+            });
         }
+        let limit = self.settings.timeout_ms.get();
+        let Some(pending) = connecting.as_mut() else {
+            return Err(BrokerError::Ended);
+        };
+        // Stays where it is while it is waited for: whoever waits may give up.
+        let connected = timeout(limit, &mut pending.attempt)
+            .await
+            .map_err(|_elapsed| BrokerError::Timeout(limit, "connection.open"))?;
+        *connecting = None;
+        Ok(connected??)
     }
 }
 

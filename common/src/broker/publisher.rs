@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation};
-use log::{info, warn};
+use log::{error, info, warn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -73,13 +73,20 @@ impl Publisher {
         };
         let (notes, noted) = mpsc::channel(settings.window * 2);
         tokio::spawn(keep_notes(db, noted));
+        let stats = Arc::clone(&publisher.stats);
         let line = Line {
             link: Link::new(settings, &format!("{name} publish")),
             stats: Arc::clone(&publisher.stats),
             stop: publisher.stop.clone(),
             notes,
         };
-        tokio::spawn(line.run(incoming));
+        tokio::spawn(async move {
+            if let Err(error) = tokio::spawn(line.run(incoming)).await {
+                // From now on this process says that it cannot publish; janitors elsewhere do.
+                stats.connected.store(false, Ordering::Relaxed);
+                error!(error:% = error; "publishing has ended: {error}");
+            }
+        });
         publisher
     }
 

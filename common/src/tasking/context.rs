@@ -127,7 +127,7 @@ impl TaskContext {
     }
 
     /// The session that holds the locks of this run. Reads need no more; writes go through
-    /// [`TaskContext::fenced`].
+    /// [`TaskContext::fenced`]. Leave it as it was: no transaction opened by a statement, no setting.
     pub async fn session(&self) -> MutexGuard<'_, Conn> {
         self.inner.session.lock().await
     }

@@ -28,15 +28,16 @@ pub struct Janitor {
     link: Link,
     settings: Arc<Settings>,
     session: Mutex<Option<Session>>,
-    chores: SyncMutex<Chores>,
-    found: Notify,
+    left: SyncMutex<Left>,
+    to_announce: Notify,
+    chores: Notify,
     repairs: AtomicU64,
     rescues: AtomicU64,
 }
 
-/// What passes found that may take its time: nothing urgent waits behind it.
+/// What passes found that may take its time: nothing urgent waits behind it. Announcements wait for no file.
 #[derive(Default)]
-struct Chores {
+struct Left {
     unconfirmed: bool,
     announced: BTreeSet<String>,
     tombstones: bool,
@@ -61,14 +62,16 @@ impl Janitor {
             link: Link::new(&settings.broker, &format!("{name} janitor")),
             settings,
             session: Mutex::new(None),
-            chores: SyncMutex::default(),
-            found: Notify::new(),
+            left: SyncMutex::default(),
+            to_announce: Notify::new(),
+            chores: Notify::new(),
             repairs: AtomicU64::new(0),
             rescues: AtomicU64::new(0),
         }
     }
 
-    /// Takes the pass if it is due: does what is urgent, and leaves the rest to [`Janitor::chores`].
+    /// Takes the pass if it is due: does what is urgent, and leaves the rest to
+    /// [`Janitor::announce_again`] and [`Janitor::chores`].
     ///
     /// # Errors
     /// The database cannot be used now. A duty that fails is logged and met again in the next pass.
@@ -85,41 +88,56 @@ impl Janitor {
         if found.resume {
             self.duty("resume promotions", self.resume().await);
         }
-        let mut chores = self.chores_now();
-        chores.unconfirmed |= found.unconfirmed;
-        chores.announced.extend(found.announced);
-        chores.tombstones |= found.tombstones;
+        let mut left = self.left();
+        left.unconfirmed |= found.unconfirmed;
+        left.announced.extend(found.announced);
+        left.tombstones |= found.tombstones;
         if found.sweep_due {
-            chores.sweep_after = Some(found.sweep_after);
+            left.sweep_after = Some(found.sweep_after);
         }
-        drop(chores);
-        self.found.notify_one();
+        drop(left);
+        self.to_announce.notify_one();
+        self.chores.notify_one();
         Ok(())
     }
 
-    /// Waits for the next pass and does what it left. True: the slow round was among it.
-    pub async fn chores(&self) -> bool {
-        self.found.notified().await;
-        let chores = std::mem::take(&mut *self.chores_now());
-        if chores.unconfirmed {
+    /// Waits for the next pass and announces what it left.
+    pub async fn announce_again(&self) {
+        self.to_announce.notified().await;
+        let (unconfirmed, announced) = {
+            let mut left = self.left();
+            let announced = std::mem::take(&mut left.announced);
+            (std::mem::take(&mut left.unconfirmed), announced)
+        };
+        if unconfirmed {
             self.duty("announce again", self.announce_unconfirmed().await);
         }
-        for class in &chores.announced {
+        for class in &announced {
             self.duty("find lost messages", self.announce_lost(class).await);
         }
-        if chores.tombstones {
+    }
+
+    /// Waits for the next pass and does what else it left. True: the slow round was among it.
+    pub async fn chores(&self) -> bool {
+        self.chores.notified().await;
+        let (tombstones, sweep_after) = {
+            let mut left = self.left();
+            let sweep_after = left.sweep_after.take();
+            (std::mem::take(&mut left.tombstones), sweep_after)
+        };
+        if tombstones {
             self.duty("unlink files", self.unlink().await);
         }
-        let Some(after) = chores.sweep_after else {
+        let Some(after) = sweep_after else {
             return false;
         };
         self.duty("sweep", self.sweep(&after).await);
         true
     }
 
-    fn chores_now(&self) -> MutexGuard<'_, Chores> {
+    fn left(&self) -> MutexGuard<'_, Left> {
         // Flags: a panic leaves them whole.
-        self.chores.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tasks that promotion had left behind; must stay zero.
