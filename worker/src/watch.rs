@@ -11,9 +11,9 @@ use millrace_common::models::worker_session;
 use millrace_common::tasking::Claim;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 /// A session that answers neither itself nor is seen on the server for so long is lost: 3 s, as three
 /// questions without an answer take a little less.
@@ -26,7 +26,8 @@ const LEFT: Duration = Duration::from_secs(10);
 /// Ends when the session of the run is lost; the run has been asked to stop then, and the process exits
 /// when it does not. Reads only: a server that is slow to commit loses nobody's session.
 pub(crate) async fn watch(shared: &Arc<Shared>, run: &Run) {
-    let mut ticks = interval(ANSWER);
+    // A short run is over before the first question.
+    let mut ticks = interval_at(Instant::now() + ANSWER, ANSWER);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = Instant::now();
     loop {
