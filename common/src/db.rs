@@ -157,13 +157,6 @@ impl Db {
         let mut other = self.session("probe").await?.conn;
         direct::require(&mut probe, &mut other).await
     }
-
-    /// Sessions lent and sessions open, for metrics.
-    #[must_use]
-    pub fn usage(&self) -> (usize, usize) {
-        let status = self.pool.status();
-        (status.size - status.available, status.size)
-    }
 }
 
 /// A session outside the pool, and which server process serves it.

@@ -208,7 +208,10 @@ impl TestApp {
             .await;
         assert_eq!(wrong, Vec::<String>::new());
         assert_eq!(ledger::overlapping_claims(&self.sql).await, 0);
-        assert_eq!(ledger::moves_out_of_final_states(&self.sql).await, 0);
+        assert_eq!(
+            ledger::forbidden_moves(&self.sql).await,
+            Vec::<String>::new()
+        );
     }
 
     /// No task has failed.

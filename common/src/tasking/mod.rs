@@ -1,7 +1,7 @@
 //! The tasking engine, and the namespace that a plug-in author imports from.
 //!
 //! ```text
-//! waiting ──► running ──► completed | failed        waiting ──► canceled
+//! waiting ──► running ──► completed | failed | canceled        waiting ──► canceled
 //!    ▲           │ └────► canceling ──► canceled
 //!    └───────────┘ lost worker or hand-back, of a type that may run again
 //! ```

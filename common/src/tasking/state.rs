@@ -1,4 +1,4 @@
-//! The states of a task and the moves between them: the only place that knows them.
+//! The states of a task, and the moves between them that the engine makes.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -42,14 +42,15 @@ impl TaskState {
         )
     }
 
-    /// True if a task may go from `self` to `next`.
+    /// True if a task may go from `self` to `next`. The statements of the engine make these moves and no
+    /// others; tests compare.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
         use TaskState::{Canceled, Canceling, Completed, Failed, Running, Waiting};
         matches!(
             (self, next),
             (Waiting, Running | Canceled | Failed)
-                | (Running, Waiting | Completed | Failed | Canceling)
+                | (Running, Waiting | Completed | Failed | Canceling | Canceled)
                 | (Canceling, Canceled | Failed)
         )
     }

@@ -1,6 +1,7 @@
 //! What the tasks of the example plug-in write down in the database, and a watch over states.
 
 use crate::Sql;
+use millrace_common::tasking::TaskState;
 
 /// Makes the table, and records every change of a task's state, a second end in the same one too.
 pub async fn make(sql: &Sql) {
@@ -29,10 +30,19 @@ pub async fn count(sql: &Sql, task: &str, what: &str) -> i64 {
     .await
 }
 
-/// How often a final state was left, or written a second time.
-pub async fn moves_out_of_final_states(sql: &Sql) -> i64 {
-    sql.number("SELECT count(*) FROM state_change WHERE was IN ('completed', 'failed', 'canceled', 'skipped')")
+/// Moves between states that no task may make; a second end in the same state is one.
+pub async fn forbidden_moves(sql: &Sql) -> Vec<String> {
+    let moves = "SELECT DISTINCT was || ' ' || became FROM state_change";
+    let is_forbidden = |made: &String| {
+        let (was, became) = made.split_once(' ').unwrap();
+        let (was, became): (TaskState, TaskState) = (was.parse().unwrap(), became.parse().unwrap());
+        !was.may_become(became)
+    };
+    sql.texts(moves)
         .await
+        .into_iter()
+        .filter(is_forbidden)
+        .collect()
 }
 
 /// Pairs of runs of one task of which the earlier wrote after the later had begun.
