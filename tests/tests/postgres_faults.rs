@@ -1,6 +1,7 @@
 //! PostgreSQL restarted, crashed, or with too small a lock table.
 
 use diesel_async::SimpleAsyncConnection;
+use millrace_common::ids::TaskId;
 use millrace_common::tasking::Resources;
 use millrace_tests::app::free_port;
 use millrace_tests::eventually::holds;
@@ -113,6 +114,20 @@ async fn a_process_that_stands_still_inside_a_transaction_keeps_no_lock() {
     app.finish().await;
 }
 
+/// Ends the session that holds the lock of a task.
+async fn cut_session_of(app: &TestApp, id: TaskId) {
+    let key = format!("millrace_task_key('{id}')");
+    let cut = app
+        .sql
+        .number(&format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = {key}"
+        ))
+        .await;
+    assert_eq!(cut, 1);
+}
+
 #[tokio::test]
 async fn a_slot_session_that_is_cut_stops_the_body_and_the_task_runs_again() {
     let app = TestApp::builder()
@@ -124,16 +139,7 @@ async fn a_slot_session_that_is_cut_stops_the_body_and_the_task_runs_again() {
     let mut dispatcher = app.dispatcher().await;
     let id = dispatcher.ledger(60, 50, Resources::exclusive("a")).await;
     app.until_noted(id, "beat").await;
-    let key = format!("millrace_task_key('{id}')");
-    let cut = app
-        .sql
-        .number(&format!(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = {key}"
-        ))
-        .await;
-    assert_eq!(cut, 1);
+    cut_session_of(&app, id).await;
     app.until(id, "completed", LONG).await;
     app.assert_completed_once().await;
     let losses = app
@@ -145,6 +151,32 @@ async fn a_slot_session_that_is_cut_stops_the_body_and_the_task_runs_again() {
         (1, 1),
         "a loss with a living worker counts apart"
     );
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_body_that_asks_nothing_of_the_database_hears_all_the_same_that_its_session_was_cut() {
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .workers(1)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    let id = dispatcher
+        .ledger(2, 600_000, Resources::exclusive("a"))
+        .await;
+    app.until_noted(id, "start").await;
+    cut_session_of(&app, id).await;
+    // Three seconds without an answer are a loss.
+    eventually(Duration::from_secs(10), async || {
+        let losses = format!("SELECT losses::bigint FROM task WHERE pulp_id = '{id}'");
+        let losses = app.sql.number(&losses).await;
+        holds(losses == 1, || "nobody has missed the session".into())
+    })
+    .await;
+    dispatcher.cancel(id).await;
+    app.until(id, "canceled", LONG).await;
     app.finish().await;
 }
 
