@@ -109,6 +109,13 @@ impl TestApp {
         crate::Dispatcher::connect(&self.settings).await
     }
 
+    /// Changes a setting for what is started from now on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let (name, value) = variable(key, value);
+        self.settings.retain(|(other, _)| *other != name);
+        self.settings.push((name, value));
+    }
+
     /// Starts the API (again) and waits until it answers.
     pub async fn start_api(&mut self) {
         let name = if self.plugin {

@@ -45,7 +45,7 @@ async fn a_dead_worker_is_missed_at_once_although_the_broker_hangs() {
     // The time in which a janitor that waits for the broker would begin to.
     tokio::time::sleep(Duration::from_secs(7)).await;
     app.workers[holder].kill();
-    app.until(lost, "failed", Duration::from_secs(5)).await;
+    app.until(lost, "failed", Duration::from_secs(10)).await;
 
     broker.run("thaw-rabbitmq").await;
     app.quiet(SOON * 2).await;
