@@ -78,7 +78,7 @@ pub fn parse<T>(
             sorting: Sorting::new(sorting),
             limit: whole(values.get("limit"), 1)
                 .map_or(DEFAULT_LIMIT, |l| l.min(defaults.page_limit)),
-            offset: whole(values.get("offset"), 0).unwrap_or(0),
+            offset: offset(values.get("offset")),
         },
         wanted: Wanted::from_pairs(pairs),
         regex,
@@ -147,15 +147,16 @@ fn sorting<T>(
 
 /// A number from `least` on; anything else is as if not given.
 fn whole(value: Option<&String>, least: i64) -> Option<i64> {
-    let text = value?.trim();
-    // Beyond all numbers is past the end as well.
-    let is_huge = text.len() > 18 && text.bytes().all(|b| b.is_ascii_digit());
-    let number = if is_huge {
-        i64::MAX
-    } else {
-        text.parse().ok()?
-    };
-    (number >= least).then_some(number)
+    value?.parse().ok().filter(|number| *number >= least)
+}
+
+/// An offset beyond all numbers is past the end as well.
+fn offset(value: Option<&String>) -> i64 {
+    let is_huge = |text: &&String| text.len() > 18 && text.bytes().all(|b| b.is_ascii_digit());
+    match value.filter(is_huge) {
+        Some(_) => i64::MAX,
+        None => whole(value, 0).unwrap_or(0),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,88 @@
+//! What values settings may have.
+
+use super::{SecretUrl, Settings, SettingsError, values};
+use url::Url;
+
+impl Settings {
+    pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        let is = |url: &SecretUrl, schemes: &[&str]| {
+            Url::parse(url.expose()).is_ok_and(|u| schemes.contains(&u.scheme()))
+        };
+        if !is(&self.database.url, &["postgres", "postgresql"]) {
+            return invalid(
+                "database.url",
+                "must be postgres://user:password@host:port/name",
+            );
+        }
+        if !is(&self.broker.url, &["amqp", "amqps"]) {
+            return invalid("broker.url", "must be amqp://user:password@host:port/vhost");
+        }
+        let management = &self.broker.management_url;
+        if !management.is_empty() && !is(management, &["http", "https"]) {
+            return invalid("broker.management_url", "must be http://host:port or empty");
+        }
+        let origin = &self.api.content_origin;
+        if !origin.is_empty() && !values::is_origin(origin) {
+            return invalid(
+                "api.content_origin",
+                "must be http://host:port or empty; without credentials, as every client is told it",
+            );
+        }
+        if self.database.pool_size == 0 {
+            return invalid("database.pool_size", "must be at least 1");
+        }
+        if self.broker.window == 0 {
+            return invalid("broker.window", "must be at least 1");
+        }
+        // Others take a worker for hung whose beat stands still over ten of theirs.
+        if !(100..=2000).contains(&self.worker.beat_ms.0) {
+            return invalid("worker.beat_ms", "must be between 100 and 2000");
+        }
+        if !(100..=60_000).contains(&self.worker.janitor_ms.0) {
+            return invalid("worker.janitor_ms", "must be between 100 and 60000");
+        }
+        if !(1..=100_000).contains(&self.broker.window) {
+            return invalid("broker.window", "must be between 1 and 100000");
+        }
+        if self.api.credential_cache_seconds > 86_400 {
+            return invalid(
+                "api.credential_cache_seconds",
+                "must be at most 86400, a day",
+            );
+        }
+        if self.database.statement_timeout_ms.0 > 3_600_000 {
+            return invalid(
+                "database.statement_timeout_ms",
+                "must be at most 3600000, an hour",
+            );
+        }
+        if self.worker.slots.values().all(|n| *n == 0) {
+            return invalid("worker.slots", "at least one class needs a slot");
+        }
+        let allowed = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
+        if let Some(unknown) = self
+            .storage
+            .checksums
+            .iter()
+            .find(|c| !allowed.contains(&c.as_str()))
+        {
+            return invalid(
+                "storage.checksums",
+                &format!("`{unknown}` is not one of {}", allowed.join(", ")),
+            );
+        }
+        if !self.storage.checksums.iter().any(|c| c == "sha256") {
+            return invalid("storage.checksums", "must hold sha256");
+        }
+        if self.api.page_limit < 1 {
+            return invalid("api.page_limit", "must be at least 1");
+        }
+        Ok(())
+    }
+}
