@@ -69,6 +69,12 @@ impl TestApp {
         Builder::default().workers(count).start().await
     }
 
+    /// So many workers that know the example plug-in, and no API: the test dispatches by itself.
+    pub async fn engine(workers: usize) -> Self {
+        let builder = Self::builder().plugin().without_api();
+        builder.workers(workers).start().await
+    }
+
     /// See [`Builder`].
     #[must_use]
     pub fn builder() -> Builder {

@@ -98,12 +98,7 @@ async fn a_broker_that_restarts_and_crashes_under_load_costs_no_task() {
 
 #[tokio::test]
 async fn a_broker_that_was_wiped_gets_its_queues_again_and_costs_no_task() {
-    let app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(2)
-        .start()
-        .await;
+    let app = TestApp::engine(2).await;
     let mut dispatcher = app.dispatcher().await;
     dispatch(&mut dispatcher, 80, 30).await;
     app.vhost.delete().await;
@@ -142,12 +137,7 @@ async fn tasks_whose_messages_were_purged_are_announced_again() {
 
 #[tokio::test]
 async fn messages_that_come_three_times_run_a_task_once() {
-    let app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(2)
-        .start()
-        .await;
+    let app = TestApp::engine(2).await;
     let mut dispatcher = app.dispatcher().await;
     let (_connection, channel) = channel(&app.vhost.url()).await;
     let mirror = QueueDeclareOptions {
@@ -313,12 +303,7 @@ async fn a_body_longer_than_the_brokers_patience_is_neither_disturbed_nor_run_tw
 
 #[tokio::test]
 async fn messages_that_nobody_can_read_go_to_the_dead_letter_queue() {
-    let app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     dispatch(&mut dispatcher, 1, 0).await;
     app.quiet(LONG).await;

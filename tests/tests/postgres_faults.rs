@@ -91,12 +91,7 @@ async fn a_database_that_hangs_under_load_costs_no_task_and_no_worker() {
 
 #[tokio::test]
 async fn a_process_that_stands_still_inside_a_transaction_keeps_no_lock() {
-    let app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let id = dispatcher.ledger(1, 0, Resources::exclusive("a")).await;
     app.until(id, "completed", LONG).await;
@@ -130,12 +125,7 @@ async fn cut_session_of(app: &TestApp, id: TaskId) {
 
 #[tokio::test]
 async fn a_slot_session_that_is_cut_stops_the_body_and_the_task_runs_again() {
-    let app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let id = dispatcher.ledger(60, 50, Resources::exclusive("a")).await;
     app.until_noted(id, "beat").await;
@@ -156,12 +146,7 @@ async fn a_slot_session_that_is_cut_stops_the_body_and_the_task_runs_again() {
 
 #[tokio::test]
 async fn a_body_that_asks_nothing_of_the_database_hears_all_the_same_that_its_session_was_cut() {
-    let app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let id = dispatcher
         .ledger(2, 600_000, Resources::exclusive("a"))
@@ -243,12 +228,7 @@ async fn metric(address: &str, name: &str) -> f64 {
 
 #[tokio::test]
 async fn a_task_with_ten_thousand_resources_completes_on_the_shipped_configuration() {
-    let app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let all = (0..10_000).fold(Resources::default(), |all, n| {
         all.and_exclusive(format!("r{n}"))

@@ -25,12 +25,7 @@ async fn latencies(app: &TestApp, dispatcher: &mut Dispatcher) -> Vec<Duration> 
 
 #[tokio::test]
 async fn seventeen_thousand_tasks_behind_one_lane_do_not_slow_a_task_on_another() {
-    let app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let idle = latencies(&app, &mut dispatcher).await[12];
 

@@ -12,12 +12,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_worker_killed_between_body_and_settle_leaves_no_half_effect() {
-    let mut app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let mut app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let arguments =
         json!({"steps": 1, "pause_ms": 1, "flip_ms": 3000, "file": app.dir().join("lines")});
@@ -43,12 +38,7 @@ async fn a_worker_killed_between_body_and_settle_leaves_no_half_effect() {
 
 #[tokio::test]
 async fn a_task_that_may_not_run_again_fails_with_its_worker_and_its_lane_moves_on() {
-    let mut app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let mut app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let arguments = json!({"steps": 1000, "pause_ms": 50});
     let task = dispatcher.task(
@@ -71,12 +61,7 @@ async fn a_task_that_may_not_run_again_fails_with_its_worker_and_its_lane_moves_
 
 #[tokio::test]
 async fn a_task_that_kills_every_worker_uses_up_its_attempts() {
-    let mut app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let mut app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let id = dispatcher
         .ledger(10_000, 50, Resources::exclusive("a"))
@@ -105,12 +90,7 @@ async fn a_task_that_kills_every_worker_uses_up_its_attempts() {
 
 #[tokio::test]
 async fn a_stopped_worker_loses_its_task_and_writes_nothing_more_as_a_zombie() {
-    let app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(2)
-        .start()
-        .await;
+    let app = TestApp::engine(2).await;
     let mut dispatcher = app.dispatcher().await;
     let id = dispatcher.ledger(60, 50, Resources::exclusive("a")).await;
     app.until_noted(id, "beat").await;
@@ -143,12 +123,7 @@ async fn a_stopped_worker_loses_its_task_and_writes_nothing_more_as_a_zombie() {
 
 #[tokio::test]
 async fn a_worker_told_to_stop_lets_its_task_finish_and_takes_no_other() {
-    let mut app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let mut app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let id = dispatcher.ledger(20, 100, Resources::exclusive("a")).await;
     app.until_noted(id, "start").await;
@@ -172,12 +147,7 @@ async fn a_worker_told_to_stop_lets_its_task_finish_and_takes_no_other() {
 
 #[tokio::test]
 async fn a_second_signal_hands_the_task_back_to_another_worker() {
-    let mut app = TestApp::builder()
-        .plugin()
-        .without_api()
-        .workers(1)
-        .start()
-        .await;
+    let mut app = TestApp::engine(1).await;
     let mut dispatcher = app.dispatcher().await;
     let again = dispatcher.ledger(60, 100, Resources::exclusive("a")).await;
     let task = dispatcher.task(
