@@ -10,7 +10,7 @@ use actix_web::{HttpResponse, ResponseError};
 use log::{error, warn};
 use millrace_common::cause::chain;
 use millrace_common::db::RetryCause;
-use millrace_common::error::{Error, is_transient};
+use millrace_common::error::{Error, is_too_slow, is_transient};
 use serde_json::{Map, Value, json};
 use std::fmt;
 
@@ -175,18 +175,15 @@ impl ResponseError for ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        let is_passing = error.diesel().is_some_and(is_transient);
+        let passes = |cause| is_transient(cause) || is_too_slow(cause);
+        let is_passing = error.diesel().is_some_and(passes);
         match error {
             Error::NotFound { what } => Self::no(what),
             Error::Invalid { field, message } => Self::field(&field, message),
             Error::Conflict(message) => Self::detail(StatusCode::CONFLICT, message),
             Error::Unavailable { what, source } => Self::unavailable(what, Some(source)),
             // Somebody holds a lock, or the server is overrun: nothing is wrong with the request.
-            Error::Internal(cause)
-                if is_passing || cause.to_string().contains("due to statement timeout") =>
-            {
-                Self::unavailable("database", Some(cause))
-            }
+            Error::Internal(cause) if is_passing => Self::unavailable("database", Some(cause)),
             Error::Internal(cause) => Self::internal(cause),
         }
     }

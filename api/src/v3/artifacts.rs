@@ -156,8 +156,7 @@ pub static FILTERS: LazyLock<Filters<artifact::table>> = LazyLock::new(|| {
     let filters = membership::by_artifact(filters);
     membership::orphaned(
         filters,
-        "NOT EXISTS (SELECT FROM content_artifact ca WHERE ca.artifact_id = artifact.pulp_id) \
-         AND NOT EXISTS (SELECT FROM used_object u WHERE u.object_id = artifact.pulp_id)",
+        Artifact::unneeded(),
         "artifact.timestamp_of_interest",
     )
 });

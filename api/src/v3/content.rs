@@ -84,9 +84,7 @@ pub fn common_filters() -> Filters<table::table> {
 pub fn orphaned(filters: Filters<table::table>) -> Filters<table::table> {
     membership::orphaned(
         filters,
-        "content.pulp_type <> 'core.publishedmetadata' \
-         AND NOT EXISTS (SELECT FROM repository_content o WHERE o.content_id = content.pulp_id) \
-         AND NOT EXISTS (SELECT FROM used_object u WHERE u.object_id = content.pulp_id)",
+        Content::unneeded(),
         "content.timestamp_of_interest",
     )
 }

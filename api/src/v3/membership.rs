@@ -162,7 +162,7 @@ pub fn by_artifact(filters: Filters<artifact::table>) -> Filters<artifact::table
 #[must_use]
 pub fn orphaned<T: 'static>(
     filters: Filters<T>,
-    needed: &'static str,
+    unneeded: Predicate<T>,
     interest: &'static str,
 ) -> Filters<T> {
     filters.filter_by_settings(
@@ -181,12 +181,11 @@ pub fn orphaned<T: 'static>(
             };
             // More than this is before all time.
             let span = format!("{:.0} seconds", minutes.min(1e9) * 60.0);
-            Ok(Predicate::sql(needed)
-                .then(" AND ")
-                .then(interest)
+            let long_ago = Predicate::sql(interest)
                 .then(" < now() - ")
                 .bind(Bind::Text(span))
-                .then("::interval"))
+                .then("::interval");
+            Ok(unneeded.clone().and(long_ago))
         },
     )
 }

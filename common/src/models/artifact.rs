@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Tombstone;
-use super::selection::{Page, Selection};
+use super::selection::{Page, Predicate, Selection};
 
 /// A stored file. The row says that the whole file is in the store.
 #[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
@@ -201,7 +201,14 @@ impl Artifact {
         Ok(touched == 1)
     }
 
-    /// How many artifacts nothing needs ([`Artifact::lock_orphans`]) and were last of interest before this moment.
+    /// The artifacts that nothing needs, whenever they were last of interest.
+    #[must_use]
+    pub fn unneeded() -> Predicate<artifact::table> {
+        Predicate::of(is_unneeded())
+    }
+
+    /// How many artifacts nothing needs ([`Artifact::lock_orphans`]) and were last of interest before
+    /// this moment.
     ///
     /// # Errors
     /// As the session.
@@ -220,7 +227,8 @@ impl Artifact {
     }
 
     /// Locks the next orphans behind this id, in the order of ids: artifacts of no content unit that no
-    /// incomplete task is going to use. What somebody else has locked is left out. Look again, with [`Artifact::bury_many`], before deleting.
+    /// incomplete task is going to use. What somebody else has locked is left out. Look again, with
+    /// [`Artifact::bury_many`], before deleting.
     ///
     /// # Errors
     /// As the session.

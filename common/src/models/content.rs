@@ -1,6 +1,6 @@
 //! Content units of all types.
 
-use super::selection::{Page, Selection};
+use super::selection::{Page, Predicate, Selection};
 use crate::db::Conn;
 use crate::ids::{ContentId, DomainId};
 use crate::schema::{content, repository_content, used_object};
@@ -156,6 +156,12 @@ impl Content {
         .bind::<Array<SqlUuid>, _>(ids)
         .execute(conn)
         .await
+    }
+
+    /// The units that nothing needs and that clean-up would take, whenever they were last of interest.
+    #[must_use]
+    pub fn unneeded() -> Predicate<content::table> {
+        Predicate::of(is_unneeded().and(content::pulp_type.ne(PUBLISHED_METADATA)))
     }
 
     /// How many units nothing needs ([`Content::lock_orphans`]) and were last of interest before this
