@@ -69,6 +69,14 @@ ids! {
     RepositoryId,
     /// A version of a repository.
     VersionId,
+    /// A place that content is fetched from.
+    RemoteId,
+    /// A version made ready to be served.
+    PublicationId,
+    /// What is served under a path.
+    DistributionId,
+    /// A file that comes in pieces.
+    UploadId,
 }
 
 impl DomainId {

@@ -2,7 +2,8 @@
 //! of a domain (contract 0 and 2.2). They are what tasks reserve.
 
 use crate::ids::{
-    ArtifactId, ContentId, DomainId, ProcessId, RepositoryId, TaskGroupId, TaskId, VersionId,
+    ArtifactId, ContentId, DistributionId, DomainId, ProcessId, PublicationId, RemoteId,
+    RepositoryId, TaskGroupId, TaskId, UploadId, VersionId,
 };
 use std::fmt;
 use uuid::Uuid;
@@ -74,6 +75,7 @@ prns! {
     ProcessId => "core.appstatus",
     ArtifactId => "core.artifact",
     VersionId => "core.repositoryversion",
+    UploadId => "core.upload",
 }
 
 /// The PRN of a repository: `file` gives `prn:file.filerepository:<id>` for type `file.file`.
@@ -86,6 +88,24 @@ pub fn repository(pulp_type: &str, id: RepositoryId) -> Prn {
 #[must_use]
 pub fn content(pulp_type: &str, id: ContentId) -> Prn {
     detail(pulp_type, "content", id)
+}
+
+/// The PRN of a remote of this type.
+#[must_use]
+pub fn remote(pulp_type: &str, id: RemoteId) -> Prn {
+    detail(pulp_type, "remote", id)
+}
+
+/// The PRN of a publication of this type.
+#[must_use]
+pub fn publication(pulp_type: &str, id: PublicationId) -> Prn {
+    detail(pulp_type, "publication", id)
+}
+
+/// The PRN of a distribution of this type.
+#[must_use]
+pub fn distribution(pulp_type: &str, id: DistributionId) -> Prn {
+    detail(pulp_type, "distribution", id)
 }
 
 fn detail(pulp_type: &str, model: &str, id: impl fmt::Display) -> Prn {

@@ -3,7 +3,7 @@
 
 use crate::content::file;
 use crate::db::Conn;
-use crate::ids::{ArtifactId, ContentId, RepositoryId};
+use crate::ids::{ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId};
 use crate::models::{Artifact, Content, ContentArtifact, Repository, RepositoryVersion};
 use crate::prn;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -38,6 +38,24 @@ pub fn file_content_href(id: ContentId) -> String {
 #[must_use]
 pub fn file_repository_href(id: RepositoryId) -> String {
     format!("{API_ROOT}repositories/file/file/{id}/")
+}
+
+/// The address of a file remote.
+#[must_use]
+pub fn file_remote_href(id: RemoteId) -> String {
+    format!("{API_ROOT}remotes/file/file/{id}/")
+}
+
+/// The address of a file publication.
+#[must_use]
+pub fn file_publication_href(id: PublicationId) -> String {
+    format!("{API_ROOT}publications/file/file/{id}/")
+}
+
+/// The address of a file distribution.
+#[must_use]
+pub fn file_distribution_href(id: DistributionId) -> String {
+    format!("{API_ROOT}distributions/file/file/{id}/")
 }
 
 /// The address of a version of a file repository.

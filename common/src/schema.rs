@@ -206,6 +206,7 @@ table! {
         fields -> Jsonb,
         pulp_labels -> Jsonb,
         timestamp_of_interest -> Timestamptz,
+        publication -> Nullable<Uuid>,
     }
 }
 
@@ -236,6 +237,7 @@ table! {
         manifest -> Nullable<Text>,
         last_sync_details -> Jsonb,
         part_of -> Nullable<Uuid>,
+        remote -> Nullable<Uuid>,
     }
 }
 
@@ -286,6 +288,131 @@ table! {
     }
 }
 
+table! {
+    remote (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        pulp_type -> Text,
+        name -> Text,
+        pulp_labels -> Jsonb,
+        url -> Text,
+        policy -> Text,
+        ca_cert -> Nullable<Text>,
+        client_cert -> Nullable<Text>,
+        client_key -> Nullable<Text>,
+        tls_validation -> Bool,
+        username -> Nullable<Text>,
+        password -> Nullable<Text>,
+        proxy_url -> Nullable<Text>,
+        proxy_username -> Nullable<Text>,
+        proxy_password -> Nullable<Text>,
+        headers -> Nullable<Jsonb>,
+        download_concurrency -> Nullable<Int4>,
+        max_retries -> Nullable<Int4>,
+        rate_limit -> Nullable<Int4>,
+        total_timeout -> Nullable<Float8>,
+        connect_timeout -> Nullable<Float8>,
+        sock_connect_timeout -> Nullable<Float8>,
+        sock_read_timeout -> Nullable<Float8>,
+    }
+}
+
+table! {
+    remote_artifact (pulp_id) {
+        pulp_id -> Uuid,
+        content_artifact_id -> Uuid,
+        remote_id -> Uuid,
+        url -> Text,
+        size -> Nullable<Int8>,
+        md5 -> Nullable<Text>,
+        sha1 -> Nullable<Text>,
+        sha224 -> Nullable<Text>,
+        sha256 -> Nullable<Text>,
+        sha384 -> Nullable<Text>,
+        sha512 -> Nullable<Text>,
+        failed_at -> Nullable<Timestamptz>,
+    }
+}
+
+table! {
+    publication (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        pulp_type -> Text,
+        repository_version_id -> Uuid,
+        pass_through -> Bool,
+        checkpoint -> Bool,
+        manifest -> Nullable<Text>,
+    }
+}
+
+table! {
+    published_artifact (publication_id, relative_path) {
+        publication_id -> Uuid,
+        relative_path -> Text,
+        content_artifact_id -> Uuid,
+    }
+}
+
+table! {
+    distribution (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        pulp_type -> Text,
+        name -> Text,
+        base_path -> Text,
+        pulp_labels -> Jsonb,
+        hidden -> Bool,
+        publication_id -> Nullable<Uuid>,
+        repository_version_id -> Nullable<Uuid>,
+        repository_id -> Nullable<Uuid>,
+        checkpoint -> Bool,
+    }
+}
+
+table! {
+    upload (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        size -> Int8,
+    }
+}
+
+table! {
+    upload_chunk (upload_id, offset) {
+        upload_id -> Uuid,
+        offset -> Int8,
+        size -> Int8,
+        storage_key -> Text,
+    }
+}
+
+table! {
+    temporary_file (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_domain -> Uuid,
+        storage_key -> Text,
+        size -> Int8,
+        sha256 -> Text,
+    }
+}
+
+table! {
+    version_kept (version_id, content_id) {
+        version_id -> Uuid,
+        content_id -> Uuid,
+    }
+}
+
 joinable!(task_group -> domain (pulp_domain));
 joinable!(group_progress_report -> task_group (task_group));
 joinable!(task -> domain (pulp_domain));
@@ -304,6 +431,19 @@ joinable!(repository_version -> repository (repository_id));
 joinable!(repository_version_count -> repository_version (version_id));
 joinable!(repository_content -> repository (repository_id));
 joinable!(repository_content -> content (content_id));
+joinable!(remote -> domain (pulp_domain));
+joinable!(remote_artifact -> content_artifact (content_artifact_id));
+joinable!(remote_artifact -> remote (remote_id));
+joinable!(publication -> domain (pulp_domain));
+joinable!(publication -> repository_version (repository_version_id));
+joinable!(published_artifact -> publication (publication_id));
+joinable!(published_artifact -> content_artifact (content_artifact_id));
+joinable!(distribution -> domain (pulp_domain));
+joinable!(distribution -> publication (publication_id));
+joinable!(distribution -> repository (repository_id));
+joinable!(upload -> domain (pulp_domain));
+joinable!(upload_chunk -> upload (upload_id));
+joinable!(temporary_file -> domain (pulp_domain));
 
 allow_tables_to_appear_in_same_query!(
     domain,
@@ -330,4 +470,13 @@ allow_tables_to_appear_in_same_query!(
     repository_content,
     task_use,
     used_object,
+    remote,
+    remote_artifact,
+    publication,
+    published_artifact,
+    distribution,
+    upload,
+    upload_chunk,
+    temporary_file,
+    version_kept,
 );

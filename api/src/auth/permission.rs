@@ -26,6 +26,10 @@ pub enum Object {
     Content,
     Repository,
     Orphans,
+    Remote,
+    Publication,
+    Distribution,
+    Upload,
 }
 
 /// Answers 403 unless the actor may do this. Without a policy of its own a kind of object is for
@@ -37,7 +41,13 @@ pub fn authorize(actor: &Actor, action: Action, object: Object) -> Result<(), Ap
     let for_admins_only = match object {
         Object::Worker | Object::Artifact | Object::Orphans => true,
         Object::Task => action == Action::Dispatch,
-        Object::TaskGroup | Object::Content | Object::Repository => false,
+        Object::TaskGroup
+        | Object::Content
+        | Object::Repository
+        | Object::Remote
+        | Object::Publication
+        | Object::Distribution
+        | Object::Upload => false,
     };
     if actor.is_superuser || !for_admins_only {
         Ok(())

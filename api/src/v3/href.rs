@@ -1,7 +1,7 @@
 //! Addresses and names of objects: href ↔ PRN, both ways, without asking the database where possible.
 
 use millrace_common::db::Conn;
-use millrace_common::ids::{DomainId, ProcessId, TaskGroupId, TaskId};
+use millrace_common::ids::{DomainId, ProcessId, TaskGroupId, TaskId, UploadId};
 use millrace_common::models::object::{self, Located};
 use millrace_common::prn::{self, Prn};
 use std::collections::HashMap;
@@ -15,11 +15,12 @@ pub use millrace_common::representation::{API_ROOT as ROOT, artifact_href as art
 pub const UNAVAILABLE: &str = "<unavailable>";
 
 /// Collections of objects that are named by their id alone: path and model.
-const PLAIN: [(&str, &str); 4] = [
+const PLAIN: [(&str, &str); 5] = [
     ("tasks", "core.task"),
     ("task-groups", "core.taskgroup"),
     ("workers", "core.appstatus"),
     ("artifacts", "core.artifact"),
+    ("uploads", "core.upload"),
 ];
 
 /// Old paths that clients give as resources, and the names they stand for.
@@ -75,6 +76,18 @@ pub fn repository(pulp_type: &str, id: impl Display) -> String {
     format!("{ROOT}repositories/{}/{id}/", pulp_type.replace('.', "/"))
 }
 
+/// The href of a `remote`, `publication` or `distribution` of this type.
+#[must_use]
+pub fn detail(kind: &str, pulp_type: &str, id: impl Display) -> String {
+    format!("{ROOT}{kind}s/{}/{id}/", pulp_type.replace('.', "/"))
+}
+
+/// The href of an upload.
+#[must_use]
+pub fn upload(id: UploadId) -> String {
+    format!("{ROOT}uploads/{id}/")
+}
+
 /// The href of a version of a repository.
 #[must_use]
 pub fn version(pulp_type: &str, repository_id: impl Display, number: i32) -> String {
@@ -118,6 +131,16 @@ pub fn parse(href: &str) -> Option<Target> {
             repository: repository_prn(app, name, id)?,
             number: number.parse().ok().filter(|n| *n >= 0)?,
         }),
+        [
+            collection @ ("remotes" | "publications" | "distributions"),
+            app,
+            name,
+            id,
+        ] => {
+            let id: Uuid = id.parse().ok()?;
+            let model = collection.strip_suffix('s')?;
+            Some(Target::Object(Prn::new(format!("{app}.{name}{model}"), id)))
+        }
         ["content", app, plural, id] => {
             let pulp_type = format!("{app}.{}", plural.strip_suffix('s')?);
             let id: Uuid = id.parse().ok()?;
@@ -162,6 +185,10 @@ pub fn of_located(found: &Located) -> Option<String> {
         "content" => content(pulp_type()?, found.pulp_id),
         "repository" => repository(pulp_type()?, found.pulp_id),
         "version" => version(pulp_type()?, found.repository?, found.number?),
+        "remote" | "publication" | "distribution" => {
+            detail(&found.kind, pulp_type()?, found.pulp_id)
+        }
+        "upload" => upload(found.pulp_id.into()),
         "task" => task(found.pulp_id.into()),
         "task_group" => task_group(found.pulp_id.into()),
         _ => return None,
@@ -209,6 +236,10 @@ mod tests {
             ("repositories/file/file", "file.filerepository"),
             ("content/file/files", "file.filecontent"),
             ("content/rpm/packages", "rpm.packagecontent"),
+            ("remotes/file/file", "file.fileremote"),
+            ("publications/file/file", "file.filepublication"),
+            ("distributions/file/file", "file.filedistribution"),
+            ("uploads", "core.upload"),
         ] {
             let href = format!("{ROOT}{path}/{ID}/");
             assert_eq!(object(&href), format!("prn:{prn}:{ID}"));

@@ -13,6 +13,8 @@ use uuid::Uuid;
 pub enum Labeled {
     Content,
     Repository,
+    Remote,
+    Distribution,
 }
 
 #[derive(QueryableByName)]
@@ -26,6 +28,8 @@ impl Labeled {
         match self {
             Self::Content => "content",
             Self::Repository => "repository",
+            Self::Remote => "remote",
+            Self::Distribution => "distribution",
         }
     }
 

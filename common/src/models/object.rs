@@ -14,10 +14,11 @@ pub struct Located {
     /// Its id.
     #[diesel(sql_type = SqlUuid)]
     pub pulp_id: Uuid,
-    /// `artifact`, `content`, `repository`, `version`, `task` or `task_group`.
+    /// `artifact`, `content`, `repository`, `version`, `remote`, `publication`, `distribution`,
+    /// `upload`, `task` or `task_group`.
     #[diesel(sql_type = Text)]
     pub kind: String,
-    /// Type of the content or the repository.
+    /// Type of objects of a table that holds several.
     #[diesel(sql_type = Nullable<Text>)]
     pub pulp_type: Option<String>,
     /// The repository of a version.

@@ -9,6 +9,14 @@ SELECT v.pulp_id, 'version', r.pulp_type, v.repository_id, v.number
   FROM repository_version v JOIN repository r ON r.pulp_id = v.repository_id
  WHERE v.pulp_id = ANY ($1) AND v.complete
 UNION ALL
+SELECT pulp_id, 'remote', pulp_type, NULL, NULL FROM remote WHERE pulp_id = ANY ($1)
+UNION ALL
+SELECT pulp_id, 'publication', pulp_type, NULL, NULL FROM publication WHERE pulp_id = ANY ($1)
+UNION ALL
+SELECT pulp_id, 'distribution', pulp_type, NULL, NULL FROM distribution WHERE pulp_id = ANY ($1)
+UNION ALL
+SELECT pulp_id, 'upload', NULL, NULL, NULL FROM upload WHERE pulp_id = ANY ($1)
+UNION ALL
 SELECT pulp_id, 'task', NULL, NULL, NULL FROM task WHERE pulp_id = ANY ($1)
 UNION ALL
 SELECT pulp_id, 'task_group', NULL, NULL, NULL FROM task_group WHERE pulp_id = ANY ($1)

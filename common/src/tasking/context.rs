@@ -6,6 +6,7 @@ use super::task::TaskError;
 use crate::config::Settings;
 use crate::db::{Conn, Db, Work};
 use crate::ids::{ClaimId, DomainId, TaskGroupId, TaskId};
+use crate::secrets::Keyring;
 use crate::storage::Storage;
 use diesel::prelude::*;
 use diesel::sql_types::{Text, Uuid as SqlUuid};
@@ -37,6 +38,7 @@ pub(super) struct Inner {
     pub db: Db,
     pub storage: Storage,
     pub registry: Arc<Registry>,
+    pub keyring: Keyring,
     pub settings: Arc<Settings>,
     pub stop: CancellationToken,
     pub blocking: TaskTracker,
@@ -103,9 +105,15 @@ impl TaskContext {
         &self.inner.registry
     }
 
+    /// Encrypts what is secret.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
+    }
+
     /// The settings of the worker.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &Arc<Settings> {
         &self.inner.settings
     }
 

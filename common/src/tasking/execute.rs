@@ -98,6 +98,7 @@ impl Execution {
                 db: self.db.clone(),
                 storage: self.storage.clone(),
                 registry: Arc::clone(&self.registry),
+                keyring: self.keyring.clone(),
                 settings: Arc::clone(&self.settings),
                 stop,
                 blocking,

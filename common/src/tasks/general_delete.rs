@@ -1,6 +1,6 @@
 //! Deleting an object of any kind (contract 3.6).
 
-use super::kinds;
+use super::kinds::{self, Scope};
 use crate::error::Error;
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
@@ -36,10 +36,11 @@ impl Task for GeneralDelete {
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
         let kind = kinds::find(&self.app_label, &self.serializer_name)?;
-        let (domain, id) = (ctx.domain(), self.instance_id);
+        let (scope, id) = (Scope::of(&ctx), self.instance_id);
         Ok(Outcome::flip(move |conn| {
+            let scope = scope.clone();
             Box::pin(async move {
-                (kind.delete)(conn, domain, id).await?;
+                (kind.delete)(conn, &scope, id).await?;
                 Ok(Effects::default())
             })
         }))

@@ -1,6 +1,6 @@
 //! Updating an object of any kind (contract 3.6, 4.1).
 
-use super::kinds;
+use super::kinds::{self, Scope};
 use crate::error::Error;
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
@@ -55,12 +55,12 @@ impl Task for GeneralUpdate {
 impl GeneralUpdate {
     fn outcome(self, ctx: &TaskContext, shows: bool) -> Result<Outcome, TaskError> {
         let kind = kinds::find(&self.app_label, &self.serializer_name)?;
-        let domain = ctx.domain();
+        let scope = Scope::of(ctx);
         Ok(Outcome::flip(move |conn| {
-            let task = self.clone();
+            let (task, scope) = (self.clone(), scope.clone());
             Box::pin(async move {
                 let shown =
-                    (kind.update)(conn, domain, task.instance_id, &task.data, task.partial).await?;
+                    (kind.update)(conn, &scope, task.instance_id, &task.data, task.partial).await?;
                 Ok(Effects {
                     result: shows.then_some(shown),
                     ..Effects::default()

@@ -28,8 +28,10 @@ pub(super) const KIND: Kind = Kind {
     serializer_name: SERIALIZER,
     prn: |id| prn::repository(PULP_TYPE, RepositoryId(id)),
     check: |data, partial| read(data, partial).map(|_| ()),
-    update: |conn, domain, id, data, partial| Box::pin(update(conn, domain, id, data, partial)),
-    delete: |conn, domain, id| Box::pin(delete(conn, domain, id)),
+    update: |conn, scope, id, data, partial| {
+        Box::pin(update(conn, scope.domain, id, data, partial))
+    },
+    delete: |conn, scope, id| Box::pin(delete(conn, scope.domain, id)),
 };
 
 /// Reads a body. A partial one changes only what it names; a whole one must name what has no default,

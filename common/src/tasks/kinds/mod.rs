@@ -7,26 +7,55 @@ pub mod file_repository;
 
 pub use fields::{FieldErrors, Fields, check_label};
 
-use crate::db::Conn;
+use crate::config::Settings;
+use crate::db::{Conn, Db};
 use crate::error::Error;
 use crate::ids::DomainId;
 use crate::prn::Prn;
-use crate::tasking::TaskError;
+use crate::secrets::Keyring;
+use crate::tasking::{TaskContext, TaskError};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use uuid::Uuid;
 
 type Data = Map<String, Value>;
 
+/// What a kind works with beside a session.
+#[derive(Clone)]
+pub struct Scope {
+    /// The domain.
+    pub domain: DomainId,
+    /// Encrypts what is secret.
+    pub keyring: Keyring,
+    /// The settings of the worker.
+    pub settings: Arc<Settings>,
+    /// Pooled sessions, for what must not wait for this transaction.
+    pub db: Db,
+}
+
+impl Scope {
+    /// That of a run.
+    #[must_use]
+    pub fn of(ctx: &TaskContext) -> Self {
+        Self {
+            domain: ctx.domain(),
+            keyring: ctx.keyring().clone(),
+            settings: Arc::clone(ctx.settings()),
+            db: ctx.db().clone(),
+        }
+    }
+}
+
 type Update = for<'c> fn(
     &'c mut Conn,
-    DomainId,
+    &'c Scope,
     Uuid,
     &'c Data,
     bool,
 ) -> BoxFuture<'c, Result<Value, TaskError>>;
 
-type Delete = for<'c> fn(&'c mut Conn, DomainId, Uuid) -> BoxFuture<'c, Result<(), TaskError>>;
+type Delete = for<'c> fn(&'c mut Conn, &'c Scope, Uuid) -> BoxFuture<'c, Result<(), TaskError>>;
 
 /// A kind of resource that can be updated and deleted.
 pub struct Kind {
@@ -36,7 +65,7 @@ pub struct Kind {
     pub serializer_name: &'static str,
     /// What a task on one of them reserves.
     pub prn: fn(Uuid) -> Prn,
-    /// Checks the data without looking at the database.
+    /// Checks the data without looking at the database. References in it are PRNs.
     pub check: fn(&Data, bool) -> Result<(), FieldErrors>,
     /// Validates and writes; gives what clients see then. Runs in the transaction of a settle.
     pub update: Update,

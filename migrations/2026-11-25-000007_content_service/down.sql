@@ -1,0 +1,11 @@
+DROP TABLE version_kept;
+DROP TABLE temporary_file;
+DROP TABLE upload_chunk;
+DROP TABLE upload;
+DROP TABLE distribution;
+DROP TABLE published_artifact;
+ALTER TABLE content DROP COLUMN publication;
+DROP TABLE publication;
+DROP TABLE remote_artifact;
+ALTER TABLE repository DROP COLUMN remote;
+DROP TABLE remote;
