@@ -65,6 +65,7 @@ mod table_content;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
+pub mod uploads;
 pub mod workers;
 
 use crate::error::{ApiError, ApiResult};

@@ -2,7 +2,7 @@
 
 use super::{
     artifacts, content, content_file, labels, orphans, repositories, repositories_file,
-    repository_versions,
+    repository_versions, uploads,
 };
 use crate::route::{Endpoint, delete, get, patch, post, put};
 use artifacts::{ArtifactRequest, ArtifactResponse};
@@ -14,10 +14,14 @@ use orphans::OrphansCleanup;
 use repositories::RepositoryResponse;
 use repositories_file::{FileRepositoryRequest, Modify};
 use repository_versions::RepositoryVersionResponse;
+use uploads::{
+    UploadChunkRequest, UploadCommitRequest, UploadDetailResponse, UploadRequest, UploadResponse,
+};
 
 /// Its calls.
 pub fn table() -> Vec<Endpoint> {
     let mut table = artifacts();
+    table.extend(uploads());
     table.extend(content());
     table.extend(file_repositories());
     table.extend(versions_and_orphans());
@@ -51,6 +55,49 @@ fn artifacts() -> Vec<Endpoint> {
         .tag("Artifacts")
         .about("Always refused: orphan clean-up deletes artifacts")
         .answers_nothing(403),
+    ]
+}
+
+fn uploads() -> Vec<Endpoint> {
+    const ONE: &str = "uploads/{upload_href}/";
+    vec![
+        get("uploads/", "uploads_list", uploads::list)
+            .tag("Uploads")
+            .about("Files that come in pieces, the newest first")
+            .lists::<UploadResponse, _>(&uploads::FILTERS),
+        post("uploads/", "uploads_create", uploads::create)
+            .tag("Uploads")
+            .about("Begin a file that comes in pieces")
+            .accepts::<UploadRequest>()
+            .answers::<UploadResponse>(201),
+        get(ONE, "uploads_read", uploads::read)
+            .tag("Uploads")
+            .about("One upload, with the pieces that have come")
+            .answers::<UploadDetailResponse>(200),
+        put(ONE, "uploads_update", uploads::update)
+            .tag("Uploads")
+            .about("Send a piece; one at the same offset is replaced")
+            .needs_header(
+                "Content-Range",
+                "Which bytes: `bytes <first>-<last>/<total or *>`.",
+            )
+            .accepts_upload::<UploadChunkRequest>()
+            .answers::<UploadResponse>(200)
+            .answers_nothing(409),
+        delete(ONE, "uploads_delete", uploads::remove)
+            .tag("Uploads")
+            .about("Delete an upload with its pieces")
+            .answers_nothing(204)
+            .answers_nothing(409),
+        post(
+            "uploads/{upload_href}/commit/",
+            "uploads_commit",
+            uploads::commit,
+        )
+        .tag("Uploads")
+        .about("Make an artifact of an upload, in a task")
+        .accepts::<UploadCommitRequest>()
+        .dispatches(),
     ]
 }
 

@@ -19,7 +19,10 @@ pub mod selection;
 pub mod task;
 pub mod task_group;
 pub mod task_use;
+pub mod temporary_file;
 pub mod tombstone;
+pub mod upload;
+pub mod upload_chunk;
 pub mod worker_session;
 
 pub use artifact::{Artifact, NewArtifact};
@@ -30,4 +33,7 @@ pub use labels::Labeled;
 pub use repository::{Repository, RepositoryChange};
 pub use repository_content::{Membership, PathConflict, RepositoryContent};
 pub use repository_version::{CountKind, RepositoryVersion, VersionCount};
+pub use temporary_file::TemporaryFile;
 pub use tombstone::Tombstone;
+pub use upload::Upload;
+pub use upload_chunk::{Span, UploadChunk};

@@ -8,6 +8,7 @@ pub mod general_update;
 pub mod kinds;
 pub mod orphan_cleanup;
 pub mod purge;
+pub mod upload_commit;
 
 pub use add_and_remove::AddAndRemove;
 pub use general_create::GeneralCreate;
@@ -15,6 +16,7 @@ pub use general_delete::{GeneralDelete, PlainGeneralDelete};
 pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
 pub use orphan_cleanup::OrphanCleanup;
 pub use purge::Purge;
+pub use upload_commit::UploadCommit;
 
 use crate::tasking::Registry;
 
@@ -28,6 +30,7 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<PlainGeneralDelete>();
     registry.register::<OrphanCleanup>();
     registry.register::<Purge>();
+    registry.register::<UploadCommit>();
     if diagnostics {
         diagnostics::register_all(registry);
     }
