@@ -13,7 +13,11 @@ mod broker_faults;
 #[cfg(test)]
 mod broker_stalls;
 #[cfg(test)]
+mod chunks;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod cli_uploads;
 #[cfg(test)]
 mod content;
 #[cfg(test)]

@@ -182,7 +182,7 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
             return Err(ApiError::messages([message.to_owned()]));
         }
     };
-    let source = Source::of(&request, stored)?;
+    let source = Source::of(&request, stored, FOR_A_TASK)?;
     // A clean-up either sees the task that uses the artifact, or was there before both.
     let answer = dispatch_made(&app, &actor, async |conn| {
         let (artifact, upload) = match &source {
@@ -219,7 +219,7 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         let message = "An upload takes its time: post it to content/file/files/, for a task.";
         return Err(ApiError::field("upload", message));
     }
-    let source = Source::of(&request, stored)?;
+    let source = Source::of(&request, stored, AT_ONCE)?;
     let mut conn = app.db.get().await?;
     let unit = db::transaction(&mut conn, async |conn| {
         let artifact = source.artifact(conn).await?;
@@ -235,6 +235,11 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         .json(shown))
 }
 
+/// The sources of a unit that a task makes.
+const FOR_A_TASK: &str = "'artifact', 'file', 'upload'";
+/// The sources of a unit that is made at once.
+const AT_ONCE: &str = "'artifact', 'file'";
+
 /// What a unit is made from: the artifact that is named, the file that came along, or an upload, of
 /// which the task makes the artifact.
 enum Source {
@@ -244,7 +249,7 @@ enum Source {
 }
 
 impl Source {
-    fn of(request: &Request, stored: Option<Stored>) -> ApiResult<Self> {
+    fn of(request: &Request, stored: Option<Stored>, offered: &str) -> ApiResult<Self> {
         match (&request.artifact, stored, &request.upload) {
             (None, Some(stored), None) => Ok(Self::File(Box::new(stored))),
             (Some(reference), None, None) => {
@@ -257,7 +262,7 @@ impl Source {
             }
             _ => Err(ApiError::field(
                 "non_field_errors",
-                "Exactly one of 'artifact', 'file', 'upload' must be specified.",
+                format!("Exactly one of {offered} must be specified."),
             )),
         }
     }

@@ -1,154 +1,39 @@
 //! `uploads/`: files that come in pieces (contract 4.11).
 
+mod forms;
+mod range;
+
+pub use forms::{
+    UploadChunkRequest, UploadChunkResponse, UploadCommitRequest, UploadDetailResponse,
+    UploadRequest, UploadResponse,
+};
+
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::multipart::Upload as Form;
-use crate::body::{Body, Fields, FromFields, Text, Unread};
+use crate::body::{Body, Unread};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
 use crate::v3::artifacts::receive_at_most;
-use crate::v3::{href, path_id, time};
-use actix_web::http::header::CONTENT_RANGE;
+use crate::v3::path_id;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use chrono::{DateTime, Utc};
+use forms::Piece;
 use log::warn;
 use millrace_common::db::{self, Conn};
 use millrace_common::error::Error;
 use millrace_common::ids::{DomainId, UploadId};
 use millrace_common::models::{Span, Tombstone, Upload, UploadChunk};
-use millrace_common::prn::Prn;
 use millrace_common::schema::upload;
-use millrace_common::storage::{Stored, is_sha256, tombstones};
+use millrace_common::storage::{Stored, tombstones};
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::UploadCommit;
-use serde::Serialize;
+use range::content_range;
 use std::sync::LazyLock;
-use utoipa::ToSchema;
 
 /// Pieces that are deleted at a time.
 const BATCH: i64 = 1000;
-
-/// A file that comes in pieces.
-#[derive(Debug, Serialize, ToSchema)]
-#[expect(missing_docs, reason = "named as in the contract")]
-pub struct UploadResponse {
-    #[schema(read_only)]
-    pub pulp_href: String,
-    #[schema(read_only)]
-    pub prn: String,
-    #[serde(serialize_with = "time::micros")]
-    #[schema(read_only)]
-    pub pulp_created: DateTime<Utc>,
-    #[serde(serialize_with = "time::micros")]
-    #[schema(read_only)]
-    pub pulp_last_updated: DateTime<Utc>,
-    pub size: i64,
-}
-
-impl From<Upload> for UploadResponse {
-    fn from(row: Upload) -> Self {
-        Self {
-            pulp_href: href::upload(row.pulp_id),
-            prn: Prn::from(row.pulp_id).to_string(),
-            pulp_created: row.pulp_created,
-            pulp_last_updated: row.pulp_last_updated,
-            size: row.size,
-        }
-    }
-}
-
-/// A piece that has come.
-#[derive(Debug, Serialize, ToSchema)]
-#[expect(missing_docs, reason = "named as in the contract")]
-pub struct UploadChunkResponse {
-    pub offset: i64,
-    pub size: i64,
-}
-
-/// A file that comes in pieces, with those that have come.
-#[derive(Debug, Serialize, ToSchema)]
-#[expect(missing_docs, reason = "named as in the contract")]
-pub struct UploadDetailResponse {
-    #[schema(read_only)]
-    pub pulp_href: String,
-    #[schema(read_only)]
-    pub prn: String,
-    #[serde(serialize_with = "time::micros")]
-    #[schema(read_only)]
-    pub pulp_created: DateTime<Utc>,
-    #[serde(serialize_with = "time::micros")]
-    #[schema(read_only)]
-    pub pulp_last_updated: DateTime<Utc>,
-    pub size: i64,
-    #[schema(read_only)]
-    pub chunks: Vec<UploadChunkResponse>,
-}
-
-/// The size of a file that is going to come in pieces.
-#[derive(Debug, ToSchema)]
-#[schema(as = Upload)]
-pub struct UploadRequest {
-    /// Bytes of the whole file.
-    pub size: i64,
-}
-
-impl FromFields for UploadRequest {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let size = fields.required::<i64>("size")?;
-        if size < 0 {
-            let message = "Ensure this value is greater than or equal to 0.";
-            return fields.refuse("size", message);
-        }
-        Some(Self { size })
-    }
-}
-
-/// One piece; the header Content-Range says which.
-#[derive(Debug, ToSchema)]
-#[schema(as = UploadChunk)]
-#[expect(
-    missing_docs,
-    reason = "named as in the contract; only its schema is used"
-)]
-pub struct UploadChunkRequest {
-    #[schema(value_type = String, format = Binary)]
-    pub file: Vec<u8>,
-    pub sha256: Option<String>,
-}
-
-/// What a client says of a piece beside its bytes.
-struct Piece {
-    sha256: Option<String>,
-}
-
-impl FromFields for Piece {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let sha256 = fields.nullable::<Text>("sha256")?.flatten();
-        Some(Self {
-            sha256: sha256.map(|text| text.0.to_ascii_lowercase()),
-        })
-    }
-}
-
-/// What the whole file must be.
-#[derive(Debug, ToSchema)]
-#[schema(as = UploadCommit)]
-pub struct UploadCommitRequest {
-    /// SHA-256 of the whole file, in hex.
-    pub sha256: String,
-}
-
-impl FromFields for UploadCommitRequest {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let sha256 = fields.required::<Text>("sha256")?.0.to_ascii_lowercase();
-        if !is_sha256(&sha256) {
-            return fields.refuse("sha256", "A SHA-256 digest has 64 hexadecimal digits.");
-        }
-        Some(Self { sha256 })
-    }
-}
 
 /// The filters of `uploads/`.
 pub static FILTERS: LazyLock<Filters<upload::table>> = LazyLock::new(|| {
@@ -270,31 +155,6 @@ pub async fn update(
 
 const WRONG_SIZE: &str = "Chunk size does not match content range.";
 
-/// The bytes that a request says it carries.
-fn content_range(request: &HttpRequest) -> ApiResult<Span> {
-    let header = request.headers().get(CONTENT_RANGE);
-    header
-        .and_then(|value| parse_range(value.to_str().ok()?))
-        .ok_or_else(|| {
-            let message = "Invalid or missing content range header.";
-            ApiError::field("non_field_errors", message)
-        })
-}
-
-/// Reads `bytes <first>-<last>/<total or *>`.
-fn parse_range(text: &str) -> Option<Span> {
-    let number = |digits: &str| -> Option<i64> {
-        let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        is_number.then_some(())?;
-        digits.parse().ok()
-    };
-    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (start, end) = (number(first)?, number(last)?.checked_add(1)?);
-    let is_total = total == "*" || number(total).is_some();
-    (is_total && start < end).then_some(Span { start, end })
-}
-
 async fn put(
     conn: &mut Conn,
     upload: UploadId,
@@ -376,39 +236,5 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResu
             return Ok(HttpResponse::NoContent().finish());
         }
         unlink(&app, &buried).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_is_read_as_the_first_and_the_last_byte() {
-        for (text, start, end) in [
-            ("bytes 0-0/1", 0, 1),
-            ("bytes 5-9/*", 5, 10),
-            ("bytes 5-9/7", 5, 10),
-        ] {
-            assert_eq!(parse_range(text), Some(Span { start, end }), "{text}");
-        }
-        for bad in [
-            "",
-            "bytes",
-            "0-1/2",
-            "bytes 0-1",
-            "bytes 2-1/3",
-            "bytes -1/3",
-            "bytes 0-/3",
-            "bytes */3",
-            "bytes +0-1/3",
-            "bytes 0-1/x",
-            "bytes 0-1/",
-            "items 0-1/2",
-            "bytes 0-9223372036854775807/*",
-            "bytes 0-99999999999999999999/*",
-        ] {
-            assert_eq!(parse_range(bad), None, "{bad}");
-        }
     }
 }
