@@ -80,6 +80,10 @@ impl Settings {
         if !self.storage.checksums.iter().any(|c| c == "sha256") {
             return invalid("storage.checksums", "must hold sha256");
         }
+        let relative = |path: &std::path::PathBuf| !path.is_absolute();
+        if self.remotes.allowed_import_paths.iter().any(relative) {
+            return invalid("remotes.allowed_import_paths", "must be absolute paths");
+        }
         if self.api.page_limit < 1 {
             return invalid("api.page_limit", "must be at least 1");
         }
