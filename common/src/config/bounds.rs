@@ -37,9 +37,6 @@ impl Settings {
         if self.database.pool_size == 0 {
             return invalid("database.pool_size", "must be at least 1");
         }
-        if self.broker.window == 0 {
-            return invalid("broker.window", "must be at least 1");
-        }
         // Others take a worker for hung whose beat stands still over ten of theirs.
         if !(100..=2000).contains(&self.worker.beat_ms.0) {
             return invalid("worker.beat_ms", "must be between 100 and 2000");

@@ -1,7 +1,7 @@
-//! Certificates and keys as a remote holds them: PEM, maybe between lines of comment.
+//! Certificates as a remote holds them: PEM, maybe between lines of comment.
 
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The certificates of a text, without what stands between them.
 ///
@@ -19,18 +19,6 @@ pub fn clean(name: &str, text: &str) -> Result<String, String> {
         x509_parser::parse_x509_certificate(&der).map_err(|e| invalid(e.to_string()))?;
     }
     Ok(blocks.concat())
-}
-
-/// Checks that a text holds a private key.
-///
-/// # Errors
-/// What is wrong, for the client; nothing of the key is in it.
-pub fn check_key(text: &str) -> Result<(), String> {
-    PrivateKeyDer::from_pem_slice(text.as_bytes())
-        .map(|_key| ())
-        .map_err(|_cause| {
-            "Invalid client_key specified, it holds no private key in PEM.".to_owned()
-        })
 }
 
 /// The certificate blocks of a text, each with its two lines of dashes and a line end.
@@ -67,6 +55,5 @@ mod tests {
             error.starts_with("Invalid client_cert specified, error '"),
             "{error}"
         );
-        assert!(check_key("hush").is_err());
     }
 }

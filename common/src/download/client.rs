@@ -141,21 +141,43 @@ fn seconds(limit: Option<f64>) -> Option<Duration> {
 }
 
 /// The headers of a remote: a list of objects, each with names and values.
-///
-/// # Errors
-/// [`Error::Conflict`] that names the header.
-pub fn headers(given: Option<&Value>) -> Result<HeaderMap, Error> {
+fn headers(given: Option<&Value>) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     let objects = given.and_then(Value::as_array).into_iter().flatten();
     for (name, value) in objects.filter_map(Value::as_object).flatten() {
-        let odd = || unusable("headers", &format!("`{name}` is not a header"));
-        let text = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_cause| odd())?;
-        let value = HeaderValue::from_str(&text).map_err(|_cause| odd())?;
-        headers.append(parsed, value);
+        let (name, value) = header(name, value).map_err(|why| unusable("headers", &why))?;
+        headers.append(name, value);
     }
     Ok(headers)
+}
+
+fn header(name: &str, value: &Value) -> Result<(HeaderName, HeaderValue), String> {
+    let odd = || format!("`{name}` is not a header with a value.");
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => return Err(odd()),
+    };
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_cause| odd())?;
+    let value = HeaderValue::from_str(&text).map_err(|_cause| odd())?;
+    Ok((name, value))
+}
+
+/// Checks what a client gives as headers: a list of objects with names and values.
+///
+/// # Errors
+/// What is wrong, for the client; no value is in it.
+pub fn check_headers(given: &Value) -> Result<(), String> {
+    let Some(objects) = given.as_array() else {
+        return Err("Expected a list of items.".to_owned());
+    };
+    for object in objects {
+        let Some(object) = object.as_object() else {
+            return Err("Expected a list of dictionaries.".to_owned());
+        };
+        for (name, value) in object {
+            header(name, value)?;
+        }
+    }
+    Ok(())
 }

@@ -94,7 +94,7 @@ impl From<DownloadError> for TaskError {
 /// An address without user and password.
 #[must_use]
 pub fn public(url: &str) -> String {
-    let Ok(mut parsed) = Url::parse(url) else {
+    let Some(mut parsed) = Url::parse(url).ok().filter(|url| !url.cannot_be_a_base()) else {
         return url.rsplit('@').next().unwrap_or_default().to_owned();
     };
     if parsed.username().is_empty() && parsed.password().is_none() {

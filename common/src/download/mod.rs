@@ -12,6 +12,7 @@ pub mod local;
 mod pace;
 mod spool;
 
+pub use client::check_headers;
 pub use error::DownloadError;
 pub use fetch::Expected;
 pub use spool::Spooled;
