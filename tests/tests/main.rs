@@ -15,6 +15,8 @@ mod broker_stalls;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod content;
 #[cfg(test)]
 mod contract;
