@@ -18,10 +18,13 @@ mod chunks;
 mod cli;
 #[cfg(test)]
 mod cli_uploads;
+mod clients;
 #[cfg(test)]
 mod content;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod downloads;
 #[cfg(test)]
 mod engine_cost;
 #[cfg(test)]

@@ -25,9 +25,11 @@ pub struct Settings {
     pub database: Database,
     pub broker: Broker,
     pub api: Api,
+    pub content: Content,
     pub admin: Admin,
     pub worker: Worker,
     pub storage: Storage,
+    pub remotes: Remotes,
     pub secrets: Secrets,
     pub tasks: Tasks,
     pub diagnostics: Diagnostics,
@@ -82,6 +84,10 @@ section!(
     }
 );
 section!(
+    /// Where content is served.
+    Content { path_prefix: String }
+);
+section!(
     /// The first administrator.
     Admin { username: String, password: Secret }
 );
@@ -133,6 +139,10 @@ impl Worker {
 section!(
     /// Where artifacts are kept.
     Storage { backend: StorageBackend, root: PathBuf, checksums: List<String> }
+);
+section!(
+    /// Where content may come from.
+    Remotes { allowed_import_paths: List<PathBuf> }
 );
 section!(
     /// Keys for what is encrypted at rest.
