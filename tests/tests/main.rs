@@ -44,6 +44,8 @@ mod postgres_faults;
 #[cfg(test)]
 mod repositories;
 #[cfg(test)]
+mod s3;
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod schema;

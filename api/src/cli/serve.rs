@@ -21,6 +21,8 @@ pub async fn serve(settings: Settings, register: fn(&mut Catalog)) -> Result<(),
     admin::ensure(&settings).await?;
     let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
     register(&mut catalog);
-    server::serve(App::new(settings, catalog)?).await?;
+    let app = App::new(settings, catalog)?;
+    app.storage.check().await?;
+    server::serve(app).await?;
     Ok(())
 }

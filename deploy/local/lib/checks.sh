@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Tests, benchmarks and the linters.
 
-VENV_PACKAGES="pulp-cli==0.41.1 pulpcore-client==3.123.1 pulp-file-client==3.123.1 schemathesis==4.32.5"
+VENV_PACKAGES="pulp-cli==0.41.1 pulpcore-client==3.123.1 pulp-file-client==3.123.1 schemathesis==4.32.5 moto[server]==5.2.5"
 
 # The clients that people use, and what sends requests made from our own document, for the tests that run
 # them. Made once, made anew when it is damaged or
