@@ -13,6 +13,8 @@ mod broker_faults;
 #[cfg(test)]
 mod broker_stalls;
 #[cfg(test)]
+mod checksums;
+#[cfg(test)]
 mod chunks;
 #[cfg(test)]
 mod cli;
