@@ -43,8 +43,9 @@ async fn artifacts_have_the_digests_that_are_allowed_and_requests_may_give_no_ot
     let request = request.header("Content-Range", "bytes 0-0/1");
     app.send(request).await.expect(200);
     let sha256 = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
-    let commit = app.post(&format!("{href}commit/"), &json!({"sha256": sha256}));
-    let task = app.completed(&commit.await.task()).await;
+    let body = json!({"sha256": sha256});
+    let commit = app.post(&format!("{href}commit/"), &body).await.task();
+    let task = app.completed(&commit).await;
     let other = app
         .get(task["created_resources"][0].as_str().unwrap())
         .await;

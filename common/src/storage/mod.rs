@@ -123,7 +123,7 @@ impl Storage {
     /// [`Error::Invalid`] with the setting that is refused.
     pub async fn check(&self) -> Result<(), Error> {
         match &self.s3 {
-            Some(store) => s3::check(store, &Location::from(&*self.prefix)).await,
+            Some(store) => s3::check(store, &self.location(&StorageKey::new())).await,
             None => Ok(()),
         }
     }

@@ -1,15 +1,15 @@
 //! An object store that speaks S3.
 
 use super::unavailable;
+use crate::cause;
 use crate::config;
 use crate::error::Error;
-use futures_util::StreamExt;
 use log::warn;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::path::Path as Location;
 use object_store::signer::{SignedUrlOptions, Signer};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStoreExt, RetryConfig};
 use reqwest::Method;
 use std::time::Duration;
 use url::Url;
@@ -68,30 +68,38 @@ fn bucket_endpoint(endpoint: &str, settings: &config::Storage) -> String {
     }
 }
 
-/// Asks the store for the bucket, so that a wrong name or key is known at the start. A store that does not
-/// answer is no fault of the settings: it may come back.
+/// Asks the store for a file that is not there, so that a wrong bucket or key is known at the start: reading
+/// is all that this needs to be allowed. A store that does not answer is no fault of the settings: it may
+/// come back.
 ///
 /// # Errors
 /// [`Error::Invalid`] with the setting that is refused.
-pub(super) async fn check(store: &AmazonS3, prefix: &Location) -> Result<(), Error> {
-    match store.list(Some(prefix)).next().await.transpose() {
-        Ok(_) => Ok(()),
-        Err(object_store::Error::NotFound { .. }) => {
-            Err(Error::invalid("storage.bucket", "there is no such bucket"))
-        }
-        Err(
-            error @ (object_store::Error::PermissionDenied { .. }
-            | object_store::Error::Unauthenticated { .. }),
-        ) => Err(Error::invalid(
-            "storage.access_key",
-            format!("the store refuses it: {error}"),
-        )),
-        Err(error) => {
-            let error = unavailable(error);
-            warn!(error:? = error; "the object store does not answer now");
-            Ok(())
-        }
+pub(super) async fn check(store: &AmazonS3, missing: &Location) -> Result<(), Error> {
+    let Err(error) = store.get(missing).await else {
+        return Ok(());
+    };
+    // The client keeps the code of the answer in its text only.
+    let text = cause::chain(&error);
+    let says = |code: &str| text.contains(code);
+    if says("NoSuchBucket") {
+        return Err(Error::invalid("storage.bucket", "there is no such bucket"));
     }
+    if says("InvalidAccessKeyId") {
+        return Err(Error::invalid(
+            "storage.access_key",
+            "the store does not know it",
+        ));
+    }
+    if says("SignatureDoesNotMatch") {
+        return Err(Error::invalid(
+            "storage.secret_key",
+            "it is not that of the access key",
+        ));
+    }
+    if !matches!(error, object_store::Error::NotFound { .. }) {
+        warn!("the object store does not answer as it should: {text}");
+    }
+    Ok(())
 }
 
 /// What the answer to an address says beside the bytes.
