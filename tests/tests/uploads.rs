@@ -64,7 +64,7 @@ async fn a_large_upload_passes_through_the_api_without_staying_in_its_memory() {
 #[tokio::test]
 async fn large_chunks_pass_through_the_api_and_their_commit_through_a_worker() {
     let app = TestApp::with_workers(1).await;
-    let body = json!({"size": 320 * MIB});
+    let body = json!({"size": 256 * MIB});
     let upload = app.post("uploads/", &body).await.expect(201);
     let upload = upload["pulp_href"].as_str().unwrap();
     let put = |from: u64, to: u64| {
@@ -76,7 +76,7 @@ async fn large_chunks_pass_through_the_api_and_their_commit_through_a_worker() {
             to - from,
         ))
     };
-    let (one, two) = tokio::join!(put(0, 160 * MIB), put(160 * MIB, 320 * MIB));
+    let (one, two) = tokio::join!(put(0, 128 * MIB), put(128 * MIB, 256 * MIB));
     one.expect(200);
     two.expect(200);
     let fields = [("upload", upload.to_owned()), ("relative_path", "f".into())];
