@@ -1,6 +1,10 @@
 //! What clients see of objects that are also the `result` of tasks (contract 4.7, 4.9). The REST layer
 //! answers with the same forms.
 
+mod file_remote;
+
+pub use file_remote::{FileRemote, HiddenField};
+
 use crate::content::file;
 use crate::db::Conn;
 use crate::ids::{ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId};
@@ -108,7 +112,7 @@ impl FileRepository {
             description: row.description,
             retain_repo_versions: row.retain_repo_versions,
             retain_checkpoints: row.retain_checkpoints,
-            remote: None,
+            remote: row.remote.map(file_remote_href),
             autopublish: row.autopublish,
             manifest: row.manifest,
             last_sync_details: row.last_sync_details,

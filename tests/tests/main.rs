@@ -37,6 +37,8 @@ mod plugin;
 #[cfg(test)]
 mod postgres_faults;
 #[cfg(test)]
+mod remotes;
+#[cfg(test)]
 mod repositories;
 #[cfg(test)]
 mod scale;
