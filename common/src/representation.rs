@@ -2,8 +2,12 @@
 //! answers with the same forms.
 
 mod file_remote;
+mod served;
+mod version;
 
 pub use file_remote::{FileRemote, HiddenField};
+pub use served::{FileDistribution, FilePublication, base_url};
+pub use version::{ContentSummary, TypeSummary, Version, content_collection};
 
 use crate::content::file;
 use crate::db::Conn;

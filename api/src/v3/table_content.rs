@@ -9,11 +9,10 @@ use artifacts::{ArtifactRequest, ArtifactResponse};
 use content::MultipleArtifactContentResponse;
 use content_file::{FileContentRequest, FileContentUploadRequest};
 use labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
-use millrace_common::representation::{FileContent, FileRepository};
+use millrace_common::representation::{FileContent, FileRepository, Version};
 use orphans::OrphansCleanup;
 use repositories::RepositoryResponse;
 use repositories_file::{FileRepositoryRequest, Modify};
-use repository_versions::RepositoryVersionResponse;
 
 /// Its calls.
 pub fn table() -> Vec<Endpoint> {
@@ -208,7 +207,7 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         )
         .tag("Repositories: File Versions")
         .about("Versions of a file repository")
-        .lists::<RepositoryVersionResponse, _>(&repository_versions::FILTERS),
+        .lists::<Version, _>(&repository_versions::FILTERS),
         get(
             "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/",
             "repositories_file_file_versions_read",
@@ -216,7 +215,7 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         )
         .tag("Repositories: File Versions")
         .about("One version")
-        .answers::<RepositoryVersionResponse>(200),
+        .answers::<Version>(200),
         get(
             "repository_versions/",
             "repository_versions_list",
@@ -224,7 +223,7 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         )
         .tag("Repository_Versions")
         .about("Versions of all repositories")
-        .lists::<RepositoryVersionResponse, _>(&repository_versions::FILTERS),
+        .lists::<Version, _>(&repository_versions::FILTERS),
         post("orphans/cleanup/", "orphans_cleanup_cleanup", orphans::cleanup)
             .tag("Orphans: Cleanup")
             .about("Delete what nothing needs, in a task")

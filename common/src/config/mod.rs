@@ -25,6 +25,7 @@ pub struct Settings {
     pub database: Database,
     pub broker: Broker,
     pub api: Api,
+    pub content: Content,
     pub admin: Admin,
     pub worker: Worker,
     pub storage: Storage,
@@ -81,6 +82,10 @@ section!(
         content_origin: String,
         credential_cache_seconds: u64,
     }
+);
+section!(
+    /// Where content is served.
+    Content { path_prefix: String }
 );
 section!(
     /// The first administrator.
