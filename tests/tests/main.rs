@@ -49,6 +49,8 @@ mod settings;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod sync;
+#[cfg(test)]
 mod task_lists;
 #[cfg(test)]
 mod task_requests;

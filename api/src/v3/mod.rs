@@ -61,6 +61,7 @@ pub mod remotes;
 pub mod remotes_file;
 pub mod repositories;
 pub mod repositories_file;
+pub mod repositories_file_sync;
 pub mod repository_versions;
 pub mod status;
 mod table_content;

@@ -12,6 +12,7 @@ use millrace_common::db::Conn;
 use millrace_common::ids::{DomainId, RepositoryId};
 use millrace_common::models::selection::{Bind, Page, Predicate};
 use millrace_common::models::{Repository, RepositoryVersion};
+use millrace_common::prn::Prn;
 use millrace_common::representation::Version;
 use millrace_common::schema::repository_version as table;
 use std::sync::LazyLock;

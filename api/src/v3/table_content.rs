@@ -2,7 +2,7 @@
 
 use super::{
     artifacts, content, content_file, labels, orphans, repositories, repositories_file,
-    repository_versions,
+    repositories_file_sync, repository_versions,
 };
 use crate::route::{Endpoint, delete, get, patch, post, put};
 use artifacts::{ArtifactRequest, ArtifactResponse};
@@ -13,6 +13,7 @@ use millrace_common::representation::{FileContent, FileRepository, Version};
 use orphans::OrphansCleanup;
 use repositories::RepositoryResponse;
 use repositories_file::{FileRepositoryRequest, Modify};
+use repositories_file_sync::Sync;
 
 /// Its calls.
 pub fn table() -> Vec<Endpoint> {
@@ -172,6 +173,15 @@ fn file_repositories() -> Vec<Endpoint> {
         .tag(TAG)
         .about("Add and remove units, in a task")
         .accepts::<Modify>()
+        .dispatches(),
+        post(
+            "repositories/file/file/{file_file_repository_href}/sync/",
+            "repositories_file_file_sync",
+            repositories_file_sync::sync,
+        )
+        .tag(TAG)
+        .about("Fill it from a remote, in a task")
+        .accepts::<Sync>()
         .dispatches(),
         post(
             "repositories/file/file/{file_file_repository_href}/set_label/",

@@ -106,7 +106,10 @@ pub async fn ensure_units(
     pulp_type: &str,
     units: &[BulkUnit],
 ) -> QueryResult<Vec<ContentId>> {
-    let keys: Vec<&[u8]> = units.iter().map(|unit| unit.natural_key.as_slice()).collect();
+    let keys: Vec<&[u8]> = units
+        .iter()
+        .map(|unit| unit.natural_key.as_slice())
+        .collect();
     let mut found: HashMap<Vec<u8>, ContentId> = HashMap::new();
     while keys.iter().any(|key| !found.contains_key(*key)) {
         let missing: Vec<&BulkUnit> = units
@@ -145,8 +148,18 @@ async fn insert_units(
     .bind::<SqlUuid, _>(domain)
     .bind::<Text, _>(pulp_type)
     .bind::<Array<SqlUuid>, _>(new_ids(units.len()))
-    .bind::<Array<Binary>, _>(units.iter().map(|u| u.natural_key.as_slice()).collect::<Vec<_>>())
-    .bind::<Array<Binary>, _>(units.iter().map(|u| u.repo_key.as_slice()).collect::<Vec<_>>())
+    .bind::<Array<Binary>, _>(
+        units
+            .iter()
+            .map(|u| u.natural_key.as_slice())
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<Binary>, _>(
+        units
+            .iter()
+            .map(|u| u.repo_key.as_slice())
+            .collect::<Vec<_>>(),
+    )
     .bind::<Array<Text>, _>(units.iter().map(|u| u.fields.as_str()).collect::<Vec<_>>())
     .execute(conn)
     .await?;

@@ -16,11 +16,7 @@ impl VersionKept {
     ///
     /// # Errors
     /// As the session.
-    pub async fn note(
-        conn: &mut Conn,
-        version: VersionId,
-        units: &[ContentId],
-    ) -> QueryResult<()> {
+    pub async fn note(conn: &mut Conn, version: VersionId, units: &[ContentId]) -> QueryResult<()> {
         let rows: Vec<_> = units
             .iter()
             .map(|unit| {

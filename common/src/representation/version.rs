@@ -62,7 +62,10 @@ pub fn content_collection(pulp_type: &str) -> String {
 }
 
 fn repository_href(pulp_type: &str, id: RepositoryId) -> String {
-    format!("{API_ROOT}repositories/{}/{id}/", pulp_type.replace('.', "/"))
+    format!(
+        "{API_ROOT}repositories/{}/{id}/",
+        pulp_type.replace('.', "/")
+    )
 }
 
 fn version_href(pulp_type: &str, id: RepositoryId, number: i32) -> String {

@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod orphan_cleanup;
 pub mod publish;
 pub mod purge;
+pub mod synchronize;
 
 pub use add_and_remove::AddAndRemove;
 pub use general_create::GeneralCreate;
@@ -17,6 +18,7 @@ pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
 pub use orphan_cleanup::OrphanCleanup;
 pub use publish::Publish;
 pub use purge::Purge;
+pub use synchronize::Synchronize;
 
 use crate::tasking::Registry;
 
@@ -31,6 +33,7 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<OrphanCleanup>();
     registry.register::<Publish>();
     registry.register::<Purge>();
+    registry.register::<Synchronize>();
     if diagnostics {
         diagnostics::register_all(registry);
     }

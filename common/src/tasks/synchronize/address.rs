@@ -74,8 +74,16 @@ mod tests {
     fn files_lie_beside_their_manifest() {
         for (manifest, path, url) in [
             ("http://h/a/PULP_MANIFEST", "b/c.iso", "http://h/a/b/c.iso"),
-            ("http://h/PULP_MANIFEST", "é%+,:", "http://h/%C3%A9%25%2B%2C%3A"),
-            ("http://h/a%20b/M?token=x/y#f", "c", "http://h/a%20b/c?token=x/y"),
+            (
+                "http://h/PULP_MANIFEST",
+                "é%+,:",
+                "http://h/%C3%A9%25%2B%2C%3A",
+            ),
+            (
+                "http://h/a%20b/M?token=x/y#f",
+                "c",
+                "http://h/a%20b/c?token=x/y",
+            ),
             ("http://h", "c", "http://h/c"),
             ("file:///srv/a b/M", "c%/d", "file:///srv/a b/c%/d"),
         ] {

@@ -57,7 +57,8 @@ impl<R: BufRead> Manifest<R> {
             if line.last() != Some(&b'\n') && read as u64 == LINE_BYTES {
                 return Err(self.fault("it is too long"));
             }
-            let text = std::str::from_utf8(&line).map_err(|_cause| self.fault("it is not UTF-8"))?;
+            let text =
+                std::str::from_utf8(&line).map_err(|_cause| self.fault("it is not UTF-8"))?;
             let text = text.trim();
             if text.is_empty() || text.starts_with('#') {
                 continue;
@@ -82,7 +83,9 @@ fn parse(line: &str) -> Result<Entry, String> {
         return Err("it has less than three parts".to_owned());
     };
     let is_number = !size.is_empty() && size.bytes().all(|b| b.is_ascii_digit());
-    let size = Some(size).filter(|_| is_number).and_then(|size| size.parse().ok());
+    let size = Some(size)
+        .filter(|_| is_number)
+        .and_then(|size| size.parse().ok());
     let size = size.ok_or("the size is not a number of bytes")?;
     if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err("the digest is not a SHA-256 in hex".to_owned());
@@ -115,7 +118,10 @@ mod tests {
 
     #[test]
     fn lines_are_split_from_the_right_and_blank_ones_left_out() {
-        let text = format!("# a\n\na,b/c,{},0012\r\nd,{DIGEST},0", DIGEST.to_uppercase());
+        let text = format!(
+            "# a\n\na,b/c,{},0012\r\nd,{DIGEST},0",
+            DIGEST.to_uppercase()
+        );
         let entries = read(text.as_bytes()).unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!((entries[0].path.as_str(), entries[0].size), ("a,b/c", 12));
@@ -147,9 +153,15 @@ mod tests {
             let text = format!("ok,{DIGEST},1\n# c\n{line}\n");
             let error = read(text.as_bytes()).unwrap_err();
             let start = "Error: Parsing of the manifest file failed on line:3.";
-            assert!(error.starts_with(start) && error.contains(why), "{line}: {error}");
+            assert!(
+                error.starts_with(start) && error.contains(why),
+                "{line}: {error}"
+            );
         }
         let error = read(b"\xff\xfe\n").unwrap_err();
-        assert!(error.contains("line:1.") && error.contains("UTF-8"), "{error}");
+        assert!(
+            error.contains("line:1.") && error.contains("UTF-8"),
+            "{error}"
+        );
     }
 }
