@@ -42,6 +42,8 @@ mod plugin;
 #[cfg(test)]
 mod postgres_faults;
 #[cfg(test)]
+mod remotes;
+#[cfg(test)]
 mod repositories;
 #[cfg(test)]
 mod scale;
@@ -51,6 +53,8 @@ mod schema;
 mod settings;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sync;
 #[cfg(test)]
 mod task_lists;
 #[cfg(test)]

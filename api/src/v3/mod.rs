@@ -57,11 +57,15 @@ pub mod membership;
 pub mod object;
 pub mod orphans;
 pub mod references;
+pub mod remotes;
+pub mod remotes_file;
 pub mod repositories;
 pub mod repositories_file;
+pub mod repositories_file_sync;
 pub mod repository_versions;
 pub mod status;
 mod table_content;
+mod table_remotes;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
@@ -78,10 +82,15 @@ use workers::WorkerResponse;
 /// Every call that there is.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
-    [system(), tasks(), table_content::table()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        system(),
+        tasks(),
+        table_content::table(),
+        table_remotes::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn system() -> Vec<Endpoint> {

@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod orphan_cleanup;
 pub mod publish;
 pub mod purge;
+pub mod synchronize;
 pub mod upload_commit;
 
 pub use add_and_remove::AddAndRemove;
@@ -18,6 +19,7 @@ pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
 pub use orphan_cleanup::OrphanCleanup;
 pub use publish::Publish;
 pub use purge::Purge;
+pub use synchronize::Synchronize;
 pub use upload_commit::UploadCommit;
 
 use crate::tasking::Registry;
@@ -34,6 +36,7 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<Publish>();
     registry.register::<Purge>();
     registry.register::<UploadCommit>();
+    registry.register::<Synchronize>();
     if diagnostics {
         diagnostics::register_all(registry);
     }

@@ -3,6 +3,7 @@
 
 mod fields;
 pub mod file_content;
+pub mod file_remote;
 pub mod file_repository;
 
 pub use fields::{FieldErrors, Fields, check_label};
@@ -73,7 +74,7 @@ pub struct Kind {
     pub delete: Delete,
 }
 
-const KINDS: &[Kind] = &[file_repository::KIND];
+const KINDS: &[Kind] = &[file_remote::KIND, file_repository::KIND];
 
 /// The kind of these names.
 ///
