@@ -1,6 +1,7 @@
 //! Making an object of any kind from validated data (contract 3.5): units of the type `file.file`.
 
 use super::add_and_remove::refusal;
+use super::file_url;
 use super::kinds::check_label;
 use super::kinds::file_content::{APP_LABEL, FileContentData, SERIALIZER};
 use crate::content::file::{self, PULP_TYPE};
@@ -61,8 +62,13 @@ impl GeneralCreate {
             .map_err(|e| Error::invalid("data", e.to_string()))?;
         crate::content::check_relative_path(&data.relative_path)
             .map_err(|message| Error::invalid("relative_path", message))?;
-        if data.artifact.is_some() == data.upload.is_some() {
-            let message = "exactly one of `artifact` and `upload` must be given";
+        let sources = [
+            data.artifact.is_some(),
+            data.upload.is_some(),
+            data.file_url.is_some(),
+        ];
+        if sources.iter().filter(|given| **given).count() != 1 {
+            let message = "exactly one of `artifact`, `upload` and `file_url` must be given";
             return Err(Error::invalid("data", message));
         }
         for (key, value) in data.pulp_labels.iter().flatten() {
@@ -101,6 +107,10 @@ impl Task for GeneralCreate {
         let domain = ctx.domain();
         if let Some(upload) = data.upload {
             data.artifact = Some(commit(&ctx, upload).await?);
+        }
+        if let Some(url) = &data.file_url {
+            let config = data.downloader_config.as_ref();
+            data.artifact = Some(file_url::download(&ctx, url, config).await?);
         }
         if data.repository.is_none() {
             return Ok(Outcome::flip(move |conn| {
