@@ -3,7 +3,7 @@
 use super::new_version::BATCH;
 use crate::db::{Conn, transaction};
 use crate::error::Error;
-use crate::models::{Membership, RepositoryContent, RepositoryVersion};
+use crate::models::{Membership, RepositoryContent, RepositoryVersion, VersionKept};
 
 /// Removes versions whose run is no more, with up to `limit` of their changes, in transactions of its
 /// own. Gives the number of changes taken back; zero when there is nothing left to do. Several
@@ -31,7 +31,8 @@ async fn remove_some(conn: &mut Conn) -> Result<Option<u64>, Error> {
         repository: version.repository_id,
         number: version.number,
     };
-    let changes = RepositoryContent::discard(conn, number, BATCH).await?;
+    let notes = VersionKept::forget(conn, version.pulp_id, BATCH).await?;
+    let changes = notes + RepositoryContent::discard(conn, number, BATCH).await?;
     if changes == 0 {
         RepositoryVersion::delete(conn, version.pulp_id).await?;
     }

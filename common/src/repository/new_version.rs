@@ -281,7 +281,8 @@ pub(super) async fn discard_stale(
                     repository,
                     number: stale.number,
                 };
-                if RepositoryContent::discard(conn, place, BATCH).await? == 0 {
+                let notes = VersionKept::forget(conn, stale.pulp_id, BATCH).await?;
+                if notes + RepositoryContent::discard(conn, place, BATCH).await? == 0 {
                     RepositoryVersion::delete(conn, stale.pulp_id).await?;
                 }
                 Ok(true)

@@ -65,7 +65,10 @@ async fn missing(ctx: &TaskContext, entries: &[Entry]) -> Result<Vec<Entry>, Tas
         .collect();
     let digests: Vec<&str> = by_digest.keys().copied().collect();
     let mut conn = ctx.session().await;
-    for stored in bulk::stored_digests(&mut conn, ctx.domain(), &digests).await? {
+    for stored in bulk::stored_artifacts(&mut conn, ctx.domain(), &digests)
+        .await?
+        .keys()
+    {
         by_digest.remove(stored.as_str());
     }
     Ok(by_digest.into_values().cloned().collect())
