@@ -50,18 +50,21 @@
 pub mod artifacts;
 pub mod content;
 pub mod content_file;
+pub mod distributions;
 pub mod docs;
 pub mod href;
 pub mod labels;
 pub mod membership;
 pub mod object;
 pub mod orphans;
+pub mod publications;
 pub mod references;
 pub mod repositories;
 pub mod repositories_file;
 pub mod repository_versions;
 pub mod status;
 mod table_content;
+mod table_serving;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
@@ -77,10 +80,15 @@ use workers::WorkerResponse;
 /// Every call that there is.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
-    [system(), tasks(), table_content::table()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        system(),
+        tasks(),
+        table_content::table(),
+        table_serving::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn system() -> Vec<Endpoint> {
