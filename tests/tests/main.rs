@@ -19,6 +19,8 @@ mod content;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod distributions;
+#[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
 mod history;
@@ -34,6 +36,8 @@ mod orphans;
 mod plugin;
 #[cfg(test)]
 mod postgres_faults;
+#[cfg(test)]
+mod publications;
 #[cfg(test)]
 mod repositories;
 #[cfg(test)]
