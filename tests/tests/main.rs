@@ -20,6 +20,7 @@ mod content;
 mod contract;
 #[cfg(test)]
 mod distributions;
+mod downloads;
 #[cfg(test)]
 mod engine_cost;
 #[cfg(test)]

@@ -125,6 +125,19 @@ impl Content {
             .optional()
     }
 
+    /// Those of these units that exist, the newest first.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_many(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<Self>> {
+        content::table
+            .filter(content::pulp_id.eq_any(ids))
+            .order(content::pulp_id.desc())
+            .select(Self::as_select())
+            .load(conn)
+            .await
+    }
+
     /// A page of units.
     ///
     /// # Errors
