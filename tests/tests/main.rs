@@ -24,6 +24,7 @@ mod content;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod distributions;
 mod downloads;
 #[cfg(test)]
 mod engine_cost;
@@ -41,6 +42,8 @@ mod orphans;
 mod plugin;
 #[cfg(test)]
 mod postgres_faults;
+#[cfg(test)]
+mod publications;
 #[cfg(test)]
 mod remotes;
 #[cfg(test)]

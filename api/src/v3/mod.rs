@@ -50,12 +50,14 @@
 pub mod artifacts;
 pub mod content;
 pub mod content_file;
+pub mod distributions;
 pub mod docs;
 pub mod href;
 pub mod labels;
 pub mod membership;
 pub mod object;
 pub mod orphans;
+pub mod publications;
 pub mod references;
 pub mod remotes;
 pub mod remotes_file;
@@ -66,6 +68,7 @@ pub mod repository_versions;
 pub mod status;
 mod table_content;
 mod table_remotes;
+mod table_serving;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
@@ -87,6 +90,7 @@ pub fn table() -> Vec<Endpoint> {
         tasks(),
         table_content::table(),
         table_remotes::table(),
+        table_serving::table(),
     ]
     .into_iter()
     .flatten()
