@@ -34,6 +34,15 @@ impl Settings {
                 "must be http://host:port or empty; without credentials, as every client is told it",
             );
         }
+        if !values::is_path_prefix(&self.content.path_prefix) {
+            return invalid(
+                "content.path_prefix",
+                "must begin and end with a slash, and be none of the API's own (`/pulp/api/`)",
+            );
+        }
+        if !(1..=1000).contains(&self.content.fetches) {
+            return invalid("content.fetches", "must be between 1 and 1000");
+        }
         if self.database.pool_size == 0 {
             return invalid("database.pool_size", "must be at least 1");
         }

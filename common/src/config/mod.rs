@@ -25,6 +25,7 @@ pub struct Settings {
     pub database: Database,
     pub broker: Broker,
     pub api: Api,
+    pub content: Content,
     pub admin: Admin,
     pub worker: Worker,
     pub storage: Storage,
@@ -79,6 +80,16 @@ section!(
         page_limit: i64,
         content_origin: String,
         credential_cache_seconds: u64,
+    }
+);
+section!(
+    /// The content server.
+    Content {
+        path_prefix: String,
+        cache_bytes: u64,
+        redirect_to_object_storage: bool,
+        failed_fetch_seconds: u32,
+        fetches: usize,
     }
 );
 section!(
