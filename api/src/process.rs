@@ -61,10 +61,7 @@ fn rows(app: &App) -> Vec<NewAppStatus> {
     match app.serves {
         Serves::Api => vec![row(app.process, "api")],
         Serves::Content => vec![row(app.process, "content")],
-        Serves::All => vec![
-            row(app.process, "api"),
-            row(ProcessId::new(), "content"),
-        ],
+        Serves::All => vec![row(app.process, "api"), row(ProcessId::new(), "content")],
     }
 }
 

@@ -85,7 +85,7 @@ fn execute(
         Command::Serve { only } => {
             let serves = only.unwrap_or_default();
             runtime.block_on(serve::serve(settings, register, serves))
-        },
+        }
         Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))

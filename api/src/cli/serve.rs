@@ -8,7 +8,11 @@ use millrace_common::config::Settings;
 use millrace_common::db;
 
 /// Checks that the schema fits and that somebody can log in, then serves.
-pub async fn serve(settings: Settings, register: fn(&mut Catalog), serves: Serves) -> Result<(), Failure> {
+pub async fn serve(
+    settings: Settings,
+    register: fn(&mut Catalog),
+    serves: Serves,
+) -> Result<(), Failure> {
     let pending = db::pending_migrations(&settings.database).await?;
     if !pending.is_empty() {
         return Err(format!(

@@ -39,7 +39,9 @@ pub async fn file(
             answered => return answered?.map(Some),
         }
     }
-    Err(Problem::internal(format!("the file of {path} is missing in the store")))
+    Err(Problem::internal(format!(
+        "the file of {path} is missing in the store"
+    )))
 }
 
 /// Answers with a file of the store.
@@ -78,10 +80,7 @@ async fn stored(
     Ok(Ok(validators(&mut answer, file).body(body)))
 }
 
-fn validators<'a>(
-    answer: &'a mut HttpResponseBuilder,
-    file: &File,
-) -> &'a mut HttpResponseBuilder {
+fn validators<'a>(answer: &'a mut HttpResponseBuilder, file: &File) -> &'a mut HttpResponseBuilder {
     answer
         .insert_header((header::ETAG, file.etag.clone()))
         .insert_header((header::LAST_MODIFIED, file.last_modified.clone()))

@@ -115,9 +115,7 @@ impl MessageBody for Local {
             // Not in memory, or a file system that cannot tell.
             Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => {
                 let file = Arc::clone(&this.file);
-                this.reading = Some(tokio::task::spawn_blocking(move || {
-                    wait(&file, buffer, at)
-                }));
+                this.reading = Some(tokio::task::spawn_blocking(move || wait(&file, buffer, at)));
                 self.poll_next(context)
             }
             Err(error) => Poll::Ready(Some(Err(error.into()))),

@@ -53,7 +53,9 @@ pub fn wanted(method: &Method, headers: &HeaderMap, file: &File) -> Result<Wante
 fn is_same(headers: &HeaderMap, file: &File) -> bool {
     match headers.get(header::IF_RANGE) {
         None => true,
-        Some(value) if value.as_bytes().ends_with(b"\"") => value.as_bytes() == file.etag.as_bytes(),
+        Some(value) if value.as_bytes().ends_with(b"\"") => {
+            value.as_bytes() == file.etag.as_bytes()
+        }
         Some(_) => date(headers, &header::IF_RANGE) == Some(file.modified),
     }
 }
@@ -142,7 +144,10 @@ mod tests {
             assert_eq!(part(range, 100).unwrap(), wanted, "{range}");
         }
         for range in ["bytes=100-", "bytes=100-200", "bytes=-0"] {
-            assert!(matches!(part(range, 100), Err(Problem::Range(100))), "{range}");
+            assert!(
+                matches!(part(range, 100), Err(Problem::Range(100))),
+                "{range}"
+            );
         }
         assert!(matches!(part("bytes=0-", 0), Err(Problem::Range(0))));
     }

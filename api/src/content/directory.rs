@@ -10,6 +10,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::stream;
 use html::Entry;
+use log::warn;
+use millrace_common::cause::chain;
 use millrace_common::error::Error;
 use millrace_common::models::ServedPublication;
 
@@ -114,7 +116,10 @@ fn page(request: &HttpRequest, path: &str, first: Option<Entry>, walk: Walk) -> 
             return Ok::<_, Error>(None);
         };
         while piece.len() < PIECE {
-            let Some(entry) = walk.next().await? else {
+            let next = walk.next().await.inspect_err(|error| {
+                warn!("a listing breaks off: {}", chain(error));
+            })?;
+            let Some(entry) = next else {
                 piece.push_str(html::END);
                 return Ok(Some((Bytes::from(piece), None)));
             };

@@ -43,9 +43,10 @@ pub fn line(page: &mut String, entry: &Entry) {
     let slash = if entry.name.ends_with('/') { "/" } else { "" };
     let href = utf8_percent_encode(name, SEGMENT);
     let pad = 60usize.saturating_sub(entry.name.chars().count());
-    let modified = entry
-        .modified
-        .map_or_else(|| "-".to_owned(), |at| at.format("%d-%b-%Y %H:%M").to_string());
+    let modified = entry.modified.map_or_else(
+        || "-".to_owned(),
+        |at| at.format("%d-%b-%Y %H:%M").to_string(),
+    );
     let size = entry
         .size
         .map_or_else(|| "-".to_owned(), |size| size.to_string());
@@ -86,8 +87,14 @@ mod tests {
             size: Some(5),
         };
         line(&mut page, &entry);
-        assert!(page.contains("href=\"./%3Cscript%3E%22%27%26%3F%23%25%3A%C3%BC\""), "{page}");
-        assert!(page.contains(">&lt;script&gt;&quot;&#39;&amp;?#%:ü</a>"), "{page}");
+        assert!(
+            page.contains("href=\"./%3Cscript%3E%22%27%26%3F%23%25%3A%C3%BC\""),
+            "{page}"
+        );
+        assert!(
+            page.contains(">&lt;script&gt;&quot;&#39;&amp;?#%:ü</a>"),
+            "{page}"
+        );
         assert!(!begin("<b>/").contains("<b>"));
     }
 }

@@ -59,7 +59,12 @@ async fn answer(request: &HttpRequest, app: &Data<App>) -> Result<HttpResponse, 
     }
     let raw = request.uri().path();
     let Some(below) = raw.strip_prefix(app.settings.content.path_prefix.as_str()) else {
-        return slashed(request);
+        // The scope takes the prefix itself without its slash, and other ways to write it.
+        return if format!("{raw}/") == app.settings.content.path_prefix {
+            slashed(request)
+        } else {
+            Err(Problem::NotFound)
+        };
     };
     let path = path::decode(below)?;
     let places = request

@@ -49,7 +49,7 @@ impl Cursor {
         if let Some(last) = rows.last() {
             match last.unit {
                 Some(unit) => (self.from, self.behind) = (last.path.clone(), unit),
-                None => self.from = format!("{}\0", last.path),
+                None => self.from = just_behind(&last.path),
             }
         }
         self.rows.extend(rows.into_iter().filter(|row| row.member));
@@ -57,7 +57,11 @@ impl Cursor {
 
     /// Leaves out what is before a bound.
     fn skip(&mut self, bound: &str) {
-        while self.rows.front().is_some_and(|row| row.path.as_str() < bound) {
+        while self
+            .rows
+            .front()
+            .is_some_and(|row| row.path.as_str() < bound)
+        {
             self.rows.pop_front();
         }
         if self.rows.is_empty() && self.from.as_str() < bound {
@@ -93,12 +97,19 @@ impl Files {
             (Some(own), Some(version)) => own <= version,
             (own, _) => own.is_some(),
         };
-        let cursor = if own_first { &mut self.own } else { &mut self.version };
+        let cursor = if own_first {
+            &mut self.own
+        } else {
+            &mut self.version
+        };
         let Some(row) = cursor.rows.pop_front() else {
             return Ok(None);
         };
         let Some(name) = row.path.strip_prefix(&self.directory) else {
-            return Err(Error::internal(format!("{} is not below {}", row.path, self.directory)));
+            return Err(Error::internal(format!(
+                "{} is not below {}",
+                row.path, self.directory
+            )));
         };
         let (bound, entry) = match name.split_once('/') {
             Some((name, _)) => (
@@ -110,7 +121,7 @@ impl Files {
                 },
             ),
             None => (
-                format!("{}\0", row.path),
+                just_behind(&row.path),
                 Entry {
                     name: name.to_owned(),
                     modified: Some(row.modified),
@@ -198,6 +209,11 @@ impl Places {
             size: None,
         }))
     }
+}
+
+/// The first that can be behind a path: no path has a control character.
+fn just_behind(path: &str) -> String {
+    format!("{path}\u{1}")
 }
 
 /// What is behind all paths below a directory: `0` follows the slash.

@@ -171,7 +171,9 @@ impl Served {
         Ok(before.filter(|served| path.starts_with(&served.place)))
     }
 
-    fn new((distribution, place, publication, pass_through, repository, number): Row) -> Option<Self> {
+    fn new(
+        (distribution, place, publication, pass_through, repository, number): Row,
+    ) -> Option<Self> {
         let publication = match (publication, pass_through, repository, number) {
             (Some(id), Some(pass_through), Some(repository), Some(number)) => {
                 Some(ServedPublication {
