@@ -10,6 +10,7 @@ pub mod cause;
 pub mod config;
 pub mod content;
 pub mod db;
+pub mod download;
 pub mod error;
 pub mod ids;
 pub mod logging;

@@ -1,6 +1,10 @@
 //! What clients see of objects that are also the `result` of tasks (contract 4.7, 4.9). The REST layer
 //! answers with the same forms.
 
+mod served;
+
+pub use served::{FileDistribution, FilePublication, base_url};
+
 use crate::content::file;
 use crate::db::Conn;
 use crate::ids::{ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId};

@@ -22,6 +22,7 @@ pub mod process;
 pub mod sql;
 pub mod stack;
 pub mod test_db;
+pub mod upstream;
 pub mod vhost;
 
 pub use app::TestApp;

@@ -19,6 +19,8 @@ mod content;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod downloads;
+#[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
 mod history;

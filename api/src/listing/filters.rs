@@ -86,6 +86,19 @@ impl<T> Filters<T> {
         .sortable("pk", id)
     }
 
+    /// As [`Filters::newest_first`], for a table whose ids sort by age (version 7): without another order, by
+    /// the id alone.
+    pub fn newest_id_first<C, I>(created: C, id: I) -> Self
+    where
+        C: QueryFragment<Pg> + Copy + Send + Sync + 'static,
+        I: QueryFragment<Pg> + Copy + Send + Sync + 'static,
+    {
+        Self {
+            default: vec![SortKey::new(id, true)],
+            ..Self::newest_first(created, id)
+        }
+    }
+
     /// Lists only objects of the default domain, by the column that names theirs: the indexes on names
     /// and digests begin with it.
     #[must_use]

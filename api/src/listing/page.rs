@@ -18,6 +18,9 @@ pub struct Listing<T> {
     pub selection: Selection<T>,
     /// Which fields it wants to see.
     pub wanted: Wanted,
+    /// The filter and its value, where it is the only one and the order is the list's own: a handler may
+    /// know a shorter way to such a page.
+    pub only: Option<(String, String)>,
     paging: Paging,
     regex: Option<String>,
 }
@@ -73,11 +76,13 @@ impl<T> Listing<T> {
             selection,
             wanted,
             regex,
+            only,
         } = parse(&pairs(request), filters, defaults)?;
         let paging = Paging::new(request, selection.limit, selection.offset);
         Ok(Self {
             selection,
             wanted,
+            only,
             paging,
             regex,
         })

@@ -30,6 +30,8 @@ pub struct Parsed<T> {
     pub wanted: Wanted,
     /// The first regular-expression filter in use: the database judges it.
     pub regex: Option<String>,
+    /// The filter and its value, where it is the only one and the order is the list's own.
+    pub only: Option<(String, String)>,
 }
 
 /// Reads the parameters of a list.
@@ -43,6 +45,7 @@ pub fn parse<T>(
 ) -> ApiResult<Parsed<T>> {
     let values = last_values(pairs, filters)?;
     let (mut predicate, mut errors, mut regex) = (filters.base(), Map::new(), None);
+    let mut asked = Vec::new();
     for (name, value) in &values {
         let read = match (filters.get(name), name.as_str()) {
             _ if value.contains('\0') => Err(NUL.to_owned()),
@@ -62,7 +65,10 @@ pub fn parse<T>(
             _ => continue,
         };
         match read {
-            Ok(condition) => predicate = predicate.and(condition),
+            Ok(condition) => {
+                predicate = predicate.and(condition);
+                asked.push((name.clone(), value.clone()));
+            }
             Err(message) => {
                 errors.insert(name.clone(), json!([message]));
             }
@@ -72,7 +78,12 @@ pub fn parse<T>(
     if !errors.is_empty() {
         return Err(ApiError::fields(errors));
     }
+    let is_ordered = values
+        .get("ordering")
+        .is_some_and(|order| !order.is_empty());
+    let only = asked.pop().filter(|_| asked.is_empty() && !is_ordered);
     Ok(Parsed {
+        only,
         selection: Selection {
             predicate,
             sorting: Sorting::new(sorting),
@@ -207,6 +218,15 @@ mod tests {
             r#""name":["Null characters are not allowed."]"#,
         ] {
             assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_known_to_be_the_only_one() {
+        let only = |query| parse_text(query).unwrap().only.map(|(name, _)| name);
+        assert_eq!(only("name=x&limit=5&fields=a&state="), Some("name".into()));
+        for query in ["", "name=x&state=waiting", "name=x&ordering=pulp_id"] {
+            assert_eq!(only(query), None, "{query}");
         }
     }
 

@@ -69,7 +69,7 @@ pub struct MultipleArtifactContentResponse {
 /// The filters that lists of units of any type share.
 #[must_use]
 pub fn common_filters() -> Filters<table::table> {
-    Filters::newest_first(table::pulp_created, table::pulp_id)
+    Filters::newest_id_first(table::pulp_created, table::pulp_id)
         .in_domain(table::pulp_domain)
         .sortable("pulp_last_updated", table::pulp_last_updated)
         .sortable("pulp_type", table::pulp_type)
@@ -134,9 +134,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     authorize(&actor, Action::View, Object::Content)?;
     let listing = Listing::from_request(&app, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
-    let page = Content::page(&mut conn, &listing.selection)
-        .await
-        .map_err(|e| listing.blame(e))?;
+    let page = membership::page(&mut conn, &listing, None).await?;
     let ids: Vec<ContentId> = page.rows.iter().map(|row| row.pulp_id).collect();
     let mut files: HashMap<ContentId, BTreeMap<String, Option<String>>> = HashMap::new();
     for link in ContentArtifact::of(&mut conn, &ids).await? {

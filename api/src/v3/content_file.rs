@@ -122,9 +122,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let of_type = Predicate::sql("content.pulp_type = 'file.file'");
     listing.selection.predicate = of_type.and(listing.selection.predicate.clone());
     let mut conn = app.db.get().await?;
-    let mut page = Content::page(&mut conn, &listing.selection)
-        .await
-        .map_err(|e| listing.blame(e))?;
+    let mut page = membership::page(&mut conn, &listing, Some(PULP_TYPE)).await?;
     let rows = std::mem::take(&mut page.rows);
     let results = FileContent::load_many(&mut conn, rows).await?;
     listing.answer(page.count, &results)

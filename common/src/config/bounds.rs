@@ -46,9 +46,6 @@ impl Settings {
         if self.database.pool_size == 0 {
             return invalid("database.pool_size", "must be at least 1");
         }
-        if self.broker.window == 0 {
-            return invalid("broker.window", "must be at least 1");
-        }
         // Others take a worker for hung whose beat stands still over ten of theirs.
         if !(100..=2000).contains(&self.worker.beat_ms.0) {
             return invalid("worker.beat_ms", "must be between 100 and 2000");
@@ -88,6 +85,10 @@ impl Settings {
         }
         if !self.storage.checksums.iter().any(|c| c == "sha256") {
             return invalid("storage.checksums", "must hold sha256");
+        }
+        let relative = |path: &std::path::PathBuf| !path.is_absolute();
+        if self.remotes.allowed_import_paths.iter().any(relative) {
+            return invalid("remotes.allowed_import_paths", "must be absolute paths");
         }
         if self.api.page_limit < 1 {
             return invalid("api.page_limit", "must be at least 1");

@@ -29,6 +29,7 @@ pub struct Settings {
     pub admin: Admin,
     pub worker: Worker,
     pub storage: Storage,
+    pub remotes: Remotes,
     pub secrets: Secrets,
     pub tasks: Tasks,
     pub diagnostics: Diagnostics,
@@ -144,6 +145,10 @@ impl Worker {
 section!(
     /// Where artifacts are kept.
     Storage { backend: StorageBackend, root: PathBuf, checksums: List<String> }
+);
+section!(
+    /// Where content may come from.
+    Remotes { allowed_import_paths: List<PathBuf> }
 );
 section!(
     /// Keys for what is encrypted at rest.

@@ -2,7 +2,7 @@
 
 use super::selection::{Page, Predicate, Selection};
 use crate::db::Conn;
-use crate::ids::{ContentId, DomainId};
+use crate::ids::{ContentId, DomainId, PublicationId};
 use crate::schema::{content, repository_content, used_object};
 use chrono::{DateTime, Utc};
 use diesel::dsl::{self, exists, not, now};
@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A content unit.
 #[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
@@ -81,6 +81,32 @@ impl NewContent<'_> {
 }
 
 impl Content {
+    /// Makes the unit that stands for a metadata file of a publication.
+    ///
+    /// # Errors
+    /// A foreign key violation when the publication is not there.
+    pub async fn insert_metadata(
+        conn: &mut Conn,
+        domain: DomainId,
+        publication: PublicationId,
+        relative_path: &str,
+        natural_key: Vec<u8>,
+    ) -> QueryResult<ContentId> {
+        let id = ContentId::new();
+        diesel::insert_into(content::table)
+            .values((
+                content::pulp_id.eq(id),
+                content::pulp_domain.eq(domain),
+                content::pulp_type.eq(PUBLISHED_METADATA),
+                content::natural_key.eq(natural_key),
+                content::fields.eq(json!({ "relative_path": relative_path })),
+                content::publication.eq(publication),
+            ))
+            .execute(conn)
+            .await?;
+        Ok(id)
+    }
+
     /// The unit with this id.
     ///
     /// # Errors
@@ -97,6 +123,19 @@ impl Content {
             .first(conn)
             .await
             .optional()
+    }
+
+    /// Those of these units that exist, the newest first.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_many(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<Self>> {
+        content::table
+            .filter(content::pulp_id.eq_any(ids))
+            .order(content::pulp_id.desc())
+            .select(Self::as_select())
+            .load(conn)
+            .await
     }
 
     /// A page of units.
@@ -270,4 +309,4 @@ fn is_unneeded() -> _ {
 }
 
 /// The type whose units belong to publications and are never orphans.
-const PUBLISHED_METADATA: &str = "core.publishedmetadata";
+pub const PUBLISHED_METADATA: &str = "core.publishedmetadata";

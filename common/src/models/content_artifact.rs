@@ -19,7 +19,7 @@ pub struct ContentArtifact {
 }
 
 impl ContentArtifact {
-    /// Gives a unit its file; a unit that lacked its file gets it back.
+    /// Gives a unit its file; a unit that lacked its file gets it back. Gives the id of the pair.
     ///
     /// # Errors
     /// A foreign key violation when the unit or the artifact has just been deleted.
@@ -28,7 +28,7 @@ impl ContentArtifact {
         content: ContentId,
         artifact: ArtifactId,
         relative_path: &str,
-    ) -> QueryResult<()> {
+    ) -> QueryResult<Uuid> {
         diesel::insert_into(content_artifact::table)
             .values((
                 content_artifact::pulp_id.eq(Uuid::now_v7()),
@@ -42,9 +42,9 @@ impl ContentArtifact {
             ))
             .do_update()
             .set(content_artifact::artifact_id.eq(excluded(content_artifact::artifact_id)))
-            .execute(conn)
-            .await?;
-        Ok(())
+            .returning(content_artifact::pulp_id)
+            .get_result(conn)
+            .await
     }
 
     /// The files of these units.

@@ -107,6 +107,22 @@ impl RepositoryVersion {
             .optional()
     }
 
+    /// Keeps a complete version from being deleted until the transaction ends. False: it is gone.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn keep(conn: &mut Conn, id: VersionId) -> QueryResult<bool> {
+        let found: Option<VersionId> = repository_version::table
+            .find(id)
+            .filter(repository_version::complete)
+            .select(repository_version::pulp_id)
+            .for_key_share()
+            .first(conn)
+            .await
+            .optional()?;
+        Ok(found.is_some())
+    }
+
     /// A page of versions.
     ///
     /// # Errors

@@ -9,9 +9,11 @@ mod create;
 mod delete_version;
 mod finish;
 mod new_version;
+mod publishing;
 
 pub use abandoned::remove_abandoned;
 pub use create::create;
 pub use delete_version::{delete_version, retain};
 pub use finish::{Draft, Finished};
 pub use new_version::{BATCH, NewVersion};
+pub use publishing::PublicationDraft;

@@ -7,6 +7,7 @@ pub mod general_delete;
 pub mod general_update;
 pub mod kinds;
 pub mod orphan_cleanup;
+pub mod publish;
 pub mod purge;
 
 pub use add_and_remove::AddAndRemove;
@@ -14,6 +15,7 @@ pub use general_create::GeneralCreate;
 pub use general_delete::{GeneralDelete, PlainGeneralDelete};
 pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
 pub use orphan_cleanup::OrphanCleanup;
+pub use publish::Publish;
 pub use purge::Purge;
 
 use crate::tasking::Registry;
@@ -27,6 +29,7 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<GeneralDelete>();
     registry.register::<PlainGeneralDelete>();
     registry.register::<OrphanCleanup>();
+    registry.register::<Publish>();
     registry.register::<Purge>();
     if diagnostics {
         diagnostics::register_all(registry);

@@ -4,6 +4,7 @@
 //! A version that is being written has the highest number of its repository, so what it holds are the
 //! open intervals, and nobody else can see what is written under its number.
 
+mod newest;
 mod rules;
 mod squash;
 

@@ -15,27 +15,32 @@ WITH added AS MATERIALIZED (
                            FROM generate_series(1, cardinality(p.parts) - 1) i) d
      GROUP BY d.directory
 )
+-- The fences (`OFFSET 0`) keep the planner from walking all units of the repository instead of one look at
+-- an index a path, whatever the statistics say.
 -- A directory of an added path is a file, which is found by its key.
 (SELECT d.directory, d.path
    FROM directories d
-  CROSS JOIN LATERAL (SELECT true FROM repository_content m
-                        JOIN content c ON c.pulp_id = m.content_id AND c.pulp_type = 'file.file'
-                         AND c.fields ->> 'relative_path' = d.directory
-                       WHERE m.repository_id = $1 AND m.version_removed IS NULL
-                         AND m.repo_key = millrace_key_hash(sha256(convert_to(d.directory, 'UTF8')))
+  CROSS JOIN LATERAL (SELECT true
+                        FROM (SELECT m.content_id FROM repository_content m
+                               WHERE m.repository_id = $1 AND m.version_removed IS NULL
+                                 AND m.repo_key = millrace_key_hash(sha256(convert_to(d.directory, 'UTF8')))
+                              OFFSET 0) m
+                       CROSS JOIN LATERAL (SELECT true FROM content c
+                                            WHERE c.pulp_id = m.content_id AND c.pulp_type = 'file.file'
+                                              AND c.fields ->> 'relative_path' = d.directory LIMIT 1) c
                        LIMIT 1) file
   LIMIT 10)
 UNION ALL
 -- An added path is a directory of another file: a range of the index on paths ('0' follows '/').
 (SELECT a.path, below.path
    FROM added a
-  CROSS JOIN LATERAL (
-        SELECT c.fields ->> 'relative_path' AS path
-          FROM content c
-          JOIN repository_content m ON m.repository_id = $1 AND m.content_id = c.pulp_id
-           AND m.version_removed IS NULL
-         WHERE c.pulp_type = 'file.file'
-           AND c.fields ->> 'relative_path' ~>=~ (a.path || '/')
-           AND c.fields ->> 'relative_path' ~<~ (a.path || '0')
-         LIMIT 1) below
+  CROSS JOIN LATERAL (SELECT c.path
+                        FROM (SELECT c.pulp_id, c.fields ->> 'relative_path' AS path FROM content c
+                               WHERE c.pulp_type = 'file.file'
+                                 AND c.fields ->> 'relative_path' ~>=~ (a.path || '/')
+                                 AND c.fields ->> 'relative_path' ~<~ (a.path || '0') OFFSET 0) c
+                       CROSS JOIN LATERAL (SELECT true FROM repository_content m
+                                            WHERE m.repository_id = $1 AND m.content_id = c.pulp_id
+                                              AND m.version_removed IS NULL LIMIT 1) present
+                       LIMIT 1) below
   LIMIT 10)

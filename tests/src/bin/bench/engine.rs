@@ -1,11 +1,8 @@
-//! First figures: latency, throughput on many lanes and on one, a backlog; beside them what the same
-//! PostgreSQL does with the same three transactions and nothing around them.
-//!
-//! `make bench` starts the servers and runs this.
-#![expect(clippy::print_stdout, reason = "this is the command line")]
+//! The engine: latency, throughput on many lanes and on one, a backlog; beside them what the same PostgreSQL
+//! does with the same three transactions and nothing around them.
 
+use crate::{LONG, SLOTS, WORKERS};
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
 use millrace_common::ids::TaskId;
 use millrace_common::tasking::{NewTask, Resources};
 use millrace_tests::client::Client;
@@ -16,61 +13,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 const DUMMY: &str = "pulpcore.app.tasks.test.dummy_task";
-const WORKERS: usize = 2;
-const SLOTS: u32 = 8;
-const LONG: Duration = Duration::from_secs(600);
 
-/// Takes the figures of Millrace on the servers that `make bench` starts.
-#[derive(Parser)]
-#[command(name = "bench", version)]
-struct Cli {
-    /// Only these; all when none is named.
-    scenarios: Vec<Scenario>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Scenario {
-    /// Of a task that does nothing, on an idle system.
-    Latency,
-    /// On many lanes and on one, beside what the bare database gives.
-    Throughput,
-    /// Beside many tasks that wait behind one lane.
-    Backlog,
-}
-
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let wanted = Cli::parse().scenarios;
-    let wants = |scenario| wanted.is_empty() || wanted.contains(&scenario);
-    let app = TestApp::builder()
-        .workers(WORKERS)
-        .set("worker.slots.default", SLOTS)
-        .set("database.pool_size", 10)
-        .set("log.filter", "warn")
-        .start()
-        .await;
-    let mut dispatcher = app.dispatcher().await;
-    let paper = Paper::new();
-    paper.title(
-        "Millrace",
-        &format!("first figures: {WORKERS} workers with {SLOTS} slots each"),
-    );
-    warm_up(&app).await;
-    if wants(Scenario::Latency) {
-        paper.heading("Latency of a task that does nothing, through REST");
-        report(&paper, "idle", &latencies(&app, 300).await);
-    }
-    if wants(Scenario::Throughput) {
-        throughputs(&app, &mut dispatcher, &paper).await?;
-    }
-    if wants(Scenario::Backlog) {
-        backlog(&app, &mut dispatcher, &paper).await;
-    }
-    println!();
-    Ok(())
-}
-
-async fn throughputs(
+/// Tasks a second, beside what the bare database gives.
+///
+/// # Errors
+/// pgbench that does not run.
+pub async fn throughputs(
     app: &TestApp,
     dispatcher: &mut Dispatcher,
     paper: &Paper,
@@ -92,7 +40,8 @@ async fn throughputs(
     Ok(())
 }
 
-async fn backlog(app: &TestApp, dispatcher: &mut Dispatcher, paper: &Paper) {
+/// Another lane beside many tasks that wait behind one.
+pub async fn backlog(app: &TestApp, dispatcher: &mut Dispatcher, paper: &Paper) {
     paper.heading("Beside 17,000 tasks that wait behind one lane");
     let holder = app.sleeper(3600.0, &["busy"]).await;
     app.in_state(&holder, "running").await;
@@ -110,13 +59,20 @@ async fn backlog(app: &TestApp, dispatcher: &mut Dispatcher, paper: &Paper) {
     paper.fact("the lane itself", &format!("{drained:>7.0} a second"));
 }
 
-async fn warm_up(app: &TestApp) {
+/// Some tasks before anything is measured.
+pub async fn warm_up(app: &TestApp) {
     for _ in 0..20 {
         let task = app
             .dispatch(&json!({"name": DUMMY, "exclusive_resources": ["warm"]}))
             .await;
         app.completed(&task).await;
     }
+}
+
+/// From the request to the start and to the end of a task on an idle system.
+pub async fn latency(app: &TestApp, paper: &Paper) {
+    paper.heading("Latency of a task that does nothing, through REST");
+    report(paper, "idle", &latencies(app, 300).await);
 }
 
 /// For each task: from the request to the start of its body, and to its end, by the database's clock.

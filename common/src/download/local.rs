@@ -1,0 +1,115 @@
+//! Files of this machine, `file://`: only below the directories that the settings allow.
+
+use super::DownloadError;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use std::path::{Path, PathBuf};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
+
+/// Bytes that are read at once.
+const PIECE: usize = 256 * 1024;
+
+/// Why an address may not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its path does not begin at the root.
+    Relative,
+    /// It is not below a directory of the settings.
+    Outside,
+}
+
+/// The path of a `file://` address, as it is written there: nothing in it is encoded.
+#[must_use]
+pub fn path_of(url: &str) -> Option<&str> {
+    let scheme = url.get(..7)?;
+    scheme
+        .eq_ignore_ascii_case("file://")
+        .then(|| url.get(7..))?
+}
+
+/// Says whether this path may be read as far as its text says. Components are compared, not letters;
+/// links are looked at when it is read.
+///
+/// # Errors
+/// Why not.
+pub fn check(path: &str, allowed: &[PathBuf]) -> Result<(), Refusal> {
+    let path = Path::new(path);
+    if !path.is_absolute() {
+        return Err(Refusal::Relative);
+    }
+    let climbs = path
+        .components()
+        .any(|part| part == std::path::Component::ParentDir);
+    if climbs || !allowed.iter().any(|root| path.starts_with(root)) {
+        return Err(Refusal::Outside);
+    }
+    Ok(())
+}
+
+pub(super) async fn open(
+    url: &str,
+    path: &str,
+    allowed: &[PathBuf],
+) -> Result<super::http::Answer, DownloadError> {
+    let outside = || {
+        DownloadError::refused(
+            url,
+            "the path is not below one of remotes.allowed_import_paths",
+        )
+    };
+    check(path, allowed).map_err(|_refusal| outside())?;
+    let unreadable = |e: std::io::Error| DownloadError::refused(url, e.kind().to_string());
+    // What the path really names: a link may not lead out of the allowed directories.
+    let real = tokio::fs::canonicalize(path).await.map_err(unreadable)?;
+    let mut inside = false;
+    for root in allowed {
+        let root = tokio::fs::canonicalize(root).await;
+        inside |= root.is_ok_and(|root| real.starts_with(root));
+    }
+    if !inside {
+        return Err(outside());
+    }
+    // Not before this is known: opening a pipe waits for its writer.
+    let found = tokio::fs::metadata(&real).await.map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(DownloadError::refused(url, "not a file"));
+    }
+    let file = File::open(&real).await.map_err(unreadable)?;
+    Ok((Some(found.len()), pieces(url.to_owned(), file)))
+}
+
+fn pieces(url: String, file: File) -> BoxStream<'static, Result<Bytes, DownloadError>> {
+    stream::try_unfold((url, file), |(url, mut file)| async move {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        let read = file.read_buf(&mut piece).await;
+        let read = read.map_err(|e| DownloadError::broken(&url, e.kind().to_string()))?;
+        Ok((read > 0).then(|| (piece.freeze(), (url, file))))
+    })
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_as_it_is_written() {
+        assert_eq!(path_of("file:///a%20b?c"), Some("/a%20b?c"));
+        assert_eq!(path_of("FILE://x"), Some("x"));
+        assert_eq!(path_of("http://h"), None);
+        assert_eq!(path_of("é"), None);
+    }
+
+    #[test]
+    fn only_what_lies_below_an_allowed_directory_is_read() {
+        let allowed = [PathBuf::from("/srv/in")];
+        assert_eq!(check("/srv/in/a", &allowed), Ok(()));
+        assert_eq!(check("srv/in/a", &allowed), Err(Refusal::Relative));
+        for path in ["/srv/inside/a", "/srv/in/../x", "/srv", "/"] {
+            assert_eq!(check(path, &allowed), Err(Refusal::Outside), "{path}");
+        }
+        assert_eq!(check("/srv/in/a", &[]), Err(Refusal::Outside));
+    }
+}

@@ -1,0 +1,150 @@
+//! Fetching files from where a remote says (contract 1.5): HTTP, HTTPS and `file://`.
+//!
+//! One [`Downloader`] a remote and use. It opens sources, and fetches whole files into the store.
+//! What goes wrong in passing is tried again; what a client reads names the address, never a credential.
+
+pub mod certificates;
+mod client;
+mod error;
+mod fetch;
+mod http;
+pub mod local;
+mod pace;
+mod spool;
+
+pub use client::check_headers;
+pub use error::DownloadError;
+pub use fetch::Expected;
+pub use spool::Spooled;
+
+use crate::config;
+use crate::error::Error;
+use crate::models::Remote;
+use crate::secrets::Keyring;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use pace::{Pace, Pauses};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Sources that a remote without a limit of its own is read from at the same time.
+const CONCURRENCY: i32 = 10;
+/// Repetitions where a remote does not say how many.
+const RETRIES: i32 = 3;
+
+/// What is being read from a source. It counts as one of the remote's concurrent downloads until it is
+/// dropped.
+pub struct Body {
+    /// Size in bytes, where the source said it.
+    pub size: Option<u64>,
+    stream: BoxStream<'static, Result<Bytes, DownloadError>>,
+    turn: OwnedSemaphorePermit,
+}
+
+impl Body {
+    /// The next bytes; `None` at the end. An end before the announced size is an error.
+    ///
+    /// # Errors
+    /// The source broke off or did not go on in time.
+    pub async fn next(&mut self) -> Option<Result<Bytes, DownloadError>> {
+        self.stream.next().await
+    }
+
+    /// The bytes as a stream, which counts as the body does.
+    pub fn into_stream(self) -> BoxStream<'static, Result<Bytes, DownloadError>> {
+        let Self { stream, turn, .. } = self;
+        stream
+            .map(move |piece| {
+                let _held = &turn;
+                piece
+            })
+            .boxed()
+    }
+}
+
+/// Fetches from one remote, with its credentials and within its limits; cheap to clone, and the clones
+/// share the limits.
+#[derive(Clone)]
+pub struct Downloader {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: client::Clients,
+    allowed: Vec<PathBuf>,
+    turns: Arc<Semaphore>,
+    concurrency: usize,
+    retries: u32,
+    pace: Pace,
+}
+
+impl Downloader {
+    /// A downloader for this remote. Builds a TLS configuration: keep it while there is use for it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with a text for the client when a value of the remote cannot be used: a
+    /// credential whose key is lost, a certificate that is not read.
+    pub fn new(
+        remote: &Remote,
+        keyring: &Keyring,
+        settings: &config::Remotes,
+    ) -> Result<Self, Error> {
+        let concurrency = remote.download_concurrency.unwrap_or(CONCURRENCY);
+        let concurrency = usize::try_from(concurrency).unwrap_or(1).max(1);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                http: client::Clients::new(remote, keyring)?,
+                allowed: settings.allowed_import_paths.to_vec(),
+                turns: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
+                concurrency,
+                retries: u32::try_from(remote.max_retries.unwrap_or(RETRIES)).unwrap_or(0),
+                pace: Pace::new(remote.rate_limit),
+            }),
+        })
+    }
+
+    /// How many sources it reads from at the same time; further ones wait.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.inner.concurrency
+    }
+
+    /// Opens a source; tried again until an answer begins or the remote's repetitions are used up.
+    ///
+    /// # Errors
+    /// See [`DownloadError`].
+    pub async fn open(&self, url: &str) -> Result<Body, DownloadError> {
+        self.persist(async || self.open_once(url).await).await
+    }
+
+    async fn open_once(&self, url: &str) -> Result<Body, DownloadError> {
+        let turn = Arc::clone(&self.inner.turns).acquire_owned().await;
+        let turn = turn.map_err(|e| DownloadError::Ours(Error::internal(e)))?;
+        let (size, stream) = match local::path_of(url) {
+            Some(path) => local::open(url, path, &self.inner.allowed).await?,
+            None => http::get(&self.inner.http, &self.inner.pace, url).await?,
+        };
+        Ok(Body { size, stream, turn })
+    }
+
+    /// Repeats an attempt that failed in passing, with pauses that grow.
+    async fn persist<T>(
+        &self,
+        attempt: impl AsyncFn() -> Result<T, DownloadError>,
+    ) -> Result<T, DownloadError> {
+        let mut pauses = Pauses::new(self.inner.retries);
+        loop {
+            let error = match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let Some(pause) = pauses.after(&error) else {
+                return Err(error);
+            };
+            log::debug!(error:% = error; "trying again in {pause:?}: {error}");
+            tokio::time::sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Publications of all types.
+
+use super::selection::{Page, Selection};
+use crate::db::Conn;
+use crate::ids::{DomainId, PublicationId, RepositoryId, VersionId};
+use crate::schema::{publication, repository_version};
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+/// A version made ready to be served.
+#[derive(Clone, Debug, Queryable, QueryableByName, Selectable, Insertable)]
+#[diesel(table_name = publication)]
+#[expect(missing_docs, reason = "the contract describes the columns (1.9)")]
+pub struct Publication {
+    pub pulp_id: PublicationId,
+    #[diesel(skip_insertion)]
+    pub pulp_created: DateTime<Utc>,
+    #[diesel(skip_insertion)]
+    pub pulp_last_updated: DateTime<Utc>,
+    pub pulp_domain: DomainId,
+    pub pulp_type: String,
+    pub repository_version_id: VersionId,
+    pub pass_through: bool,
+    pub checkpoint: bool,
+    pub manifest: Option<String>,
+}
+
+impl Publication {
+    /// Inserts the row; gives it as it is then.
+    ///
+    /// # Errors
+    /// A foreign key violation when the version has just been deleted.
+    pub async fn insert(&self, conn: &mut Conn) -> QueryResult<Self> {
+        diesel::insert_into(publication::table)
+            .values(self)
+            .returning(Self::as_returning())
+            .get_result(conn)
+            .await
+    }
+
+    /// The publication with this id.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find(
+        conn: &mut Conn,
+        domain: DomainId,
+        id: PublicationId,
+    ) -> QueryResult<Option<Self>> {
+        publication::table
+            .find(id)
+            .filter(publication::pulp_domain.eq(domain))
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// A page of publications.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn page(
+        conn: &mut Conn,
+        selection: &Selection<publication::table>,
+    ) -> QueryResult<Page<Self>> {
+        crate::page!(conn, publication::table, Self, selection)
+    }
+
+    /// The newest publication of a version.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn of_version(conn: &mut Conn, version: VersionId) -> QueryResult<Option<Self>> {
+        publication::table
+            .filter(publication::repository_version_id.eq(version))
+            .order((
+                publication::pulp_created.desc(),
+                publication::pulp_id.desc(),
+            ))
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// The newest publication of a repository: of its newest version that has one.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn of_repository(
+        conn: &mut Conn,
+        repository: RepositoryId,
+    ) -> QueryResult<Option<Self>> {
+        publication::table
+            .inner_join(repository_version::table)
+            .filter(repository_version::repository_id.eq(repository))
+            .order((
+                repository_version::number.desc(),
+                publication::pulp_created.desc(),
+                publication::pulp_id.desc(),
+            ))
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// Deletes it with its metadata; distributions lose it. False: it was gone.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn delete(conn: &mut Conn, domain: DomainId, id: PublicationId) -> QueryResult<bool> {
+        let gone = diesel::delete(
+            publication::table
+                .find(id)
+                .filter(publication::pulp_domain.eq(domain)),
+        )
+        .execute(conn)
+        .await?;
+        Ok(gone == 1)
+    }
+}
