@@ -1,7 +1,7 @@
 //! What every handler works with.
 
 use crate::auth::Credentials;
-use crate::content::Files;
+use crate::content::{Fetches, Files};
 use crate::openapi::Documents;
 use crate::v3;
 use crate::waiting::Waiters;
@@ -63,6 +63,8 @@ pub struct App {
     pub storage: Storage,
     /// Files that were served lately.
     pub files: Files,
+    /// Files that are being fetched for clients.
+    pub fetches: Fetches,
     /// Verifies credentials.
     pub credentials: Credentials,
     /// The OpenAPI documents.
@@ -83,6 +85,13 @@ impl App {
         let keyring = Keyring::load(&settings.secrets.key_files)
             .map_err(|e| Error::invalid("secrets.key_files", e.to_string()))?;
         let db = Db::new(&settings.database, "millrace-api")?;
+        let storage = Storage::open(&settings.storage)?.owned_by(process);
+        let fetches = Fetches::new(
+            db.clone(),
+            storage.clone(),
+            keyring.clone(),
+            settings.clone(),
+        );
         Ok(Self {
             serves,
             process,
@@ -92,7 +101,8 @@ impl App {
             } else {
                 Publisher::idle()
             },
-            storage: Storage::open(&settings.storage)?.owned_by(process),
+            storage,
+            fetches,
             files: Files::new(settings.content.cache_bytes),
             credentials: Credentials::new(&settings.api),
             documents: Documents::new(&v3::table(), &catalog.tasks),

@@ -1,5 +1,6 @@
 //! The answer to a request for a file.
 
+use super::away;
 use super::body::{Head, Local};
 use super::conditions::{Wanted, wanted};
 use super::files::{File, Found};
@@ -13,7 +14,8 @@ use millrace_common::error::Error;
 use millrace_common::models::ServedPublication;
 use std::ops::Range;
 
-const ARTIFACT_SIZE: HeaderName = HeaderName::from_static("x-pulp-artifact-size");
+/// The size of the whole file.
+pub const ARTIFACT_SIZE: HeaderName = HeaderName::from_static("x-pulp-artifact-size");
 
 /// Looks after a file that was gone where it should have been.
 const ATTEMPTS: usize = 3;
@@ -32,7 +34,10 @@ pub async fn file(
         let file = match app.files.find(app, publication, path).await? {
             None => return Ok(None),
             Some(Found::Here(file)) => file,
-            Some(Found::Away(_)) => return Ok(None),
+            Some(Found::Away(found)) => match away::file(request, app, &found, path).await? {
+                Some(answer) => return Ok(Some(answer)),
+                None => continue,
+            },
         };
         match stored(request, app, &file).await {
             Err(Error::NotFound { .. }) => app.files.forget(publication, path).await,
@@ -50,7 +55,7 @@ async fn stored(
     app: &App,
     file: &File,
 ) -> Result<Result<HttpResponse, Problem>, Error> {
-    let wanted = match wanted(request.method(), request.headers(), file) {
+    let wanted = match wanted(request.method(), request.headers(), &file.about) {
         Ok(wanted) => wanted,
         Err(problem) => return Ok(Err(problem)),
     };
@@ -61,12 +66,7 @@ async fn stored(
             return Ok(Ok(validators(&mut answer, file).finish()));
         }
         Wanted::Whole => (HttpResponse::Ok(), 0..file.size),
-        Wanted::Part(range) => {
-            let mut answer = HttpResponse::PartialContent();
-            let shown = format!("bytes {}-{}/{}", range.start, range.end - 1, file.size);
-            answer.insert_header((header::CONTENT_RANGE, shown));
-            (answer, range)
-        }
+        Wanted::Part(range) => (partial(&range, file.size), range),
     };
     let body = if head {
         Head(file.size).boxed()
@@ -80,10 +80,19 @@ async fn stored(
     Ok(Ok(validators(&mut answer, file).body(body)))
 }
 
-fn validators<'a>(answer: &'a mut HttpResponseBuilder, file: &File) -> &'a mut HttpResponseBuilder {
+/// An answer with a part of a file.
+pub fn partial(range: &Range<u64>, size: u64) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::PartialContent();
+    let shown = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+    answer.insert_header((header::CONTENT_RANGE, shown));
     answer
-        .insert_header((header::ETAG, file.etag.clone()))
-        .insert_header((header::LAST_MODIFIED, file.last_modified.clone()))
+}
+
+fn validators<'a>(answer: &'a mut HttpResponseBuilder, file: &File) -> &'a mut HttpResponseBuilder {
+    if let Some(tag) = &file.about.etag {
+        answer.insert_header((header::ETAG, tag.clone()));
+    }
+    answer.insert_header((header::LAST_MODIFIED, file.last_modified.clone()))
 }
 
 async fn bytes(app: &App, file: &File, range: Range<u64>) -> Result<BoxBody, Error> {

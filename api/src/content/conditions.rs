@@ -1,11 +1,21 @@
 //! Conditional requests and ranges (RFC 9110, sections 13 and 14).
 
 use super::Problem;
-use super::files::File;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use std::ops::Range;
 use std::time::SystemTime;
+
+/// What conditions are about.
+#[derive(Debug)]
+pub struct About {
+    /// Bytes, where that is known.
+    pub size: Option<u64>,
+    /// `"<sha256>"`
+    pub etag: Option<HeaderValue>,
+    /// Since when these bytes are here, to the second.
+    pub modified: Option<SystemTime>,
+}
 
 /// What of a file is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,13 +32,13 @@ pub enum Wanted {
 ///
 /// # Errors
 /// 412 and 416.
-pub fn wanted(method: &Method, headers: &HeaderMap, file: &File) -> Result<Wanted, Problem> {
+pub fn wanted(method: &Method, headers: &HeaderMap, file: &About) -> Result<Wanted, Problem> {
     if let Some(tags) = text(headers, &header::IF_MATCH) {
         if !names(tags, tag(file), Weak::Differs) {
             return Err(Problem::Precondition);
         }
     } else if let Some(time) = date(headers, &header::IF_UNMODIFIED_SINCE)
-        && file.modified > time
+        && file.modified.is_some_and(|modified| modified > time)
     {
         return Err(Problem::Precondition);
     }
@@ -37,7 +47,7 @@ pub fn wanted(method: &Method, headers: &HeaderMap, file: &File) -> Result<Wante
             return Ok(Wanted::Nothing);
         }
     // Equal, not merely older: a path may go back to a file that was here before.
-    } else if date(headers, &header::IF_MODIFIED_SINCE) == Some(file.modified) {
+    } else if is_from(date(headers, &header::IF_MODIFIED_SINCE), file) {
         return Ok(Wanted::Nothing);
     }
     let Some(range) = text(headers, &header::RANGE) else {
@@ -46,18 +56,21 @@ pub fn wanted(method: &Method, headers: &HeaderMap, file: &File) -> Result<Wante
     if method != Method::GET || !is_same(headers, file) {
         return Ok(Wanted::Whole);
     }
-    part(range, file.size)
+    file.size
+        .map_or(Ok(Wanted::Whole), |size| part(range, size))
 }
 
 /// True where the part that the client has is of this file.
-fn is_same(headers: &HeaderMap, file: &File) -> bool {
+fn is_same(headers: &HeaderMap, file: &About) -> bool {
     match headers.get(header::IF_RANGE) {
         None => true,
-        Some(value) if value.as_bytes().ends_with(b"\"") => {
-            value.as_bytes() == file.etag.as_bytes()
-        }
-        Some(_) => date(headers, &header::IF_RANGE) == Some(file.modified),
+        Some(value) if value.as_bytes().ends_with(b"\"") => Some(value) == file.etag.as_ref(),
+        Some(_) => is_from(date(headers, &header::IF_RANGE), file),
     }
+}
+
+fn is_from(date: Option<SystemTime>, file: &About) -> bool {
+    date.is_some() && date == file.modified
 }
 
 /// One range of bytes. Several are answered by the whole file, and so is what cannot be read.
@@ -105,8 +118,9 @@ fn names(tags: &str, own: &str, weak: Weak) -> bool {
     })
 }
 
-fn tag(file: &File) -> &str {
-    file.etag.to_str().unwrap_or_default()
+fn tag(file: &About) -> &str {
+    let tag = file.etag.as_ref().and_then(|tag| tag.to_str().ok());
+    tag.unwrap_or_default()
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -5,6 +5,7 @@
 //! (clean-up, reclaim, repair): then the entry is forgotten and the database asked again.
 
 use super::body;
+use super::conditions::About;
 use crate::app::App;
 use actix_web::http::header::{HeaderValue, HttpDate};
 use bytes::Bytes;
@@ -35,11 +36,9 @@ pub struct File {
     pub key: StorageKey,
     /// Its bytes.
     pub size: u64,
-    /// `"<sha256>"`.
-    pub etag: HeaderValue,
-    /// Since when its bytes are here, to the second.
-    pub modified: SystemTime,
-    /// The same as text.
+    /// What conditions are about.
+    pub about: About,
+    /// Since when its bytes are here, as text.
     pub last_modified: HeaderValue,
     /// By the extension of its path.
     pub media: HeaderValue,
@@ -125,8 +124,11 @@ impl File {
         };
         let modified = whole_seconds(stored.modified.into());
         Ok(Self {
-            etag: text(&format!("\"{}\"", stored.sha256))?,
-            modified,
+            about: About {
+                size: Some(stored.size),
+                etag: Some(tag(&stored.sha256)?),
+                modified: Some(modified),
+            },
             last_modified: text(&HttpDate::from(modified).to_string())?,
             media: media(path),
             artifact_size: HeaderValue::from(stored.size),
@@ -154,6 +156,14 @@ pub fn media(path: &str) -> HeaderValue {
     mime_guess::from_path(path)
         .first_raw()
         .map_or(body::BYTES, HeaderValue::from_static)
+}
+
+/// The tag of a file with this digest.
+///
+/// # Errors
+/// A digest that is none.
+pub fn tag(sha256: &str) -> Result<HeaderValue, Error> {
+    text(&format!("\"{sha256}\""))
 }
 
 fn text(value: &str) -> Result<HeaderValue, Error> {

@@ -8,9 +8,11 @@
 //! Paths are looked up in the database only; none ever becomes a path of a file system.
 
 mod answer;
+mod away;
 mod body;
 mod conditions;
 mod directory;
+mod fetch;
 mod files;
 mod html;
 mod path;
@@ -18,6 +20,7 @@ mod places;
 mod problem;
 mod walk;
 
+pub use fetch::Fetches;
 pub use files::Files;
 use problem::Problem;
 

@@ -68,11 +68,15 @@ impl Shop {
     }
 
     pub async fn version(&self, repository: &str, files: &[(&str, &str)]) -> String {
-        let number = self.version.fetch_add(1, Ordering::Relaxed);
         let mut units = Vec::new();
         for (path, bytes) in files {
             units.push(self.unit(path, bytes).await);
         }
+        self.version_of(repository, &units).await
+    }
+
+    pub async fn version_of(&self, repository: &str, units: &[String]) -> String {
+        let number = self.version.fetch_add(1, Ordering::Relaxed);
         let units = units.join("','");
         let version = self
             .made(&format!(
@@ -107,7 +111,7 @@ impl Shop {
             "{answer:?}"
         );
         let sha256 = self.sha256(bytes).await;
-        self.bare_unit(path, &sha256).await;
+        let unit = self.bare_unit(path, &sha256).await;
         self.sql
             .run(&format!(
                 "UPDATE content_artifact SET artifact_id = a.pulp_id FROM content c, artifact a \
@@ -115,15 +119,11 @@ impl Shop {
                     AND c.natural_key = sha256('{path}:{sha256}')"
             ))
             .await;
-        self.sql
-            .text(&format!(
-                "SELECT pulp_id FROM content WHERE natural_key = sha256('{path}:{sha256}')"
-            ))
-            .await
+        unit
     }
 
-    /// The same without its file.
-    pub async fn bare_unit(&self, path: &str, sha256: &str) {
+    /// The same without its file; gives its id.
+    pub async fn bare_unit(&self, path: &str, sha256: &str) -> String {
         self.sql
             .run(&format!(
                 "INSERT INTO content (pulp_id, pulp_domain, pulp_type, natural_key, repo_key, fields) \
@@ -133,6 +133,30 @@ impl Shop {
                  INSERT INTO content_artifact (pulp_id, content_id, relative_path) \
                  SELECT gen_random_uuid(), pulp_id, '{path}' FROM content \
                   WHERE natural_key = sha256('{path}:{sha256}') ON CONFLICT DO NOTHING"
+            ))
+            .await;
+        self.sql
+            .text(&format!(
+                "SELECT pulp_id FROM content WHERE natural_key = sha256('{path}:{sha256}')"
+            ))
+            .await
+    }
+
+    pub async fn remote(&self, name: &str, policy: &str) -> String {
+        self.made(&format!(
+            "INSERT INTO remote (pulp_id, pulp_domain, pulp_type, name, url, policy, max_retries) \
+             VALUES (gen_random_uuid(), {DOMAIN}, 'file.file', '{name}', 'http://localhost/', '{policy}', 0)"
+        ))
+        .await
+    }
+
+    /// Says where a unit's file can be fetched; size and digest may be `NULL`.
+    pub async fn source(&self, unit: &str, remote: &str, url: &str, size: &str, sha256: &str) {
+        self.sql
+            .run(&format!(
+                "INSERT INTO remote_artifact (pulp_id, content_artifact_id, remote_id, url, size, sha256) \
+                 SELECT gen_random_uuid(), pulp_id, '{remote}', '{url}', {size}, {sha256} \
+                   FROM content_artifact WHERE content_id = '{unit}'"
             ))
             .await;
     }
