@@ -37,10 +37,12 @@ async fn a_change_is_seen_at_once_by_every_process_under_load() {
             })
         })
         .collect();
-    for round in 1..60 {
+    let same = shop.unit("same", "s").await;
+    for round in 1..30 {
         let text = round.to_string();
-        shop.publish(&repository, &[("file", &text), ("same", "s")])
-            .await;
+        let units = [shop.unit("file", &text).await, same.clone()];
+        let version = shop.version_of(&repository, &units).await;
+        shop.publication(&version).await;
         // The one before goes at once, as retention has it.
         shop.sql
             .run("DELETE FROM publication WHERE version_number < (SELECT max(version_number) FROM publication)")
