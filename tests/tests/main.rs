@@ -53,6 +53,8 @@ mod scale;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod serving;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod support;
