@@ -18,6 +18,7 @@ mod chunks;
 mod cli;
 #[cfg(test)]
 mod cli_uploads;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod content;
@@ -25,6 +26,7 @@ mod content;
 mod contract;
 #[cfg(test)]
 mod distributions;
+#[cfg(test)]
 mod downloads;
 #[cfg(test)]
 mod engine_cost;
