@@ -20,11 +20,14 @@ mod cli;
 mod cli_remotes;
 #[cfg(test)]
 mod cli_uploads;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod content;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod distributions;
 #[cfg(test)]
 mod downloads;
 #[cfg(test)]
@@ -44,6 +47,8 @@ mod plugin;
 #[cfg(test)]
 mod postgres_faults;
 #[cfg(test)]
+mod publications;
+#[cfg(test)]
 mod remotes;
 #[cfg(test)]
 mod repositories;
@@ -51,6 +56,8 @@ mod repositories;
 mod scale;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod serving;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

@@ -50,12 +50,14 @@
 pub mod artifacts;
 pub mod content;
 pub mod content_file;
+pub mod distributions;
 pub mod docs;
 pub mod href;
 pub mod labels;
 pub mod membership;
 pub mod object;
 pub mod orphans;
+pub mod publications;
 pub mod references;
 pub mod remotes;
 pub mod remotes_file;
@@ -66,6 +68,7 @@ pub mod repository_versions;
 pub mod status;
 mod table_content;
 mod table_remotes;
+mod table_serving;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
@@ -79,6 +82,9 @@ use task_groups::TaskGroupResponse;
 use tasks::{Purge, TaskCancel, TaskDispatch, TaskResponse};
 use workers::WorkerResponse;
 
+/// Answers on every process, whatever it serves.
+pub const LIVEZ: &str = "livez/";
+
 /// Every call that there is.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
@@ -87,6 +93,7 @@ pub fn table() -> Vec<Endpoint> {
         tasks(),
         table_content::table(),
         table_remotes::table(),
+        table_serving::table(),
     ]
     .into_iter()
     .flatten()
@@ -100,7 +107,7 @@ fn system() -> Vec<Endpoint> {
             .about("Versions, processes, connections and storage")
             .public()
             .answers::<StatusResponse>(200),
-        get("livez/", "livez_read", status::live)
+        get(LIVEZ, "livez_read", status::live)
             .tag("Livez")
             .about("Answers while the process lives")
             .public()

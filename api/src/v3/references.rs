@@ -87,6 +87,33 @@ pub async fn version_id(conn: &mut Conn, field: &str, reference: &str) -> ApiRes
         .ok_or_else(|| ApiError::field(field, NO_OBJECT))
 }
 
+/// Turns the addresses in these fields of a body into PRNs. What is no text, or empty, stays as it is.
+///
+/// # Errors
+/// 400 for the field.
+pub async fn into_prns(
+    conn: &mut Conn,
+    data: &mut Map<String, Value>,
+    fields: &[&str],
+) -> ApiResult<()> {
+    for field in fields {
+        let Some(Value::String(text)) = data.get_mut(*field) else {
+            continue;
+        };
+        let reference = text.trim();
+        if reference.is_empty() || Prn::parse(reference).is_some() {
+            continue;
+        }
+        let prn = match href::parse(reference) {
+            Some(Target::Object(prn)) => prn,
+            Some(Target::Version { .. }) => version_id(conn, field, reference).await?.into(),
+            None => return Err(ApiError::field(field, NO_MATCH)),
+        };
+        *text = prn.to_string();
+    }
+    Ok(())
+}
+
 /// The ids of units, all of which exist in the default domain.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use crate::models::{Remote, RemoteChange};
 use crate::prn;
 use crate::representation::FileRemote;
 use crate::secrets::Keyring;
-use crate::tasking::TaskError;
+use crate::tasking::{Resources, TaskError};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::Value;
 use url::Url;
@@ -34,6 +34,8 @@ pub(super) const KIND: Kind = Kind {
     serializer_name: SERIALIZER,
     prn: |id| prn::remote(PULP_TYPE, RemoteId(id)),
     check: |data, partial| read(data, partial).map(|_| ()),
+    lanes: |_| Resources::default(),
+    create: None,
     update: |conn, scope, id, data, partial| Box::pin(update(conn, scope, id, data, partial)),
     delete: |conn, scope, id| Box::pin(delete(conn, scope.domain, id)),
 };

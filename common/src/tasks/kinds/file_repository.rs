@@ -1,6 +1,7 @@
 //! File repositories: creating, changing, deleting.
 
 use super::{Data, FieldErrors, Fields, Kind};
+use crate::content::check_relative_path;
 use crate::content::file::PULP_TYPE;
 use crate::db::Conn;
 use crate::error::Error;
@@ -9,7 +10,7 @@ use crate::models::{Remote, Repository, RepositoryChange};
 use crate::prn::{self, Prn};
 use crate::repository::retain;
 use crate::representation::FileRepository;
-use crate::tasking::TaskError;
+use crate::tasking::{Resources, TaskError};
 use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ pub(super) const KIND: Kind = Kind {
     serializer_name: SERIALIZER,
     prn: |id| prn::repository(PULP_TYPE, RepositoryId(id)),
     check: |data, partial| read(data, partial).map(|_| ()),
+    lanes: |_| Resources::default(),
+    create: None,
     update: |conn, scope, id, data, partial| {
         Box::pin(update(conn, scope.domain, id, data, partial))
     },
@@ -55,6 +58,11 @@ pub fn read(data: &Data, partial: bool) -> Result<RepositoryChange, FieldErrors>
     if change.name.as_ref().is_some_and(|n| n.len() > NAME_BYTES) {
         let message = format!("Ensure this field has no more than {NAME_BYTES} bytes.");
         fields.refuse("name", message);
+    }
+    if let Some(Some(path)) = &change.manifest
+        && let Err(message) = check_relative_path(path)
+    {
+        fields.refuse("manifest", message);
     }
     if !partial {
         if !given("name") {
