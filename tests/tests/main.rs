@@ -20,6 +20,7 @@ mod content;
 mod contract;
 #[cfg(test)]
 mod distributions;
+#[cfg(test)]
 mod downloads;
 #[cfg(test)]
 mod engine_cost;

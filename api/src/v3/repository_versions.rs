@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
+use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
 use crate::v3::{href, path_id, references, time};
@@ -15,7 +16,10 @@ use millrace_common::ids::{DomainId, RepositoryId, VersionId};
 use millrace_common::models::selection::{Bind, Page, Predicate};
 use millrace_common::models::{Repository, RepositoryVersion, VersionCount};
 use millrace_common::prn::Prn;
+use millrace_common::repository::PROTECTED;
 use millrace_common::schema::repository_version as table;
+use millrace_common::tasking::NewTask;
+use millrace_common::tasks::DeleteVersion;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -204,15 +208,39 @@ pub async fn read(
     request: HttpRequest,
 ) -> ApiResult {
     authorize(&actor, Action::View, Object::Repository)?;
-    let (repository, number) = path.into_inner();
     let mut conn = app.db.get().await?;
-    let repository = find(&mut conn, &repository).await?;
-    let number: i32 = path_id(&number, "RepositoryVersion")?;
-    let row = RepositoryVersion::numbered(&mut conn, repository, number).await?;
-    let row = row.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
+    let row = find_version(&mut conn, path.into_inner()).await?;
     let shown = show(&mut conn, vec![row]).await?.pop();
     let shown = shown.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
     Wanted::from_request(&request).answer_one(vec![shown])
+}
+
+/// Deletes a version, in a task. What serves content stays, and so does the only version.
+///
+/// # Errors
+/// 400 where it serves content, 404.
+pub async fn remove(app: Data<App>, actor: Actor, path: Path<(String, String)>) -> ApiResult {
+    authorize(&actor, Action::Change, Object::Repository)?;
+    let mut conn = app.db.get().await?;
+    let row = find_version(&mut conn, path.into_inner()).await?;
+    let protected = RepositoryVersion::protected(&mut conn, row.repository_id).await?;
+    if protected.contains(&row.pulp_id) {
+        return Err(ApiError::messages([PROTECTED.to_owned()]));
+    }
+    drop(conn);
+    let task = NewTask::new(&app.catalog.tasks, &DeleteVersion { pk: row.pulp_id })?
+        .and_resources(DeleteVersion::on(PULP_TYPE, row.repository_id));
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+async fn find_version(
+    conn: &mut Conn,
+    (repository, number): (String, String),
+) -> ApiResult<RepositoryVersion> {
+    let repository = find(conn, &repository).await?;
+    let number: i32 = path_id(&number, "RepositoryVersion")?;
+    let row = RepositoryVersion::numbered(conn, repository, number).await?;
+    row.ok_or_else(|| ApiError::no("RepositoryVersion"))
 }
 
 /// Versions as clients see them: three statements, however many.

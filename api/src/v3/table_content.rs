@@ -217,6 +217,14 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         .tag("Repositories: File Versions")
         .about("One version")
         .answers::<RepositoryVersionResponse>(200),
+        delete(
+            "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/",
+            "repositories_file_file_versions_delete",
+            repository_versions::remove,
+        )
+        .tag("Repositories: File Versions")
+        .about("Delete it, in a task; no other version changes")
+        .dispatches(),
         get(
             "repository_versions/",
             "repository_versions_list",

@@ -172,7 +172,7 @@ impl Repository {
         Ok(())
     }
 
-    /// Deletes it with its versions and memberships. False: it was gone.
+    /// Deletes it with its versions; its memberships are somebody else's business. False: it was gone.
     ///
     /// # Errors
     /// As the session.

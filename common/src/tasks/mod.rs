@@ -1,6 +1,7 @@
 //! The built-in tasks: one file each, and one line here.
 
 pub mod add_and_remove;
+pub mod delete_version;
 pub mod diagnostics;
 pub mod general_create;
 pub mod general_delete;
@@ -11,6 +12,7 @@ pub mod publish;
 pub mod purge;
 
 pub use add_and_remove::AddAndRemove;
+pub use delete_version::DeleteVersion;
 pub use general_create::GeneralCreate;
 pub use general_delete::{GeneralDelete, PlainGeneralDelete};
 pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
@@ -23,6 +25,7 @@ use crate::tasking::Registry;
 /// Registers the built-in tasks; with `diagnostics`, the test tasks too.
 pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<AddAndRemove>();
+    registry.register::<DeleteVersion>();
     registry.register::<GeneralCreate>();
     registry.register::<GeneralUpdate>();
     registry.register::<PlainGeneralUpdate>();

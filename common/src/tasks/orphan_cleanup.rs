@@ -3,7 +3,7 @@
 use crate::db::{Conn, Work, transaction};
 use crate::error::Error;
 use crate::ids::{ArtifactId, ContentId, DomainId};
-use crate::models::{Artifact, Content, Tombstone};
+use crate::models::{Artifact, Content, MembershipDebris, Tombstone};
 use crate::prn;
 use crate::storage::tombstones::{Unlinked, unlink};
 use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
@@ -46,6 +46,7 @@ impl Task for OrphanCleanup {
         let before = started - Duration::minutes(self.orphan_protection_time.into());
         // The database knows no years as early as the longest protection reaches.
         let before = before.max(DateTime::UNIX_EPOCH);
+        sweep(&ctx).await?;
         delete_content(&ctx, before, self.content_pks.as_deref()).await?;
         let mut gone = delete_artifacts(&ctx, before).await?;
         // What an earlier run of this task, or anybody else, buried and did not come to remove.
@@ -54,6 +55,22 @@ impl Task for OrphanCleanup {
             "orphan clean-up removed {} files of {} bytes; {} could not be removed",
             gone.files, gone.bytes, gone.failed);
         Ok(Outcome::default())
+    }
+}
+
+/// Removes the memberships that deletions left: they keep their units from being orphans. What another
+/// process is removing at this moment is waited for.
+async fn sweep(ctx: &TaskContext) -> Result<(), TaskError> {
+    loop {
+        let seen = ctx
+            .fenced(async |conn| Ok(MembershipDebris::sweep(conn, BATCH).await?))
+            .await?;
+        if seen == 0 {
+            if !MembershipDebris::any(&mut *ctx.session().await).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
     }
 }
 
