@@ -84,16 +84,13 @@ impl Stand {
     async fn assert_protected(&self, number: i64) {
         let answer = self.app.delete(&self.version(number)).await;
         assert_eq!(answer.expect(400), json!([REFUSAL]), "version {number}");
-        let protected = self.app.sql.texts(&format!(
-            "SELECT v.number::text FROM ({}) p JOIN repository_version v ON v.pulp_id = p.id",
-            include_str!("../../../common/src/models/repository_version_protected.sql")
-                .lines()
-                .filter(|line| !line.starts_with("--"))
-                .collect::<Vec<_>>()
-                .join("\n")
-                .replace("$1", "(SELECT pulp_id FROM repository)")
-        ));
-        assert_eq!(protected.await, [number.to_string()]);
+        let protected = include_str!("../../../common/src/models/repository_version_protected.sql")
+            .replace("$1", "(SELECT pulp_id FROM repository)");
+        let numbers = format!(
+            "SELECT v.number::text FROM (\n{protected}) p \
+               JOIN repository_version v ON v.pulp_id = p.id"
+        );
+        assert_eq!(self.app.sql.texts(&numbers).await, [number.to_string()]);
     }
 
     async fn assert_left(&self, left: &[i64]) {
