@@ -3,7 +3,7 @@
 
 use crate::ids::{
     ArtifactId, ContentId, DistributionId, DomainId, ProcessId, PublicationId, RemoteId,
-    RepositoryId, TaskGroupId, TaskId, UploadId, VersionId,
+    RepositoryId, TaskGroupId, TaskId, TemporaryFileId, UploadId, VersionId,
 };
 use std::fmt;
 use uuid::Uuid;
@@ -88,6 +88,7 @@ prns! {
     ArtifactId => "core.artifact",
     VersionId => "core.repositoryversion",
     UploadId => "core.upload",
+    TemporaryFileId => "core.pulptemporaryfile",
 }
 
 /// The PRN of a repository: `file` gives `prn:file.filerepository:<id>` for type `file.file`.

@@ -11,5 +11,16 @@ CREATE TABLE membership_debris (
     done_unit uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
 );
 
--- Deleting a repository leaves its memberships as debris: a million of them are no single write.
+-- Deleting a repository, by whatever path, leaves its memberships as debris: a million of them are no
+-- single write.
 ALTER TABLE repository_content DROP CONSTRAINT repository_content_repository_id_fkey;
+
+CREATE FUNCTION millrace_leave_debris() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO membership_debris (repository_id, behind) VALUES (OLD.pulp_id, -1);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER repository_debris AFTER DELETE ON repository
+    FOR EACH ROW EXECUTE FUNCTION millrace_leave_debris();

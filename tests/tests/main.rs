@@ -13,7 +13,12 @@ mod broker_faults;
 #[cfg(test)]
 mod broker_stalls;
 #[cfg(test)]
+mod chunks;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod cli_uploads;
+mod clients;
 #[cfg(test)]
 mod content;
 #[cfg(test)]
@@ -41,6 +46,8 @@ mod postgres_faults;
 #[cfg(test)]
 mod publications;
 #[cfg(test)]
+mod remotes;
+#[cfg(test)]
 mod repositories;
 #[cfg(test)]
 mod scale;
@@ -50,6 +57,8 @@ mod schema;
 mod settings;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sync;
 #[cfg(test)]
 mod task_lists;
 #[cfg(test)]

@@ -59,15 +59,20 @@ pub mod object;
 pub mod orphans;
 pub mod publications;
 pub mod references;
+pub mod remotes;
+pub mod remotes_file;
 pub mod repositories;
 pub mod repositories_file;
+pub mod repositories_file_sync;
 pub mod repository_versions;
 pub mod status;
 mod table_content;
+mod table_remotes;
 mod table_serving;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
+pub mod uploads;
 pub mod workers;
 
 use crate::error::{ApiError, ApiResult};
@@ -84,6 +89,7 @@ pub fn table() -> Vec<Endpoint> {
         system(),
         tasks(),
         table_content::table(),
+        table_remotes::table(),
         table_serving::table(),
     ]
     .into_iter()

@@ -48,8 +48,7 @@ const COLUMNS: &str = "id, repository_id, behind, until, done_version, done_unit
 
 impl MembershipDebris {
     /// Records the memberships added behind version `behind` and removed up to version `until`, between
-    /// which there is no version any more (`None`: all, with the repository), and removes them at once
-    /// where they are no more than `limit`.
+    /// which there is no version any more, and removes them at once where they are no more than `limit`.
     ///
     /// # Errors
     /// As the session.
@@ -57,7 +56,7 @@ impl MembershipDebris {
         conn: &mut Conn,
         repository: RepositoryId,
         behind: i32,
-        until: Option<i32>,
+        until: i32,
         limit: i64,
     ) -> QueryResult<()> {
         let record: Record = sql_query(format!(
@@ -66,10 +65,33 @@ impl MembershipDebris {
         ))
         .bind::<SqlUuid, _>(repository)
         .bind::<Integer, _>(behind)
-        .bind::<Nullable<Integer>, _>(until)
+        .bind::<Integer, _>(until)
         .get_result(conn)
         .await?;
         record.remove_some(conn, limit).await?;
+        Ok(())
+    }
+
+    /// Removes the memberships of a repository that was deleted in this transaction, which the table has
+    /// recorded itself, where they are no more than `limit`.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn of_repository(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        limit: i64,
+    ) -> QueryResult<()> {
+        let record: Option<Record> = sql_query(format!(
+            "SELECT {COLUMNS} FROM membership_debris WHERE repository_id = $1 AND until IS NULL"
+        ))
+        .bind::<SqlUuid, _>(repository)
+        .get_result(conn)
+        .await
+        .optional()?;
+        if let Some(record) = record {
+            record.remove_some(conn, limit).await?;
+        }
         Ok(())
     }
 

@@ -119,7 +119,7 @@ async fn close_gap(
 ) -> QueryResult<()> {
     let behind = previous.unwrap_or(-1);
     let (repository, until) = (next.repository_id, next.number);
-    MembershipDebris::leave(conn, repository, behind, Some(until), BATCH).await?;
+    MembershipDebris::leave(conn, repository, behind, until, BATCH).await?;
     recount(conn, next, previous).await
 }
 

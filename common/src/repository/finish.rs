@@ -1,7 +1,8 @@
 //! Completing a version: its rules, its counts, and the step that makes it visible.
 
+use super::added::Added;
 use super::delete_version::retain;
-use super::new_version::{NewVersion, chunks, discard_stale};
+use super::new_version::{NewVersion, discard_stale};
 use super::publishing::PublicationDraft;
 use crate::content;
 use crate::db::Conn;
@@ -59,6 +60,22 @@ impl NewVersion {
         ctx: &TaskContext,
         added: &[ContentId],
     ) -> Result<Option<Draft>, TaskError> {
+        self.complete(ctx, Added::Listed(added)).await
+    }
+
+    /// The same for everything that this version added, however much that is.
+    ///
+    /// # Errors
+    /// As [`NewVersion::finish`].
+    pub async fn finish_all(self, ctx: &TaskContext) -> Result<Option<Draft>, TaskError> {
+        self.complete(ctx, Added::All).await
+    }
+
+    async fn complete(
+        self,
+        ctx: &TaskContext,
+        added: Added<'_>,
+    ) -> Result<Option<Draft>, TaskError> {
         match self.check(ctx, added).await {
             Ok(()) => {}
             Err(error) => {
@@ -109,9 +126,10 @@ impl NewVersion {
         }
     }
 
-    async fn check(&self, ctx: &TaskContext, added: &[ContentId]) -> Result<(), TaskError> {
+    async fn check(&self, ctx: &TaskContext, added: Added<'_>) -> Result<(), TaskError> {
         self.check_types(ctx, added).await?;
-        for batch in chunks(added) {
+        let mut batches = added.batches();
+        while let Some(batch) = batches.next(self, ctx).await? {
             let old = {
                 let mut conn = ctx.session().await;
                 RepositoryContent::replaced(&mut conn, self.repository, self.start, batch).await?
@@ -119,8 +137,8 @@ impl NewVersion {
             self.remove(ctx, &old).await?;
         }
         let mut duplicates = 0;
-        for batch in chunks(added) {
-            ctx.checkpoint()?;
+        let mut batches = added.batches();
+        while let Some(batch) = batches.next(self, ctx).await? {
             let mut conn = ctx.session().await;
             duplicates +=
                 RepositoryContent::count_duplicates(&mut conn, self.repository, batch).await?;
@@ -135,8 +153,8 @@ impl NewVersion {
                 ),
             ));
         }
-        for batch in chunks(added) {
-            ctx.checkpoint()?;
+        let mut batches = added.batches();
+        while let Some(batch) = batches.next(self, ctx).await? {
             let mut conn = ctx.session().await;
             content::validate_version(&mut conn, self, batch).await?;
         }
@@ -144,12 +162,17 @@ impl NewVersion {
     }
 
     /// A repository holds units of its own type.
-    async fn check_types(&self, ctx: &TaskContext, added: &[ContentId]) -> Result<(), TaskError> {
-        let mut conn = ctx.session().await;
-        let Some(row) = Repository::find(&mut conn, self.domain, self.repository).await? else {
+    async fn check_types(&self, ctx: &TaskContext, added: Added<'_>) -> Result<(), TaskError> {
+        let row = {
+            let mut conn = ctx.session().await;
+            Repository::find(&mut conn, self.domain, self.repository).await?
+        };
+        let Some(row) = row else {
             return Ok(());
         };
-        for batch in chunks(added) {
+        let mut batches = added.batches();
+        while let Some(batch) = batches.next(self, ctx).await? {
+            let mut conn = ctx.session().await;
             let odd =
                 RepositoryContent::other_types(&mut conn, self.membership(), batch, &row.pulp_type)
                     .await?;

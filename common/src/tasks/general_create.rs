@@ -7,12 +7,13 @@ use super::kinds::{self, Creation, Kind, Scope, check_label};
 use crate::content::file::{self, PULP_TYPE};
 use crate::db::Conn;
 use crate::error::Error;
-use crate::ids::{ContentId, DomainId};
-use crate::models::{Artifact, Content, Membership, RepositoryContent};
-use crate::prn;
+use crate::ids::{ArtifactId, ContentId, DomainId, UploadId};
+use crate::models::{Artifact, Content, Membership, RepositoryContent, Upload, task_use};
+use crate::prn::{self, Prn};
 use crate::repository::{Draft, NewVersion};
 use crate::representation::FileContent;
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
+use crate::uploads::Assembled;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -78,6 +79,10 @@ impl GeneralCreate {
             .map_err(|e| Error::invalid("data", e.to_string()))?;
         crate::content::check_relative_path(&data.relative_path)
             .map_err(|message| Error::invalid("relative_path", message))?;
+        if data.artifact.is_some() == data.upload.is_some() {
+            let message = "exactly one of `artifact` and `upload` must be given";
+            return Err(Error::invalid("data", message));
+        }
         for (key, value) in data.pulp_labels.iter().flatten() {
             check_label(key, value.as_deref())
                 .map_err(|message| Error::invalid("pulp_labels", message))?;
@@ -95,18 +100,20 @@ impl Task for GeneralCreate {
         if let Some((kind, _)) = self.other() {
             return (kind.lanes)(Some(&self.data));
         }
-        match self.typed().ok().and_then(|data| data.repository) {
-            Some(id) => Resources::exclusive(prn::repository(PULP_TYPE, id)),
-            None => Resources::default(),
-        }
+        let Ok(data) = self.typed() else {
+            return Resources::default();
+        };
+        let repository = data.repository.map(|id| prn::repository(PULP_TYPE, id));
+        let names = repository.into_iter().chain(data.upload.map(Prn::from));
+        names.fold(Resources::default(), Resources::and_exclusive)
     }
 
     fn uses(&self) -> Vec<Uuid> {
         if self.other().is_some() {
             return Vec::new();
         }
-        self.typed()
-            .map_or_else(|_| Vec::new(), |data| vec![data.artifact.0])
+        let artifact = self.typed().ok().and_then(|data| data.artifact);
+        artifact.map(|id| id.0).into_iter().collect()
     }
 
     fn validate(&self) -> Result<(), Error> {
@@ -125,8 +132,11 @@ impl Task for GeneralCreate {
                 Box::pin(async move { (creation.run)(conn, &scope, &data).await })
             }));
         }
-        let data = self.typed()?;
+        let mut data = self.typed()?;
         let domain = ctx.domain();
+        if let Some(upload) = data.upload {
+            data.artifact = Some(commit(&ctx, upload).await?);
+        }
         if data.repository.is_none() {
             return Ok(Outcome::flip(move |conn| {
                 let data = data.clone();
@@ -142,6 +152,28 @@ impl Task for GeneralCreate {
             Box::pin(async move { effects(conn, unit, draft).await })
         }))
     }
+}
+
+/// Makes an artifact of an upload, which is gone then. A run after that finds the artifact among what its
+/// task uses, where clean-ups spare it.
+async fn commit(ctx: &TaskContext, upload: UploadId) -> Result<ArtifactId, TaskError> {
+    let earlier = {
+        let mut conn = ctx.session().await;
+        match Upload::find(&mut conn, ctx.domain(), upload).await? {
+            Some(_) => None,
+            None => task_use::artifact_of(&mut conn, ctx.task()).await?,
+        }
+    };
+    if let Some(artifact) = earlier {
+        return Ok(artifact);
+    }
+    let file = Assembled::make(ctx, upload, None).await?;
+    ctx.fenced(async |conn| {
+        let artifact = file.into_artifact(conn).await?;
+        task_use::add(conn, ctx.task(), artifact.pulp_id.0).await?;
+        Ok(artifact.pulp_id)
+    })
+    .await
 }
 
 /// Completes the version, if there is one, and says what was made: the version, then the unit.
@@ -168,8 +200,12 @@ async fn ensure(
     domain: DomainId,
     data: &FileContentData,
 ) -> Result<Content, TaskError> {
-    let artifact = Artifact::find_shared(conn, domain, data.artifact).await?;
-    let artifact = artifact.ok_or(Error::NotFound { what: "Artifact" })?;
+    let missing = Error::NotFound { what: "Artifact" };
+    let artifact = match data.artifact {
+        Some(id) => Artifact::find_shared(conn, domain, id).await?,
+        None => None,
+    };
+    let artifact = artifact.ok_or(missing)?;
     let labels = data.pulp_labels.clone().unwrap_or_default();
     let path = &data.relative_path;
     let (unit, _) = file::ensure(conn, domain, path, &artifact, &json!(labels)).await?;

@@ -46,7 +46,6 @@ impl Task for OrphanCleanup {
         let before = started - Duration::minutes(self.orphan_protection_time.into());
         // The database knows no years as early as the longest protection reaches.
         let before = before.max(DateTime::UNIX_EPOCH);
-        sweep(&ctx).await?;
         delete_content(&ctx, before, self.content_pks.as_deref()).await?;
         let mut gone = delete_artifacts(&ctx, before).await?;
         // What an earlier run of this task, or anybody else, buried and did not come to remove.
@@ -80,6 +79,7 @@ async fn delete_content(
     before: DateTime<Utc>,
     only: Option<&[ContentId]>,
 ) -> Result<(), TaskError> {
+    sweep(ctx).await?;
     let total = {
         let mut conn = ctx.session().await;
         Content::count_orphans(&mut conn, ctx.domain(), before, only).await?
@@ -88,6 +88,7 @@ async fn delete_content(
         .progress("Clean up orphan Content", "clean-up.content", Some(total))
         .await?;
     loop {
+        sweep(ctx).await?;
         let deleted = match only {
             Some(units) => pass_over_given(ctx, before, units, &mut progress).await?,
             None => pass_over_all(ctx, before, &mut progress).await?,

@@ -4,6 +4,7 @@
 mod fields;
 pub mod file_content;
 pub mod file_distribution;
+pub mod file_remote;
 pub mod file_repository;
 
 pub use fields::{FieldErrors, Fields, check_label};
@@ -88,7 +89,11 @@ pub struct Kind {
     pub delete: Delete,
 }
 
-const KINDS: &[Kind] = &[file_distribution::KIND, file_repository::KIND];
+const KINDS: &[Kind] = &[
+    file_distribution::KIND,
+    file_remote::KIND,
+    file_repository::KIND,
+];
 
 /// The kind of these names.
 ///
