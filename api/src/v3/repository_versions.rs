@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
+use crate::body::{Body, Fields, FromFields};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
@@ -18,8 +19,9 @@ use millrace_common::repository::PROTECTED;
 use millrace_common::representation::Version;
 use millrace_common::schema::repository_version as table;
 use millrace_common::tasking::NewTask;
-use millrace_common::tasks::DeleteVersion;
+use millrace_common::tasks::{DeleteVersion, RepairVersion};
 use std::sync::LazyLock;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The filters of both lists.
@@ -182,6 +184,44 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<(String, String)>) 
     drop(conn);
     let task = NewTask::new(&app.catalog.tasks, &DeleteVersion { pk: row.pulp_id })?
         .and_resources(DeleteVersion::on(PULP_TYPE, row.repository_id));
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+/// What a repair is to look at.
+#[derive(Debug, ToSchema)]
+pub struct Repair {
+    /// True: read every file and compare its digest.
+    #[schema(required = false)]
+    pub verify_checksums: bool,
+}
+
+impl FromFields for Repair {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let verify = fields.optional::<bool>("verify_checksums")?;
+        Some(Self {
+            verify_checksums: verify.unwrap_or(true),
+        })
+    }
+}
+
+/// Fetches the files of a version anew that are missing or not what they should be, in a task.
+///
+/// # Errors
+/// 400, 404.
+pub async fn repair(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<(String, String)>,
+    Body(request): Body<Repair>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, Object::Repository)?;
+    let row = find_version(&mut *app.db.get().await?, path.into_inner()).await?;
+    let task = RepairVersion {
+        repository_version_pk: row.pulp_id,
+        verify_checksums: request.verify_checksums,
+    };
+    let task = NewTask::new(&app.catalog.tasks, &task)?
+        .and_resources(RepairVersion::on(PULP_TYPE, row.repository_id));
     dispatch_and_accept(&app, &actor, task).await
 }
 

@@ -10,6 +10,7 @@ pub mod kinds;
 pub mod orphan_cleanup;
 pub mod publish;
 pub mod purge;
+pub mod repair_version;
 pub mod synchronize;
 pub mod upload_commit;
 
@@ -21,6 +22,7 @@ pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
 pub use orphan_cleanup::OrphanCleanup;
 pub use publish::Publish;
 pub use purge::Purge;
+pub use repair_version::RepairVersion;
 pub use synchronize::Synchronize;
 pub use upload_commit::UploadCommit;
 
@@ -38,6 +40,7 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<OrphanCleanup>();
     registry.register::<Publish>();
     registry.register::<Purge>();
+    registry.register::<RepairVersion>();
     registry.register::<UploadCommit>();
     registry.register::<Synchronize>();
     if diagnostics {
