@@ -53,7 +53,7 @@ impl Cli {
         )
     }
 
-    async fn fails(&self, line: &str) -> String {
+    pub(crate) async fn fails(&self, line: &str) -> String {
         let output = self.output(line).await;
         assert!(!output.status.success(), "pulp {line} succeeded");
         String::from_utf8_lossy(&output.stderr).into_owned()

@@ -4,5 +4,6 @@ mod content;
 mod faults;
 mod large;
 mod mirror;
+mod repair;
 mod shop;
 mod skipping;
