@@ -20,6 +20,7 @@ mod cli;
 mod cli_publications;
 #[cfg(test)]
 mod cli_uploads;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod content;
@@ -55,6 +56,8 @@ mod repositories;
 mod scale;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod serving;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

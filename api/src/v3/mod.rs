@@ -82,6 +82,9 @@ use task_groups::TaskGroupResponse;
 use tasks::{Purge, TaskCancel, TaskDispatch, TaskResponse};
 use workers::WorkerResponse;
 
+/// Answers on every process, whatever it serves.
+pub const LIVEZ: &str = "livez/";
+
 /// Every call that there is.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
@@ -104,7 +107,7 @@ fn system() -> Vec<Endpoint> {
             .about("Versions, processes, connections and storage")
             .public()
             .answers::<StatusResponse>(200),
-        get("livez/", "livez_read", status::live)
+        get(LIVEZ, "livez_read", status::live)
             .tag("Livez")
             .about("Answers while the process lives")
             .public()

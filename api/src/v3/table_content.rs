@@ -24,6 +24,7 @@ pub fn table() -> Vec<Endpoint> {
     table.extend(uploads());
     table.extend(content());
     table.extend(file_repositories());
+    table.extend(file_repository_actions());
     table.extend(versions_and_orphans());
     table
 }
@@ -212,6 +213,12 @@ fn file_repositories() -> Vec<Endpoint> {
         .tag(TAG)
         .about("Delete it with its versions, in a task")
         .dispatches(),
+    ]
+}
+
+fn file_repository_actions() -> Vec<Endpoint> {
+    const TAG: &str = "Repositories: File";
+    vec![
         post(
             "repositories/file/file/{file_file_repository_href}/modify/",
             "repositories_file_file_modify",
