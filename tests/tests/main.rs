@@ -17,6 +17,8 @@ mod chunks;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod cli_publications;
+#[cfg(test)]
 mod cli_remotes;
 #[cfg(test)]
 mod cli_uploads;

@@ -5,5 +5,6 @@ mod faults;
 mod file_url;
 mod large;
 mod mirror;
+mod repair;
 mod shop;
 mod skipping;

@@ -17,7 +17,7 @@ use crate::download::{Downloader, Spooled};
 use crate::error::Error;
 use crate::ids::{RemoteId, RepositoryId};
 use crate::models::{Remote, Repository, RepositoryVersion};
-use crate::prn::{self, Prn};
+use crate::prn;
 use crate::repository::{BATCH, Draft, NewVersion, PublicationDraft};
 use crate::representation::Version;
 use crate::storage::{Stored, Upload};
@@ -260,9 +260,7 @@ impl Done {
         let mut effects = Effects::default();
         if let Some(draft) = &self.draft {
             let made = draft.flip(conn).await?;
-            if !made.hidden {
-                effects.created.push(Prn::from(made.id));
-            }
+            effects.created = made.created();
             self.details.most_recent_version = made.number;
             if let Some(publication) = &self.publication {
                 let row = publication.flip(conn).await?;
