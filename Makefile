@@ -2,7 +2,7 @@
 
 STACK := deploy/local/stack
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status logs migrate reset build lint fmt doc bench
+.PHONY: help demo test fuzz up down status logs migrate reset build lint fmt doc bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ demo: ## Set everything up, run the main job, show what happened, stop what was 
 
 test: ## Set everything up and run all tests (FILTER=name: only those; SHOW=1: with what they print)
 	@$(STACK) test
+
+fuzz: ## Send requests made from our OpenAPI document, for a long time (EXAMPLES=500: so many a call)
+	@$(STACK) fuzz
 
 up: ## Start servers, API and workers in the background (WORKERS=4: four workers)
 	@$(STACK) up

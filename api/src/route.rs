@@ -42,7 +42,7 @@ pub struct Endpoint {
     pub body: Option<(Media, SchemaDoc)>,
     /// Statuses and what comes with them.
     pub answers: Vec<(u16, Option<SchemaDoc>)>,
-    /// Query parameters.
+    /// Parameters in the query and in headers.
     pub query: Vec<Parameter>,
     route: Box<dyn Fn(Route) -> Route>,
 }
@@ -161,6 +161,14 @@ impl Endpoint {
     #[must_use]
     pub fn accepts_upload<T: ToSchema>(mut self) -> Self {
         self.body = Some((Media::Upload, SchemaDoc::of::<T>()));
+        self
+    }
+
+    /// Takes a header that must be there.
+    #[must_use]
+    pub fn needs_header(mut self, name: &str, help: &str) -> Self {
+        let text = json!({"type": "string"});
+        self.query.push(Parameter::header(name, help, true, &text));
         self
     }
 

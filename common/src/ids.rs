@@ -77,6 +77,8 @@ ids! {
     DistributionId,
     /// A file that comes in pieces.
     UploadId,
+    /// A file that waits for a task.
+    TemporaryFileId,
 }
 
 impl DomainId {

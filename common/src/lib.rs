@@ -1,6 +1,6 @@
 //! What the API and the workers share: models, the tasking engine, the broker, storage, settings.
 //!
-//! Imports go one way: `catalog` → `tasks`, `content` → `repository`, `models`, `storage`,
+//! Imports go one way: `catalog` → `tasks`, `content` → `repository`, `uploads`, `models`, `storage`,
 //! `tasking` → `broker`, `db` → `ids`, `error`, `config`. The engine (`tasking`) knows no task, and
 //! nothing here knows REST. A plug-in author imports from [`tasking`].
 
@@ -23,6 +23,7 @@ pub mod secrets;
 pub mod storage;
 pub mod tasking;
 pub mod tasks;
+pub mod uploads;
 
 /// The version of Millrace itself.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

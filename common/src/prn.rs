@@ -3,7 +3,7 @@
 
 use crate::ids::{
     ArtifactId, ContentId, DistributionId, DomainId, ProcessId, PublicationId, RemoteId,
-    RepositoryId, TaskGroupId, TaskId, UploadId, VersionId,
+    RepositoryId, TaskGroupId, TaskId, TemporaryFileId, UploadId, VersionId,
 };
 use std::fmt;
 use uuid::Uuid;
@@ -58,6 +58,18 @@ pub fn orphans(domain: DomainId) -> String {
     format!("pdrn:{domain}:orphans")
 }
 
+/// The lane of everything that changes distributions of a domain.
+#[must_use]
+pub fn distributions(domain: DomainId) -> String {
+    format!("pdrn:{domain}:distributions")
+}
+
+/// The lane of everything that writes base paths of a domain.
+#[must_use]
+pub fn base_paths(domain: DomainId) -> String {
+    format!("pdrn:{domain}:distribution.base_path")
+}
+
 macro_rules! prns {
     ($($id:ident => $model:literal),+ $(,)?) => {$(
         impl From<$id> for Prn {
@@ -76,6 +88,7 @@ prns! {
     ArtifactId => "core.artifact",
     VersionId => "core.repositoryversion",
     UploadId => "core.upload",
+    TemporaryFileId => "core.pulptemporaryfile",
 }
 
 /// The PRN of a repository: `file` gives `prn:file.filerepository:<id>` for type `file.file`.

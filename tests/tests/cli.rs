@@ -5,13 +5,14 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-struct Cli {
+/// The client with a home of its own.
+pub(crate) struct Cli {
     program: PathBuf,
     home: tempfile::TempDir,
 }
 
 impl Cli {
-    fn new(app: &TestApp) -> Self {
+    pub(crate) fn new(app: &TestApp) -> Self {
         let home = tempfile::tempdir().unwrap();
         let config = format!(
             "[cli]\nbase_url = \"{}\"\nusername = \"admin\"\npassword = \"test-password\"\nverify_ssl = false\nformat = \"json\"\n",
@@ -39,7 +40,7 @@ impl Cli {
     }
 
     /// Runs a command; gives what it prints as JSON, and its messages.
-    async fn run(&self, line: &str) -> (Value, String) {
+    pub(crate) async fn run(&self, line: &str) -> (Value, String) {
         let output = self.output(line).await;
         let (out, err) = (
             String::from_utf8_lossy(&output.stdout),
@@ -58,7 +59,7 @@ impl Cli {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    fn file(&self, name: &str, text: &str) -> &Path {
+    pub(crate) fn file(&self, name: &str, text: &str) -> &Path {
         std::fs::write(self.home.path().join(name), text).unwrap();
         self.home.path()
     }

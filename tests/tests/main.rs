@@ -13,12 +13,18 @@ mod broker_faults;
 #[cfg(test)]
 mod broker_stalls;
 #[cfg(test)]
+mod chunks;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod cli_uploads;
+mod clients;
 #[cfg(test)]
 mod content;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod distributions;
 mod downloads;
 #[cfg(test)]
 mod engine_cost;
@@ -37,6 +43,10 @@ mod plugin;
 #[cfg(test)]
 mod postgres_faults;
 #[cfg(test)]
+mod publications;
+#[cfg(test)]
+mod remotes;
+#[cfg(test)]
 mod repositories;
 #[cfg(test)]
 mod scale;
@@ -48,6 +58,8 @@ mod serving;
 mod settings;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sync;
 #[cfg(test)]
 mod task_lists;
 #[cfg(test)]

@@ -45,6 +45,7 @@ impl Documents {
                 e.body.iter().map(|(_, schema)| schema).chain(answers)
             })
             .flat_map(|schema| schema.parts.clone())
+            .chain([("ErrorResponse".to_owned(), error_schema())])
             .collect();
         let operations = |by_href| {
             table
@@ -135,6 +136,17 @@ impl Operation {
     }
 }
 
+/// What comes with a status from 400 on (contract 4.1).
+fn error_schema() -> Value {
+    json!({
+        "description": "What is wrong: `detail`, messages by field, or a list of messages.",
+        "anyOf": [
+            {"type": "object", "additionalProperties": {}},
+            {"type": "array", "items": {"type": "string"}},
+        ],
+    })
+}
+
 /// `{x_href}modify/`: the last placeholder stands for everything up to and with itself.
 fn href_path(path: &str) -> (String, Vec<String>) {
     match (path.rfind('{'), path.rfind('}')) {
@@ -172,7 +184,7 @@ fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>) -> Value {
         |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
     ));
     parameters.extend(endpoint.query.iter().map(|p| p.object.clone()));
-    let responses: Map<String, Value> = endpoint
+    let mut responses: Map<String, Value> = endpoint
         .answers
         .iter()
         .map(|(status, schema)| {
@@ -184,6 +196,21 @@ fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>) -> Value {
             (status.to_string(), response)
         })
         .collect();
+    for (statuses, description) in [
+        (
+            "4XX",
+            "The request cannot be accepted; nothing was changed.",
+        ),
+        (
+            "5XX",
+            "A fault of the service, or of something that it depends on.",
+        ),
+    ] {
+        let schema = json!({"$ref": "#/components/schemas/ErrorResponse"});
+        let content = json!({"application/json": {"schema": schema}});
+        let response = json!({"description": description, "content": content});
+        responses.insert(statuses.to_owned(), response);
+    }
     let mut object = json!({
         "operationId": endpoint.operation,
         "description": endpoint.summary,

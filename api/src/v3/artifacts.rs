@@ -238,19 +238,36 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResu
 /// # Errors
 /// 400 for a file in another field, or a second one.
 pub async fn receive(app: &App, upload: &mut Upload) -> ApiResult<Option<Stored>> {
+    receive_at_most(app, upload, i64::MAX, "The file is too large.").await
+}
+
+/// As [`receive`]; what is longer than that is refused with this message as soon as it is seen.
+///
+/// # Errors
+/// As [`receive`].
+pub async fn receive_at_most(
+    app: &App,
+    upload: &mut Upload,
+    size: i64,
+    message: &str,
+) -> ApiResult<Option<Stored>> {
     let mut stored = None;
     while let Some(mut part) = upload.next_file().await? {
         if part.name != "file" || stored.is_some() {
             return Err(ApiError::field(&part.name, "Unexpected field"));
         }
-        stored = Some(store(app, &mut part).await?);
+        stored = Some(store(app, &mut part, size, message).await?);
     }
     Ok(stored)
 }
 
-async fn store(app: &App, part: &mut FilePart) -> ApiResult<Stored> {
+async fn store(app: &App, part: &mut FilePart, size: i64, message: &str) -> ApiResult<Stored> {
     let mut file = storage::Upload::begin(&app.db, &app.storage).await?;
+    let mut room = u64::try_from(size).unwrap_or(0);
     while let Some(piece) = part.next().await? {
+        room = room
+            .checked_sub(piece.len() as u64)
+            .ok_or_else(|| ApiError::field("non_field_errors", message))?;
         file.write(piece).await?;
     }
     Ok(file.finish().await?)

@@ -17,9 +17,9 @@ use diesel::sql_types;
 use millrace_common::content::check_relative_path;
 use millrace_common::content::file::{self, PULP_TYPE};
 use millrace_common::db::{self, Conn};
-use millrace_common::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
+use millrace_common::ids::{ArtifactId, ContentId, DomainId, RepositoryId, UploadId};
 use millrace_common::models::selection::{Bind, Predicate};
-use millrace_common::models::{Artifact, Content, Labeled, Repository};
+use millrace_common::models::{self, Artifact, Content, Labeled, Repository};
 use millrace_common::representation::FileContent;
 use millrace_common::schema::content as table;
 use millrace_common::storage::Stored;
@@ -42,6 +42,7 @@ pub struct FileContentRequest {
     #[schema(value_type = Option<String>, format = Binary)]
     pub file: Option<Vec<u8>>,
     pub artifact: Option<String>,
+    pub upload: Option<String>,
     pub repository: Option<String>,
     #[schema(required = false)]
     pub overwrite: bool,
@@ -69,6 +70,7 @@ pub struct FileContentUploadRequest {
 struct Request {
     relative_path: String,
     artifact: Option<String>,
+    upload: Option<String>,
     repository: Option<String>,
     overwrite: bool,
     pulp_labels: Labels,
@@ -78,6 +80,7 @@ impl FromFields for Request {
     fn read(fields: &mut Fields) -> Option<Self> {
         let path = fields.required::<Text>("relative_path");
         let artifact = fields.nullable::<Text>("artifact");
+        let upload = fields.nullable::<Text>("upload");
         let repository = fields.nullable::<Text>("repository");
         let overwrite = fields.optional::<bool>("overwrite");
         let labels = fields.optional::<Labels>("pulp_labels");
@@ -88,6 +91,7 @@ impl FromFields for Request {
         Some(Self {
             relative_path: path,
             artifact: artifact?.flatten().map(|text| text.0),
+            upload: upload?.flatten().map(|text| text.0),
             repository: repository?.flatten().map(|text| text.0),
             overwrite: overwrite?.unwrap_or(true),
             pulp_labels: labels?.unwrap_or_default(),
@@ -176,12 +180,17 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
             return Err(ApiError::messages([message.to_owned()]));
         }
     };
-    let source = Source::of(request.artifact.as_deref(), stored)?;
+    let source = Source::of(&request, stored, FOR_A_TASK)?;
     // A clean-up either sees the task that uses the artifact, or was there before both.
     let answer = dispatch_made(&app, &actor, async |conn| {
+        let (artifact, upload) = match &source {
+            Source::Upload(id) => (None, Some(there(conn, *id).await?)),
+            _ => (Some(source.artifact(conn).await?.pulp_id), None),
+        };
         let task = GeneralCreate::file_content(&FileContentData {
             relative_path: request.relative_path.clone(),
-            artifact: source.artifact(conn).await?.pulp_id,
+            artifact,
+            upload,
             repository,
             pulp_labels: Some(request.pulp_labels.0.clone()),
             overwrite: request.overwrite,
@@ -204,7 +213,11 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
     if request.repository.is_some() {
         return Err(ApiError::field("repository", "Unexpected field"));
     }
-    let source = Source::of(request.artifact.as_deref(), stored)?;
+    if request.upload.is_some() {
+        let message = "An upload takes its time: post it to content/file/files/, for a task.";
+        return Err(ApiError::field("upload", message));
+    }
+    let source = Source::of(&request, stored, AT_ONCE)?;
     let mut conn = app.db.get().await?;
     let unit = db::transaction(&mut conn, async |conn| {
         let artifact = source.artifact(conn).await?;
@@ -220,23 +233,34 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         .json(shown))
 }
 
-/// What a unit is made from: the artifact that is named, or the file that came along.
+/// The sources of a unit that a task makes.
+const FOR_A_TASK: &str = "'artifact', 'file', 'upload'";
+/// The sources of a unit that is made at once.
+const AT_ONCE: &str = "'artifact', 'file'";
+
+/// What a unit is made from: the artifact that is named, the file that came along, or an upload, of
+/// which the task makes the artifact.
 enum Source {
     Artifact(ArtifactId),
     File(Box<Stored>),
+    Upload(UploadId),
 }
 
 impl Source {
-    fn of(reference: Option<&str>, stored: Option<Stored>) -> ApiResult<Self> {
-        match (reference, stored) {
-            (None, Some(stored)) => Ok(Self::File(Box::new(stored))),
-            (Some(reference), None) => {
+    fn of(request: &Request, stored: Option<Stored>, offered: &str) -> ApiResult<Self> {
+        match (&request.artifact, stored, &request.upload) {
+            (None, Some(stored), None) => Ok(Self::File(Box::new(stored))),
+            (Some(reference), None, None) => {
                 let id = references::object_id("artifact", reference, "core.artifact")?;
                 Ok(Self::Artifact(ArtifactId(id)))
             }
+            (None, None, Some(reference)) => {
+                let id = references::object_id("upload", reference, "core.upload")?;
+                Ok(Self::Upload(UploadId(id)))
+            }
             _ => Err(ApiError::field(
                 "non_field_errors",
-                "Exactly one of 'artifact', 'file' must be specified.",
+                format!("Exactly one of {offered} must be specified."),
             )),
         }
     }
@@ -254,6 +278,7 @@ impl Source {
                     .await?
                     .ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))
             }
+            Self::Upload(_) => Err(ApiError::internal("an upload is no artifact yet")),
         }
     }
 
@@ -263,6 +288,13 @@ impl Source {
             stored.recorded();
         }
     }
+}
+
+/// The upload that is named, if it is there.
+async fn there(conn: &mut Conn, id: UploadId) -> ApiResult<UploadId> {
+    let found = models::Upload::find(conn, DomainId::DEFAULT, id).await?;
+    let row = found.ok_or_else(|| ApiError::field("upload", references::NO_OBJECT))?;
+    Ok(row.pulp_id)
 }
 
 async fn file_repository(app: &App, reference: &str) -> ApiResult<RepositoryId> {

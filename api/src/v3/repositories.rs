@@ -64,12 +64,14 @@ pub fn common_filters() -> Filters<repository::table> {
         .numbers("retain_checkpoints", repository::retain_checkpoints)
         .labels(repository::pulp_labels)
         .filter("remote", Kind::Reference, "has this remote", |v| {
-            // Remotes are not offered: no repository has one.
-            Ok(if v.is_empty() || v == "null" {
-                Predicate::always()
-            } else {
-                Predicate::never()
-            })
+            if v.is_empty() || v == "null" {
+                return Ok(Predicate::on(repository::remote).then(" IS NULL"));
+            }
+            let remote = references::object_id("", v, "remote");
+            let remote = remote.map_err(|_fault| format!("URI not valid: {v}"))?;
+            Ok(Predicate::on(repository::remote)
+                .then(" = ")
+                .bind(Bind::Uuid(remote)))
         })
         .also_empty()
         .filter(
@@ -156,6 +158,8 @@ fn show(row: &Repository, latest: Option<i32>) -> RepositoryResponse {
         description: row.description.clone(),
         retain_repo_versions: row.retain_repo_versions,
         retain_checkpoints: row.retain_checkpoints,
-        remote: None,
+        remote: row
+            .remote
+            .map(|remote| href::detail("remote", kind, remote)),
     }
 }

@@ -2,22 +2,26 @@
 
 use super::{
     artifacts, content, content_file, labels, orphans, repositories, repositories_file,
-    repository_versions,
+    repositories_file_sync, repository_versions, uploads,
 };
 use crate::route::{Endpoint, delete, get, patch, post, put};
 use artifacts::{ArtifactRequest, ArtifactResponse};
 use content::MultipleArtifactContentResponse;
 use content_file::{FileContentRequest, FileContentUploadRequest};
 use labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
-use millrace_common::representation::{FileContent, FileRepository};
+use millrace_common::representation::{FileContent, FileRepository, Version};
 use orphans::OrphansCleanup;
 use repositories::RepositoryResponse;
 use repositories_file::{FileRepositoryRequest, Modify};
-use repository_versions::RepositoryVersionResponse;
+use repositories_file_sync::Sync;
+use uploads::{
+    UploadChunkRequest, UploadCommitRequest, UploadDetailResponse, UploadRequest, UploadResponse,
+};
 
 /// Its calls.
 pub fn table() -> Vec<Endpoint> {
     let mut table = artifacts();
+    table.extend(uploads());
     table.extend(content());
     table.extend(file_repositories());
     table.extend(versions_and_orphans());
@@ -51,6 +55,49 @@ fn artifacts() -> Vec<Endpoint> {
         .tag("Artifacts")
         .about("Always refused: orphan clean-up deletes artifacts")
         .answers_nothing(403),
+    ]
+}
+
+fn uploads() -> Vec<Endpoint> {
+    const ONE: &str = "uploads/{upload_href}/";
+    vec![
+        get("uploads/", "uploads_list", uploads::list)
+            .tag("Uploads")
+            .about("Files that come in pieces, the newest first")
+            .lists::<UploadResponse, _>(&uploads::FILTERS),
+        post("uploads/", "uploads_create", uploads::create)
+            .tag("Uploads")
+            .about("Begin a file that comes in pieces")
+            .accepts::<UploadRequest>()
+            .answers::<UploadResponse>(201),
+        get(ONE, "uploads_read", uploads::read)
+            .tag("Uploads")
+            .about("One upload, with the pieces that have come")
+            .answers::<UploadDetailResponse>(200),
+        put(ONE, "uploads_update", uploads::update)
+            .tag("Uploads")
+            .about("Send a piece; one at the same offset is replaced")
+            .needs_header(
+                "Content-Range",
+                "Which bytes: `bytes <first>-<last>/<total or *>`.",
+            )
+            .accepts_upload::<UploadChunkRequest>()
+            .answers::<UploadResponse>(200)
+            .answers_nothing(409),
+        delete(ONE, "uploads_delete", uploads::remove)
+            .tag("Uploads")
+            .about("Delete an upload with its pieces")
+            .answers_nothing(204)
+            .answers_nothing(409),
+        post(
+            "uploads/{upload_href}/commit/",
+            "uploads_commit",
+            uploads::commit,
+        )
+        .tag("Uploads")
+        .about("Make an artifact of an upload, in a task")
+        .accepts::<UploadCommitRequest>()
+        .dispatches(),
     ]
 }
 
@@ -175,6 +222,15 @@ fn file_repositories() -> Vec<Endpoint> {
         .accepts::<Modify>()
         .dispatches(),
         post(
+            "repositories/file/file/{file_file_repository_href}/sync/",
+            "repositories_file_file_sync",
+            repositories_file_sync::sync,
+        )
+        .tag(TAG)
+        .about("Fill it from a remote, in a task")
+        .accepts::<Sync>()
+        .dispatches(),
+        post(
             "repositories/file/file/{file_file_repository_href}/set_label/",
             "repositories_file_file_set_label",
             repositories_file::set_label,
@@ -208,7 +264,7 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         )
         .tag("Repositories: File Versions")
         .about("Versions of a file repository")
-        .lists::<RepositoryVersionResponse, _>(&repository_versions::FILTERS),
+        .lists::<Version, _>(&repository_versions::FILTERS),
         get(
             "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/",
             "repositories_file_file_versions_read",
@@ -216,7 +272,7 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         )
         .tag("Repositories: File Versions")
         .about("One version")
-        .answers::<RepositoryVersionResponse>(200),
+        .answers::<Version>(200),
         get(
             "repository_versions/",
             "repository_versions_list",
@@ -224,7 +280,7 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         )
         .tag("Repository_Versions")
         .about("Versions of all repositories")
-        .lists::<RepositoryVersionResponse, _>(&repository_versions::FILTERS),
+        .lists::<Version, _>(&repository_versions::FILTERS),
         post("orphans/cleanup/", "orphans_cleanup_cleanup", orphans::cleanup)
             .tag("Orphans: Cleanup")
             .about("Delete what nothing needs, in a task")

@@ -131,9 +131,9 @@ impl Downloader {
     }
 
     /// Repeats an attempt that failed in passing, with pauses that grow.
-    async fn persist<'a, T>(
+    async fn persist<'f, T>(
         &self,
-        attempt: impl Fn() -> BoxFuture<'a, Result<T, DownloadError>>,
+        attempt: impl Fn() -> BoxFuture<'f, Result<T, DownloadError>> + Send,
     ) -> Result<T, DownloadError> {
         let mut pauses = Pauses::new(self.inner.retries);
         loop {

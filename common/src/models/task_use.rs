@@ -2,10 +2,13 @@
 //! spares. Dispatch records them.
 
 use crate::db::Conn;
-use diesel::QueryResult;
+use crate::ids::{ArtifactId, TaskId};
+use crate::schema::{artifact, task_use};
+use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 
 /// Removes up to `limit` uses of tasks that have ended or are gone; gives their number.
 ///
@@ -16,4 +19,33 @@ pub async fn remove_ended(conn: &mut Conn, limit: i64) -> QueryResult<usize> {
         .bind::<BigInt, _>(limit)
         .execute(conn)
         .await
+}
+
+/// Adds what a run made and is going to use, in the transaction that made it.
+///
+/// # Errors
+/// As the session.
+pub async fn add(conn: &mut Conn, task: TaskId, object: Uuid) -> QueryResult<()> {
+    diesel::insert_into(task_use::table)
+        .values((task_use::task_id.eq(task), task_use::object_id.eq(object)))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The artifact that a task uses. Reads all uses: for runs after a lost one, which are rare.
+///
+/// # Errors
+/// As the session.
+pub async fn artifact_of(conn: &mut Conn, task: TaskId) -> QueryResult<Option<ArtifactId>> {
+    let used = task_use::table
+        .filter(task_use::task_id.eq(task))
+        .select(task_use::object_id);
+    artifact::table
+        .filter(artifact::pulp_id.eq_any(used))
+        .select(artifact::pulp_id)
+        .first(conn)
+        .await
+        .optional()
 }

@@ -55,6 +55,18 @@ impl Tombstone {
         Ok(())
     }
 
+    /// Leaves a buried file to the janitor, who need not wait for its burier.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn leave_to_janitor(conn: &mut Conn, key: &StorageKey) -> QueryResult<()> {
+        diesel::update(tombstone::table.find(key))
+            .set(tombstone::not_before.eq(diesel::dsl::now))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+
     /// Claims tombstones that are due, for a minute. Commit it before the files are removed.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! that repository, or by [`remove_abandoned`].
 
 mod abandoned;
+mod added;
 mod create;
 mod delete_version;
 mod finish;

@@ -2,8 +2,11 @@
 
 use crate::error::Error;
 use crate::ids::{ContentId, DomainId, RepositoryId, VersionId};
-use crate::models::{Content, Membership, Repository, RepositoryContent, RepositoryVersion};
-use crate::tasking::{TaskContext, TaskError};
+use crate::models::{
+    Content, Membership, Repository, RepositoryContent, RepositoryVersion, VersionKept,
+};
+use crate::tasking::{Progress, TaskContext, TaskError};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Units of one transaction.
@@ -148,6 +151,40 @@ impl NewVersion {
             self.remove(ctx, &units).await?;
         }
         Ok(())
+    }
+
+    /// Removes every unit of the newest complete version that is not noted as one to keep
+    /// ([`VersionKept`]), then the notes; counts those that went.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn remove_unkept(
+        &self,
+        ctx: &TaskContext,
+        report: &mut Progress,
+    ) -> Result<(), TaskError> {
+        let mut pages = Pages::of(self.newest());
+        while let Some(units) = pages.next(ctx).await? {
+            let kept = {
+                let mut conn = ctx.session().await;
+                VersionKept::of(&mut conn, self.id, &units).await?
+            };
+            let kept: HashSet<Uuid> = kept.iter().map(|unit| unit.0).collect();
+            let spare: Vec<ContentId> = units
+                .into_iter()
+                .filter(|unit| !kept.contains(&unit.0))
+                .collect();
+            self.remove(ctx, &spare).await?;
+            report.add(i64::try_from(spare.len()).unwrap_or(0)).await?;
+        }
+        loop {
+            let gone = ctx
+                .fenced(async |conn| Ok(VersionKept::forget(conn, self.id, BATCH).await?))
+                .await?;
+            if gone == 0 {
+                return Ok(());
+            }
+        }
     }
 
     async fn reset(

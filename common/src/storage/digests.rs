@@ -11,6 +11,12 @@ use std::collections::BTreeMap;
 /// The algorithms that an artifact may have a digest of, in the order in which answers list them.
 pub const ALGORITHMS: [&str; 6] = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
 
+/// True for what a SHA-256 digest looks like, in lower-case hex.
+#[must_use]
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Lower-case hex digests by algorithm. SHA-256 is always there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Digests(BTreeMap<&'static str, String>);

@@ -1,7 +1,8 @@
 //! The artifact store: files under keys that are never used twice.
 //!
 //! Promises:
-//! - A row in `artifact` has its whole file: the file and its directory are on disk before the row is.
+//! - A row in `artifact`, `upload_chunk` or `temporary_file` has its whole file: the file and its
+//!   directory are on disk before the row is.
 //! - Deleting never takes a file that a row needs: the row goes first, guarded by foreign keys, the
 //!   file after that commit.
 //! - No file is leaked: what is being written has an *intent*, what is to be removed has a
@@ -16,7 +17,7 @@ pub mod tombstones;
 pub mod upload;
 mod writer;
 
-pub use digests::{ALGORITHMS, Digests, Hashers};
+pub use digests::{ALGORITHMS, Digests, Hashers, is_sha256};
 pub use key::StorageKey;
 pub use upload::{Saved, Stored, Upload};
 pub use writer::Writer;

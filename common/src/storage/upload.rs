@@ -4,7 +4,7 @@ use super::{Digests, Storage, StorageKey, Writer};
 use crate::db::{Conn, Db, transaction};
 use crate::error::Error;
 use crate::ids::DomainId;
-use crate::models::{Artifact, Intent, NewArtifact, Tombstone};
+use crate::models::{Artifact, Intent, NewArtifact, TemporaryFile, Tombstone, UploadChunk};
 use bytes::Bytes;
 use log::warn;
 use std::time::Duration;
@@ -139,33 +139,67 @@ impl Stored {
     /// # Errors
     /// As [`Stored::save`].
     pub async fn record(&self, conn: &mut Conn, domain: DomainId) -> Result<Saved, Error> {
-        let key = &self.ticket.key;
-        if !Intent::redeem(conn, key).await? {
-            return Err(Error::Unavailable {
-                what: "artifact store",
-                source: "the upload was given up, because its process seemed gone".into(),
-            });
-        }
-        loop {
-            let new = NewArtifact::new(domain, key, self.size, &self.digests);
-            if let Some(artifact) = new.insert(conn).await? {
-                return Ok(Saved::New(artifact));
-            }
-            // The row that was in the way may be deleted before it can be locked: then insert again.
-            let sha256 = self.digests.sha256();
-            let Some(mut winner) = Artifact::lock_by_sha256(conn, domain, sha256).await? else {
-                continue;
-            };
-            Artifact::touch(conn, winner.pulp_id).await?;
-            let there = self.ticket.storage.size(&winner.storage_key).await?;
-            if there == u64::try_from(winner.size).ok() {
-                Tombstone::bury(conn, key, Some(self.size)).await?;
-                return Ok(Saved::Existing(winner));
-            }
-            winner.attach(conn, key).await?;
-            return Ok(Saved::Restored(winner));
-        }
+        let key = self.take_over(conn).await?;
+        let storage = &self.ticket.storage;
+        adopt(conn, storage, domain, key, self.size, &self.digests).await
     }
+
+    /// Takes the file over for a row of another kind, which the caller writes in this transaction. Call
+    /// [`Stored::recorded`] after the commit; dropped without it, the upload is given up.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the upload was given up meanwhile or the database does not answer.
+    pub async fn take_over(&self, conn: &mut Conn) -> Result<&StorageKey, Error> {
+        let key = &self.ticket.key;
+        if Intent::redeem(conn, key).await? {
+            return Ok(key);
+        }
+        Err(Error::Unavailable {
+            what: "artifact store",
+            source: "the upload was given up, because its process seemed gone".into(),
+        })
+    }
+}
+
+/// Makes the artifact of a file that is whole and durable and that no row needs, or finds the one that has
+/// these bytes already: then the file is buried. In the caller's transaction.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the database or the store does not answer.
+pub async fn adopt(
+    conn: &mut Conn,
+    storage: &Storage,
+    domain: DomainId,
+    key: &StorageKey,
+    size: i64,
+    digests: &Digests,
+) -> Result<Saved, Error> {
+    loop {
+        let new = NewArtifact::new(domain, key, size, digests);
+        if let Some(artifact) = new.insert(conn).await? {
+            return Ok(Saved::New(artifact));
+        }
+        // The row that was in the way may be deleted before it can be locked: then insert again.
+        let sha256 = digests.sha256();
+        let Some(mut winner) = Artifact::lock_by_sha256(conn, domain, sha256).await? else {
+            continue;
+        };
+        Artifact::touch(conn, winner.pulp_id).await?;
+        let there = storage.size(&winner.storage_key).await?;
+        if there == u64::try_from(winner.size).ok() {
+            Tombstone::bury(conn, key, Some(size)).await?;
+            return Ok(Saved::Existing(winner));
+        }
+        winner.attach(conn, key).await?;
+        return Ok(Saved::Restored(winner));
+    }
+}
+
+/// True where a row needs this file.
+async fn is_needed(conn: &mut Conn, key: &StorageKey) -> Result<bool, Error> {
+    Ok(Artifact::has_key(conn, key).await?
+        || UploadChunk::has_key(conn, key).await?
+        || TemporaryFile::has_key(conn, key).await?)
 }
 
 /// The right to write one file.
@@ -202,7 +236,7 @@ async fn give_up(db: &Db, storage: &Storage, key: &StorageKey) -> Result<(), Err
         // Waits for a commit of this upload whose answer was lost. Only then look: with the intent
         // gone and no row, there never will be a row.
         Intent::redeem(conn, key).await?;
-        if Artifact::has_key(conn, key).await? {
+        if is_needed(conn, key).await? {
             return Ok::<_, Error>(false);
         }
         Tombstone::bury(conn, key, None).await?;

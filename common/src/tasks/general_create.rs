@@ -1,24 +1,26 @@
-//! Making an object of any kind from validated data (contract 3.5): units of the type `file.file`.
+//! Making an object of any kind from validated data (contract 3.5). Units of the type `file.file` are
+//! made here, as they may come with a version; other kinds say themselves how.
 
 use super::add_and_remove::refusal;
-use super::kinds::check_label;
 use super::kinds::file_content::{APP_LABEL, FileContentData, SERIALIZER};
+use super::kinds::{self, Creation, Kind, Scope, check_label};
 use crate::content::file::{self, PULP_TYPE};
 use crate::db::Conn;
 use crate::error::Error;
-use crate::ids::{ContentId, DomainId};
-use crate::models::{Artifact, Content, Membership, RepositoryContent};
+use crate::ids::{ArtifactId, ContentId, DomainId, UploadId};
+use crate::models::{Artifact, Content, Membership, RepositoryContent, Upload, task_use};
 use crate::prn::{self, Prn};
 use crate::repository::{Draft, NewVersion};
 use crate::representation::FileContent;
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
+use crate::uploads::Assembled;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// Makes a unit, or finds the one with its natural key, and adds it to a repository if one is named.
-/// Its result is the unit as clients see it. Safe to run again after dying anywhere: a unit that was
-/// made before is found.
+/// Makes an object; its result is the object as clients see it. A unit with the natural key of another
+/// one is that one; it is added to a repository if one is named. Safe to run again after dying anywhere:
+/// a unit that was made before is found, and other kinds are one write.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneralCreate {
@@ -48,6 +50,23 @@ impl GeneralCreate {
         })
     }
 
+    /// Makes an object of this kind.
+    #[must_use]
+    pub fn of(kind: &Kind, data: Map<String, Value>) -> Self {
+        Self {
+            app_label: kind.app_label.into(),
+            serializer_name: kind.serializer_name.into(),
+            data,
+            context: Map::new(),
+        }
+    }
+
+    /// The kind that is no file unit, and how one is made.
+    fn other(&self) -> Option<(&'static Kind, &'static Creation)> {
+        let kind = kinds::find(&self.app_label, &self.serializer_name).ok()?;
+        Some((kind, kind.create.as_ref()?))
+    }
+
     fn typed(&self) -> Result<FileContentData, Error> {
         if (self.app_label.as_str(), self.serializer_name.as_str()) != (APP_LABEL, SERIALIZER) {
             let message = format!(
@@ -60,6 +79,10 @@ impl GeneralCreate {
             .map_err(|e| Error::invalid("data", e.to_string()))?;
         crate::content::check_relative_path(&data.relative_path)
             .map_err(|message| Error::invalid("relative_path", message))?;
+        if data.artifact.is_some() == data.upload.is_some() {
+            let message = "exactly one of `artifact` and `upload` must be given";
+            return Err(Error::invalid("data", message));
+        }
         for (key, value) in data.pulp_labels.iter().flatten() {
             check_label(key, value.as_deref())
                 .map_err(|message| Error::invalid("pulp_labels", message))?;
@@ -74,24 +97,46 @@ impl Task for GeneralCreate {
     const RERUN_AFTER_LOSS: bool = true;
 
     fn resources(&self) -> Resources {
-        match self.typed().ok().and_then(|data| data.repository) {
-            Some(id) => Resources::exclusive(prn::repository(PULP_TYPE, id)),
-            None => Resources::default(),
+        if let Some((kind, _)) = self.other() {
+            return (kind.lanes)(Some(&self.data));
         }
+        let Ok(data) = self.typed() else {
+            return Resources::default();
+        };
+        let repository = data.repository.map(|id| prn::repository(PULP_TYPE, id));
+        let names = repository.into_iter().chain(data.upload.map(Prn::from));
+        names.fold(Resources::default(), Resources::and_exclusive)
     }
 
     fn uses(&self) -> Vec<Uuid> {
-        self.typed()
-            .map_or_else(|_| Vec::new(), |data| vec![data.artifact.0])
+        if self.other().is_some() {
+            return Vec::new();
+        }
+        let artifact = self.typed().ok().and_then(|data| data.artifact);
+        artifact.map(|id| id.0).into_iter().collect()
     }
 
     fn validate(&self) -> Result<(), Error> {
-        self.typed().map(|_| ())
+        match self.other() {
+            Some((kind, _)) => (kind.check)(&self.data, false)
+                .map_err(|errors| Error::invalid("data", errors.to_string())),
+            None => self.typed().map(|_| ()),
+        }
     }
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
-        let data = self.typed()?;
+        if let Some((_, creation)) = self.other() {
+            let (scope, data) = (Scope::of(&ctx), self.data);
+            return Ok(Outcome::flip(move |conn| {
+                let (scope, data) = (scope.clone(), data.clone());
+                Box::pin(async move { (creation.run)(conn, &scope, &data).await })
+            }));
+        }
+        let mut data = self.typed()?;
         let domain = ctx.domain();
+        if let Some(upload) = data.upload {
+            data.artifact = Some(commit(&ctx, upload).await?);
+        }
         if data.repository.is_none() {
             return Ok(Outcome::flip(move |conn| {
                 let data = data.clone();
@@ -109,19 +154,38 @@ impl Task for GeneralCreate {
     }
 }
 
+/// Makes an artifact of an upload, which is gone then. A run after that finds the artifact among what its
+/// task uses, where clean-ups spare it.
+async fn commit(ctx: &TaskContext, upload: UploadId) -> Result<ArtifactId, TaskError> {
+    let earlier = {
+        let mut conn = ctx.session().await;
+        match Upload::find(&mut conn, ctx.domain(), upload).await? {
+            Some(_) => None,
+            None => task_use::artifact_of(&mut conn, ctx.task()).await?,
+        }
+    };
+    if let Some(artifact) = earlier {
+        return Ok(artifact);
+    }
+    let file = Assembled::make(ctx, upload, None).await?;
+    ctx.fenced(async |conn| {
+        let artifact = file.into_artifact(conn).await?;
+        task_use::add(conn, ctx.task(), artifact.pulp_id.0).await?;
+        Ok(artifact.pulp_id)
+    })
+    .await
+}
+
 /// Completes the version, if there is one, and says what was made: the version, then the unit.
 async fn effects(
     conn: &mut Conn,
     unit: Content,
     draft: Option<Draft>,
 ) -> Result<Effects, TaskError> {
-    let mut created = Vec::new();
-    if let Some(draft) = draft {
-        let done = draft.flip(conn).await?;
-        if !done.hidden {
-            created.push(Prn::from(done.id));
-        }
-    }
+    let mut created = match draft {
+        Some(draft) => draft.flip(conn).await?.created(),
+        None => Vec::new(),
+    };
     created.push(prn::content(PULP_TYPE, unit.pulp_id));
     let shown = FileContent::load_many(conn, vec![unit]).await?;
     let result = shown.first().map(serde_json::to_value).transpose();
@@ -136,8 +200,12 @@ async fn ensure(
     domain: DomainId,
     data: &FileContentData,
 ) -> Result<Content, TaskError> {
-    let artifact = Artifact::find_shared(conn, domain, data.artifact).await?;
-    let artifact = artifact.ok_or(Error::NotFound { what: "Artifact" })?;
+    let missing = Error::NotFound { what: "Artifact" };
+    let artifact = match data.artifact {
+        Some(id) => Artifact::find_shared(conn, domain, id).await?,
+        None => None,
+    };
+    let artifact = artifact.ok_or(missing)?;
     let labels = data.pulp_labels.clone().unwrap_or_default();
     let path = &data.relative_path;
     let (unit, _) = file::ensure(conn, domain, path, &artifact, &json!(labels)).await?;

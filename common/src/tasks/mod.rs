@@ -9,6 +9,8 @@ pub mod kinds;
 pub mod orphan_cleanup;
 pub mod publish;
 pub mod purge;
+pub mod synchronize;
+pub mod upload_commit;
 
 pub use add_and_remove::AddAndRemove;
 pub use general_create::GeneralCreate;
@@ -17,6 +19,8 @@ pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
 pub use orphan_cleanup::OrphanCleanup;
 pub use publish::Publish;
 pub use purge::Purge;
+pub use synchronize::Synchronize;
+pub use upload_commit::UploadCommit;
 
 use crate::tasking::Registry;
 
@@ -31,6 +35,8 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<OrphanCleanup>();
     registry.register::<Publish>();
     registry.register::<Purge>();
+    registry.register::<UploadCommit>();
+    registry.register::<Synchronize>();
     if diagnostics {
         diagnostics::register_all(registry);
     }

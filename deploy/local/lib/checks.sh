@@ -1,23 +1,24 @@
 # shellcheck shell=bash
 # Tests, benchmarks and the linters.
 
-VENV_PACKAGES="pulp-cli==0.41.1"
+VENV_PACKAGES="pulp-cli==0.41.1 pulpcore-client==3.123.1 pulp-file-client==3.123.1 schemathesis==4.32.5"
 
-# The client that people use, for the tests that run it. Made once, made anew when it is damaged or
+# The clients that people use, and what sends requests made from our own document, for the tests that run
+# them. Made once, made anew when it is damaged or
 # when another version is wanted.
 venv_ensure() {
   local venv=$MAIN/venv
   if [ "$(cat "$venv/complete" 2>/dev/null)" = "$VENV_PACKAGES" ] && "$venv/bin/pulp" --version >/dev/null 2>&1; then
     return 0
   fi
-  say "Installing $VENV_PACKAGES into .local/venv"
+  say "Installing into .local/venv: $VENV_PACKAGES"
   mkdir -p "$MAIN/log"
   rm -rf "$venv"
   # shellcheck disable=SC2086 # a list
   if ! { python3 -m venv "$venv" && "$venv/bin/pip" --disable-pip-version-check install -q $VENV_PACKAGES; } \
     >"$MAIN/log/venv.log" 2>&1; then
     tail -n 15 "$MAIN/log/venv.log" >&2
-    die "pulp-cli could not be installed; see $MAIN/log/venv.log"
+    die "the clients could not be installed; see $MAIN/log/venv.log"
   fi
   printf '%s\n' "$VENV_PACKAGES" >"$venv/complete"
 }
@@ -63,6 +64,12 @@ check_test() {
     if [ -n "${SHOW:-}" ]; then export RUST_TEST_NOCAPTURE=1; fi
     RUST_TEST_THREADS=4 cargo_in_profile test --locked --workspace --no-fail-fast ${FILTER:+"$FILTER"}
   fi
+}
+
+# check_fuzz: the bounded run of the tests, at length (EXAMPLES a call).
+check_fuzz() {
+  export MILLRACE_TEST_FUZZ_EXAMPLES=${EXAMPLES:-500}
+  FILTER=requests_made_from_the_document SHOW=1 check_test
 }
 
 check_bench() {

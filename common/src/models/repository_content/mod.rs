@@ -128,6 +128,29 @@ impl RepositoryContent {
         Ok(taken_back + removed)
     }
 
+    /// The units behind this one that exactly this version added, in the order of ids.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn added(
+        conn: &mut Conn,
+        version: Membership,
+        behind: ContentId,
+        limit: i64,
+    ) -> QueryResult<Vec<ContentId>> {
+        let rows: Vec<IdRow> = sql_query(
+            "SELECT content_id FROM repository_content WHERE repository_id = $1 \
+                AND version_added = $2 AND content_id > $3 ORDER BY content_id LIMIT $4",
+        )
+        .bind::<SqlUuid, _>(version.repository)
+        .bind::<Integer, _>(version.number)
+        .bind::<SqlUuid, _>(behind)
+        .bind::<BigInt, _>(limit)
+        .load(conn)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.content_id).collect())
+    }
+
     /// The units of a version behind this one, in the order of ids.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! File units: what is given to make one.
 
-use crate::ids::{ArtifactId, RepositoryId};
+use crate::ids::{ArtifactId, RepositoryId, UploadId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,7 +16,11 @@ pub struct FileContentData {
     /// Where it lies.
     pub relative_path: String,
     /// The file.
-    pub artifact: ArtifactId,
+    #[serde(default)]
+    pub artifact: Option<ArtifactId>,
+    /// The file in pieces, instead; it becomes an artifact.
+    #[serde(default)]
+    pub upload: Option<UploadId>,
     /// Where it is added.
     #[serde(default)]
     pub repository: Option<RepositoryId>,

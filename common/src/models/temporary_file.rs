@@ -1,0 +1,108 @@
+//! Files that wait for a task to take them over.
+
+use crate::db::Conn;
+use crate::error::Error;
+use crate::ids::{DomainId, TemporaryFileId};
+use crate::schema::temporary_file;
+use crate::storage::{StorageKey, Stored};
+use chrono::{DateTime, Utc};
+use diesel::dsl::exists;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Tombstone;
+
+/// A file that a request left for a task. The row says that the whole file is in the store.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = temporary_file)]
+#[expect(missing_docs, reason = "the contract describes the columns (1.12)")]
+pub struct TemporaryFile {
+    pub pulp_id: TemporaryFileId,
+    pub pulp_created: DateTime<Utc>,
+    pub pulp_domain: DomainId,
+    pub storage_key: StorageKey,
+    pub size: i64,
+    pub sha256: String,
+}
+
+impl TemporaryFile {
+    /// Makes a row of a file that has been written, in the caller's transaction. Call
+    /// [`Stored::recorded`] after the commit; dropped without it, the file is given up.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the upload was given up meanwhile or the database does not answer.
+    pub async fn create(conn: &mut Conn, domain: DomainId, stored: &Stored) -> Result<Self, Error> {
+        let key = stored.take_over(conn).await?;
+        let row = diesel::insert_into(temporary_file::table)
+            .values((
+                temporary_file::pulp_id.eq(TemporaryFileId::new()),
+                temporary_file::pulp_domain.eq(domain),
+                temporary_file::storage_key.eq(key),
+                temporary_file::size.eq(stored.size()),
+                temporary_file::sha256.eq(stored.digests().sha256()),
+            ))
+            .returning(Self::as_returning())
+            .get_result(conn)
+            .await?;
+        Ok(row)
+    }
+
+    /// The file with this id.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find(
+        conn: &mut Conn,
+        domain: DomainId,
+        id: TemporaryFileId,
+    ) -> QueryResult<Option<Self>> {
+        temporary_file::table
+            .find(id)
+            .filter(temporary_file::pulp_domain.eq(domain))
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// Deletes the row and leaves its file to the caller, who makes a row for it in this transaction.
+    /// `None`: it is gone.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn take(conn: &mut Conn, id: TemporaryFileId) -> QueryResult<Option<Self>> {
+        diesel::delete(temporary_file::table.find(id))
+            .returning(Self::as_returning())
+            .get_result(conn)
+            .await
+            .optional()
+    }
+
+    /// Deletes the row and buries its file; unlink it after the commit. `None`: it was gone.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn bury(conn: &mut Conn, id: TemporaryFileId) -> QueryResult<Option<Tombstone>> {
+        let Some(row) = Self::take(conn, id).await? else {
+            return Ok(None);
+        };
+        let tombstone = Tombstone {
+            storage_key: row.storage_key,
+            size: Some(row.size),
+        };
+        Tombstone::bury_all(conn, std::slice::from_ref(&tombstone)).await?;
+        Ok(Some(tombstone))
+    }
+
+    /// True where a row needs this file.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn has_key(conn: &mut Conn, key: &StorageKey) -> QueryResult<bool> {
+        diesel::select(exists(
+            temporary_file::table.filter(temporary_file::storage_key.eq(key)),
+        ))
+        .get_result(conn)
+        .await
+    }
+}
