@@ -181,6 +181,7 @@ table! {
         storage_key -> Text,
         owner -> Uuid,
         created -> Timestamptz,
+        multipart -> Nullable<Text>,
     }
 }
 
@@ -191,6 +192,7 @@ table! {
         buried -> Timestamptz,
         tries -> Int4,
         not_before -> Timestamptz,
+        multipart -> Nullable<Text>,
     }
 }
 

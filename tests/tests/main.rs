@@ -13,6 +13,8 @@ mod broker_faults;
 #[cfg(test)]
 mod broker_stalls;
 #[cfg(test)]
+mod checksums;
+#[cfg(test)]
 mod chunks;
 #[cfg(test)]
 mod cli;
@@ -54,6 +56,8 @@ mod publications;
 mod remotes;
 #[cfg(test)]
 mod repositories;
+#[cfg(test)]
+mod s3;
 #[cfg(test)]
 mod scale;
 #[cfg(test)]
