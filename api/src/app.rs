@@ -1,9 +1,11 @@
 //! What every handler works with.
 
 use crate::auth::Credentials;
+use crate::content::{Fetches, Files};
 use crate::openapi::Documents;
 use crate::v3;
 use crate::waiting::Waiters;
+use clap::ValueEnum;
 use millrace_common::broker::Publisher;
 use millrace_common::catalog::Catalog;
 use millrace_common::config::Settings;
@@ -14,8 +16,37 @@ use millrace_common::secrets::Keyring;
 use millrace_common::storage::Storage;
 use tokio::sync::Semaphore;
 
+/// What a process serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Serves {
+    /// Both.
+    #[default]
+    #[value(skip)]
+    All,
+    /// The REST API only.
+    Api,
+    /// The content server only; RabbitMQ is not needed then.
+    Content,
+}
+
+impl Serves {
+    /// True where the REST API is served.
+    #[must_use]
+    pub fn api(self) -> bool {
+        self != Self::Content
+    }
+
+    /// True where content is served.
+    #[must_use]
+    pub fn content(self) -> bool {
+        self != Self::Api
+    }
+}
+
 /// The parts of an API process.
 pub struct App {
+    /// What it serves.
+    pub serves: Serves,
     /// This process, as `app_status` names it; the owner of its uploads.
     pub process: ProcessId,
     /// The settings.
@@ -30,6 +61,10 @@ pub struct App {
     pub publisher: Publisher,
     /// The artifact store.
     pub storage: Storage,
+    /// Files that were served lately.
+    pub files: Files,
+    /// Files that are being fetched for clients.
+    pub fetches: Fetches,
     /// Verifies credentials.
     pub credentials: Credentials,
     /// The OpenAPI documents.
@@ -45,16 +80,30 @@ impl App {
     ///
     /// # Errors
     /// A setting that cannot be used.
-    pub fn new(settings: Settings, catalog: Catalog) -> Result<Self, Error> {
+    pub fn new(settings: Settings, catalog: Catalog, serves: Serves) -> Result<Self, Error> {
         let process = ProcessId::new();
         let keyring = Keyring::load(&settings.secrets.key_files)
             .map_err(|e| Error::invalid("secrets.key_files", e.to_string()))?;
         let db = Db::new(&settings.database, "millrace-api")?;
+        let storage = Storage::open(&settings.storage)?.owned_by(process);
+        let fetches = Fetches::new(
+            db.clone(),
+            storage.clone(),
+            keyring.clone(),
+            settings.clone(),
+        );
         Ok(Self {
+            serves,
             process,
             keyring,
-            publisher: Publisher::start(&settings.broker, db.clone(), "millrace-api"),
-            storage: Storage::open(&settings.storage)?.owned_by(process),
+            publisher: if serves.api() {
+                Publisher::start(&settings.broker, db.clone(), "millrace-api")
+            } else {
+                Publisher::idle()
+            },
+            storage,
+            fetches,
+            files: Files::new(settings.content.cache_bytes),
             credentials: Credentials::new(&settings.api),
             documents: Documents::new(&v3::table(), &catalog.tasks),
             waiters: Waiters::new(settings.api.immediate_waiters),

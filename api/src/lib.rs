@@ -1,13 +1,14 @@
 //! The REST API: validates requests, authenticates, records tasks and publishes them; serves reads.
-//! It never runs a task body.
+//! It never runs a task body. Beside it, the content server.
 //!
 //! `route` and `v3/mod.rs` say what there is to call; `body` and `listing` read requests; `openapi`
-//! writes the document from the same table.
+//! writes the document from the same table. `content` serves files.
 
 pub mod app;
 pub mod auth;
 pub mod body;
 mod cli;
+pub mod content;
 mod correlation;
 pub mod dispatching;
 pub mod error;

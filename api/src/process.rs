@@ -1,7 +1,7 @@
 //! The process in the eyes of others: its row in `app_status`, its lock, and the session that hears of
 //! ended tasks. When the session is lost the process lives on and opens another.
 
-use crate::app::App;
+use crate::app::{App, Serves};
 use crate::waiting::CHANNEL;
 use actix_web::web::Data;
 use diesel_async::SimpleAsyncConnection;
@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use log::{info, warn};
 use millrace_common::db::Session;
 use millrace_common::error::Error;
+use millrace_common::ids::ProcessId;
 use millrace_common::models::app_status::{AppStatus, NewAppStatus};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,9 +20,9 @@ const TTL_SECONDS: i32 = 120;
 const BEAT: Duration = Duration::from_secs(10);
 const RECONNECT_MIN: Duration = Duration::from_millis(200);
 
-/// Keeps the row, the lock and the listener alive until told to stop, then removes the row.
+/// Keeps the rows, their locks and the listener alive until told to stop, then removes the rows.
 pub async fn keep(app: Data<App>, stop: CancellationToken) {
-    let me = row(&app);
+    let me = rows(&app);
     let mut pause = RECONNECT_MIN;
     while !stop.is_cancelled() {
         match begin(&app, &me).await {
@@ -47,33 +48,43 @@ pub async fn keep(app: Data<App>, stop: CancellationToken) {
     }
 }
 
-fn row(app: &App) -> NewAppStatus {
+/// One row for each half that is served.
+fn rows(app: &App) -> Vec<NewAppStatus> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    NewAppStatus {
-        pulp_id: app.process,
-        app_type: "api",
+    let row = |pulp_id, app_type| NewAppStatus {
+        pulp_id,
+        app_type,
         name: format!("{}@{}", std::process::id(), host.trim()),
         versions: serde_json::json!(app.catalog.tasks.versions()),
         ttl_seconds: TTL_SECONDS,
+    };
+    match app.serves {
+        Serves::Api => vec![row(app.process, "api")],
+        Serves::Content => vec![row(app.process, "content")],
+        Serves::All => vec![row(app.process, "api"), row(ProcessId::new(), "content")],
     }
 }
 
-async fn begin(app: &App, me: &NewAppStatus) -> Result<Session, Error> {
+async fn begin(app: &App, me: &[NewAppStatus]) -> Result<Session, Error> {
     let mut session = app.db.session("beat").await?;
-    AppStatus::hold(&mut session.conn, me.pulp_id).await?;
+    for row in me {
+        AppStatus::hold(&mut session.conn, row.pulp_id).await?;
+    }
     session
         .conn
         .batch_execute(&format!("LISTEN {CHANNEL}"))
         .await?;
-    AppStatus::beat(&mut session.conn, me).await?;
-    info!(process:% = me.pulp_id; "registered as {}", me.name);
+    beat(&mut session, me).await?;
+    for row in me {
+        info!(process:% = row.pulp_id; "registered as {} {}", row.app_type, row.name);
+    }
     Ok(session)
 }
 
 /// `Ok` when told to stop.
 async fn live(
     app: &App,
-    me: &NewAppStatus,
+    me: &[NewAppStatus],
     session: &mut Session,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
@@ -82,7 +93,7 @@ async fn live(
         if stop.is_cancelled() {
             return Ok(());
         }
-        let beating = AppStatus::beat(&mut session.conn, me);
+        let beating = beat(session, me);
         match tokio::time::timeout(BEAT, beating).await {
             Ok(beaten) => beaten?,
             Err(elapsed) => {
@@ -119,9 +130,18 @@ async fn hear(
     }
 }
 
-async fn remove(session: &mut Session, me: &NewAppStatus) {
-    let removing = AppStatus::remove(&mut session.conn, me.pulp_id);
-    if !matches!(tokio::time::timeout(BEAT, removing).await, Ok(Ok(()))) {
-        warn!("the process's row stays until it is stale");
+async fn beat(session: &mut Session, me: &[NewAppStatus]) -> Result<(), Error> {
+    for row in me {
+        AppStatus::beat(&mut session.conn, row).await?;
+    }
+    Ok(())
+}
+
+async fn remove(session: &mut Session, me: &[NewAppStatus]) {
+    for row in me {
+        let removing = AppStatus::remove(&mut session.conn, row.pulp_id);
+        if !matches!(tokio::time::timeout(BEAT, removing).await, Ok(Ok(()))) {
+            warn!("the process's row stays until it is stale");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::error::ApiError;
 use crate::v3::href::ROOT;
-use crate::{correlation, negotiation, process, route, v3};
+use crate::{content, correlation, negotiation, process, route, v3};
 use actix_web::dev::{ResourceDef, Server};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Compress, from_fn};
@@ -29,8 +29,13 @@ const DRAIN_SECONDS: u64 = 30;
 pub async fn serve(app: App) -> std::io::Result<()> {
     let app = Data::new(app);
     let (server, addresses) = bind(&app)?;
+    let path = if app.serves.api() {
+        ROOT
+    } else {
+        &app.settings.content.path_prefix
+    };
     for address in addresses {
-        info!(address:% = address; "listening on http://{address}{ROOT}");
+        info!(address:% = address; "listening on http://{address}{path}");
     }
     let stop = CancellationToken::new();
     let beat = tokio::spawn(process::keep(app.clone(), stop.clone()));
@@ -66,17 +71,27 @@ fn bind(app: &Data<App>) -> std::io::Result<(Server, Vec<SocketAddr>)> {
     let settings = &app.settings;
     let shared = app.clone();
     let server = HttpServer::new(move || {
-        let table = v3::table();
+        let mut table = v3::table();
+        if !shared.serves.api() {
+            table.retain(|endpoint| endpoint.path == v3::LIVEZ);
+        }
         let paths = Rc::new(route::paths(ROOT, &table));
-        actix_web::App::new()
-            .app_data(shared.clone())
+        let api = web::scope("")
             .wrap(from_fn(negotiation::layer))
             .wrap(Compress::default())
             .wrap(from_fn(correlation::layer))
             .configure(|config| route::register(ROOT, table, config))
             .default_service(web::to(move |request: HttpRequest| {
                 std::future::ready(elsewhere(&request, &paths))
-            }))
+            }));
+        actix_web::App::new()
+            .app_data(shared.clone())
+            .configure(|config| {
+                if shared.serves.content() {
+                    content::register(&shared, config);
+                }
+            })
+            .service(api)
     })
     .workers(threads(settings))
     .client_request_timeout(settings.api.request_timeout_ms.get())

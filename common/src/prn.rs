@@ -58,6 +58,18 @@ pub fn orphans(domain: DomainId) -> String {
     format!("pdrn:{domain}:orphans")
 }
 
+/// The lane of everything that changes distributions of a domain.
+#[must_use]
+pub fn distributions(domain: DomainId) -> String {
+    format!("pdrn:{domain}:distributions")
+}
+
+/// The lane of everything that writes base paths of a domain.
+#[must_use]
+pub fn base_paths(domain: DomainId) -> String {
+    format!("pdrn:{domain}:distribution.base_path")
+}
+
 macro_rules! prns {
     ($($id:ident => $model:literal),+ $(,)?) => {$(
         impl From<$id> for Prn {

@@ -1,9 +1,13 @@
 //! What clients see of objects that are also the `result` of tasks (contract 4.7, 4.9). The REST layer
 //! answers with the same forms.
 
+mod file_remote;
 mod served;
+mod version;
 
+pub use file_remote::{FileRemote, HiddenField};
 pub use served::{FileDistribution, FilePublication, base_url};
+pub use version::{ContentSummary, TypeSummary, Version, content_collection};
 
 use crate::content::file;
 use crate::db::Conn;
@@ -112,7 +116,7 @@ impl FileRepository {
             description: row.description,
             retain_repo_versions: row.retain_repo_versions,
             retain_checkpoints: row.retain_checkpoints,
-            remote: None,
+            remote: row.remote.map(file_remote_href),
             autopublish: row.autopublish,
             manifest: row.manifest,
             last_sync_details: row.last_sync_details,

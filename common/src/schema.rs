@@ -349,6 +349,8 @@ table! {
         pass_through -> Bool,
         checkpoint -> Bool,
         manifest -> Nullable<Text>,
+        repository_id -> Uuid,
+        version_number -> Int4,
     }
 }
 
@@ -375,6 +377,20 @@ table! {
         repository_version_id -> Nullable<Uuid>,
         repository_id -> Nullable<Uuid>,
         checkpoint -> Bool,
+    }
+}
+
+// A view: what each distribution serves now.
+table! {
+    served (distribution_id) {
+        distribution_id -> Nullable<Uuid>,
+        pulp_domain -> Nullable<Uuid>,
+        hidden -> Nullable<Bool>,
+        place -> Nullable<Text>,
+        publication_id -> Nullable<Uuid>,
+        pass_through -> Nullable<Bool>,
+        repository_id -> Nullable<Uuid>,
+        version_number -> Nullable<Int4>,
     }
 }
 
@@ -477,6 +493,7 @@ allow_tables_to_appear_in_same_query!(
     publication,
     published_artifact,
     distribution,
+    served,
     upload,
     upload_chunk,
     temporary_file,

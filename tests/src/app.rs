@@ -124,14 +124,40 @@ impl TestApp {
 
     /// Starts the API (again) and waits until it answers.
     pub async fn start_api(&mut self) {
-        let name = if self.plugin {
+        let client = self.client.clone();
+        self.api = Some(self.serve("api", &["serve"], &self.settings, &client).await);
+    }
+
+    /// Starts another API with these arguments and settings of its own, and waits until it answers.
+    pub async fn another_api(
+        &self,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> (Process, Client) {
+        let port = free_port();
+        let client = self.client.at(&format!("http://127.0.0.1:{port}"));
+        let mut all = self.settings.clone();
+        all.push(variable("api.listen", &format!("127.0.0.1:{port}")));
+        all.extend(settings.iter().map(|(key, value)| variable(key, value)));
+        let name = format!("api-{port}");
+        let process = self.serve(&name, arguments, &all, &client).await;
+        (process, client)
+    }
+
+    async fn serve(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        settings: &[(String, String)],
+        client: &Client,
+    ) -> Process {
+        let program = if self.plugin {
             "plugin-api"
         } else {
             "millrace-api"
         };
-        let program = stack::program(name);
-        let mut api = Process::start("api", &program, &["serve"], &self.settings, self.dir.path());
-        let client = self.client.clone();
+        let program = stack::program(program);
+        let mut api = Process::start(name, &program, arguments, settings, self.dir.path());
         eventually(Duration::from_secs(60), async || {
             assert!(api.ended().is_none(), "the API ended:\n{}", api.log());
             let request = client.anonymous(reqwest::Method::GET, "livez/");
@@ -141,7 +167,7 @@ impl TestApp {
                 .and_then(|a| holds(a.status.is_success(), || a.text.clone()))
         })
         .await;
-        self.api = Some(api);
+        api
     }
 
     /// Starts a worker, with settings of its own beside those of the test; gives its place.

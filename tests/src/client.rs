@@ -79,6 +79,15 @@ impl Client {
         }
     }
 
+    /// The same with an API elsewhere.
+    #[must_use]
+    pub fn at(&self, origin: &str) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Where the API is.
     #[must_use]
     pub fn origin(&self) -> &str {

@@ -19,12 +19,19 @@ mod chunks;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod cli_publications;
+#[cfg(test)]
+mod cli_remotes;
+#[cfg(test)]
 mod cli_uploads;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod content;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod distributions;
 #[cfg(test)]
 mod downloads;
 #[cfg(test)]
@@ -44,6 +51,10 @@ mod plugin;
 #[cfg(test)]
 mod postgres_faults;
 #[cfg(test)]
+mod publications;
+#[cfg(test)]
+mod remotes;
+#[cfg(test)]
 mod repositories;
 #[cfg(test)]
 mod s3;
@@ -52,9 +63,13 @@ mod scale;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]
+mod serving;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sync;
 #[cfg(test)]
 mod task_lists;
 #[cfg(test)]

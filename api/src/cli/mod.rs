@@ -5,6 +5,7 @@ mod migrate;
 mod password;
 mod serve;
 
+use crate::app::Serves;
 use clap::{Parser, Subcommand};
 use millrace_common::catalog::Catalog;
 use millrace_common::cause;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 /// What a command fails with; its text is for the operator.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Serves the REST API of Millrace.
+/// Serves the REST API of Millrace, and the content.
 #[derive(Parser)]
 #[command(name = "millrace-api", version, propagate_version = true)]
 struct Cli {
@@ -31,7 +32,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve until told to stop. The database must have been migrated.
-    Serve,
+    Serve {
+        /// Serve one half, for fleets of their own; the path `livez/` of the API answers in both.
+        #[arg(long)]
+        only: Option<Serves>,
+    },
     /// Bring the database to this program's schema, and make the first administrator.
     Migrate,
     /// Print the effective settings, secrets masked.
@@ -77,7 +82,10 @@ fn execute(
         .enable_all()
         .build()?;
     match command {
-        Command::Serve => runtime.block_on(serve::serve(settings, register)),
+        Command::Serve { only } => {
+            let serves = only.unwrap_or_default();
+            runtime.block_on(serve::serve(settings, register, serves))
+        }
         Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))

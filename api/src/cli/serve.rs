@@ -1,14 +1,30 @@
 //! `millrace-api serve`
 
 use super::{Failure, admin};
-use crate::app::App;
+use crate::app::{App, Serves};
 use crate::server;
+use log::warn;
 use millrace_common::catalog::Catalog;
 use millrace_common::config::Settings;
 use millrace_common::db;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Every client has a connection, and each that is sent a file has that open too: asks for all that the
+/// system allows. Where that is refused, clients wait for their turn.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        warn!(error:% = error; "the limit of open files stays as it is: {error}");
+    }
+}
 
 /// Checks that the schema fits and that somebody can log in, then serves.
-pub async fn serve(settings: Settings, register: fn(&mut Catalog)) -> Result<(), Failure> {
+pub async fn serve(
+    settings: Settings,
+    register: fn(&mut Catalog),
+    serves: Serves,
+) -> Result<(), Failure> {
     let pending = db::pending_migrations(&settings.database).await?;
     if !pending.is_empty() {
         return Err(format!(
@@ -18,10 +34,13 @@ pub async fn serve(settings: Settings, register: fn(&mut Catalog)) -> Result<(),
         )
         .into());
     }
-    admin::ensure(&settings).await?;
+    if serves.api() {
+        admin::ensure(&settings).await?;
+    }
+    raise_file_limit();
     let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
     register(&mut catalog);
-    let app = App::new(settings, catalog)?;
+    let app = App::new(settings, catalog, serves)?;
     app.storage.check().await?;
     server::serve(app).await?;
     Ok(())

@@ -135,6 +135,12 @@ impl<T: 'static> Filters<T> {
         self.like(name, "contains", column, " LIKE ", "%", "%")
     }
 
+    /// Holds this text, in any case.
+    #[must_use]
+    pub fn contains_in_any_case<C: ColumnOf<T>>(self, name: &str, column: C) -> Self {
+        self.like(name, "icontains", column, " ILIKE ", "%", "%")
+    }
+
     fn like<C: ColumnOf<T>>(
         self,
         name: &str,
@@ -175,7 +181,7 @@ impl<T: 'static> Filters<T> {
             .one_of(name, column)
             .contains(name, column)
             .like(name, "iexact", column, " ILIKE ", "", "")
-            .like(name, "icontains", column, " ILIKE ", "%", "%")
+            .contains_in_any_case(name, column)
             .like(name, "startswith", column, " LIKE ", "", "%")
             .like(name, "istartswith", column, " ILIKE ", "", "%")
             .regex(name, "regex", column, " ~ ")

@@ -126,13 +126,16 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
     orphaned(membership::by_version(filters, table::pulp_id))
 });
 
-/// A page of units.
+/// A page of units. What stands for the metadata of publications is no unit that anybody made, or may put
+/// anywhere: it is not listed.
 ///
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     authorize(&actor, Action::View, Object::Content)?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let units = Predicate::sql("content.publication IS NULL");
+    listing.selection.predicate = units.and(listing.selection.predicate.clone());
     let mut conn = app.db.get().await?;
     let page = membership::page(&mut conn, &listing, None).await?;
     let ids: Vec<ContentId> = page.rows.iter().map(|row| row.pulp_id).collect();

@@ -9,7 +9,9 @@ use std::fmt::Display;
 use url::Url;
 use uuid::Uuid;
 
-pub use millrace_common::representation::{API_ROOT as ROOT, artifact_href as artifact};
+pub use millrace_common::representation::{
+    API_ROOT as ROOT, artifact_href as artifact, content_collection,
+};
 
 /// What stands for an object that is gone or not complete.
 pub const UNAVAILABLE: &str = "<unavailable>";
@@ -92,12 +94,6 @@ pub fn upload(id: UploadId) -> String {
 #[must_use]
 pub fn version(pulp_type: &str, repository_id: impl Display, number: i32) -> String {
     format!("{}versions/{number}/", repository(pulp_type, repository_id))
-}
-
-/// The collection of content units of this type: the plural of its name.
-#[must_use]
-pub fn content_collection(pulp_type: &str) -> String {
-    format!("{ROOT}content/{}s/", pulp_type.replace('.', "/"))
 }
 
 /// The href of a content unit of this type.

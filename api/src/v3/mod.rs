@@ -50,18 +50,25 @@
 pub mod artifacts;
 pub mod content;
 pub mod content_file;
+pub mod distributions;
 pub mod docs;
 pub mod href;
 pub mod labels;
 pub mod membership;
 pub mod object;
 pub mod orphans;
+pub mod publications;
 pub mod references;
+pub mod remotes;
+pub mod remotes_file;
 pub mod repositories;
 pub mod repositories_file;
+pub mod repositories_file_sync;
 pub mod repository_versions;
 pub mod status;
 mod table_content;
+mod table_remotes;
+mod table_serving;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
@@ -75,13 +82,22 @@ use task_groups::TaskGroupResponse;
 use tasks::{Purge, TaskCancel, TaskDispatch, TaskResponse};
 use workers::WorkerResponse;
 
+/// Answers on every process, whatever it serves.
+pub const LIVEZ: &str = "livez/";
+
 /// Every call that there is.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
-    [system(), tasks(), table_content::table()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        system(),
+        tasks(),
+        table_content::table(),
+        table_remotes::table(),
+        table_serving::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn system() -> Vec<Endpoint> {
@@ -91,7 +107,7 @@ fn system() -> Vec<Endpoint> {
             .about("Versions, processes, connections and storage")
             .public()
             .answers::<StatusResponse>(200),
-        get("livez/", "livez_read", status::live)
+        get(LIVEZ, "livez_read", status::live)
             .tag("Livez")
             .about("Answers while the process lives")
             .public()

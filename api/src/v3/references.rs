@@ -3,9 +3,10 @@
 use crate::error::{ApiError, ApiResult};
 use crate::v3::href::{self, Target};
 use millrace_common::db::Conn;
-use millrace_common::ids::{ContentId, DomainId, RepositoryId, VersionId};
-use millrace_common::models::{Content, RepositoryVersion};
+use millrace_common::ids::{ContentId, DomainId, RemoteId, RepositoryId, VersionId};
+use millrace_common::models::{Content, Remote, RepositoryVersion};
 use millrace_common::prn::{self, Prn};
+use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -33,6 +34,35 @@ pub fn object_id(field: &str, reference: &str, model: &str) -> ApiResult<Uuid> {
     prn.uuid().ok_or_else(|| ApiError::field(field, NO_MATCH))
 }
 
+/// The remote that a reference names.
+///
+/// # Errors
+/// 400 for the field.
+pub async fn remote(conn: &mut Conn, field: &str, reference: &str) -> ApiResult<Remote> {
+    let id = object_id(field, reference, "remote")?;
+    Remote::find(conn, DomainId::DEFAULT, RemoteId(id))
+        .await?
+        .ok_or_else(|| ApiError::field(field, NO_OBJECT))
+}
+
+/// Puts the PRN of the remote that a body names in its place; the body's `remote` must exist. What is no
+/// text is left to whoever reads the body.
+///
+/// # Errors
+/// 400 for the field.
+pub async fn resolve_remote(
+    conn: &mut Conn,
+    mut data: Map<String, Value>,
+) -> ApiResult<Map<String, Value>> {
+    if let Some(Value::String(reference)) = data.get_mut("remote")
+        && !reference.is_empty()
+    {
+        let found = remote(conn, "remote", reference).await?;
+        *reference = prn::remote(&found.pulp_type, found.pulp_id).to_string();
+    }
+    Ok(data)
+}
+
 /// The complete version that a reference names.
 ///
 /// # Errors
@@ -55,6 +85,33 @@ pub async fn version_id(conn: &mut Conn, field: &str, reference: &str) -> ApiRes
     found
         .map(|version| version.pulp_id)
         .ok_or_else(|| ApiError::field(field, NO_OBJECT))
+}
+
+/// Turns the addresses in these fields of a body into PRNs. What is no text, or empty, stays as it is.
+///
+/// # Errors
+/// 400 for the field.
+pub async fn into_prns(
+    conn: &mut Conn,
+    data: &mut Map<String, Value>,
+    fields: &[&str],
+) -> ApiResult<()> {
+    for field in fields {
+        let Some(Value::String(text)) = data.get_mut(*field) else {
+            continue;
+        };
+        let reference = text.trim();
+        if reference.is_empty() || Prn::parse(reference).is_some() {
+            continue;
+        }
+        let prn = match href::parse(reference) {
+            Some(Target::Object(prn)) => prn,
+            Some(Target::Version { .. }) => version_id(conn, field, reference).await?.into(),
+            None => return Err(ApiError::field(field, NO_MATCH)),
+        };
+        *text = prn.to_string();
+    }
+    Ok(())
 }
 
 /// The ids of units, all of which exist in the default domain.

@@ -64,12 +64,14 @@ pub fn common_filters() -> Filters<repository::table> {
         .numbers("retain_checkpoints", repository::retain_checkpoints)
         .labels(repository::pulp_labels)
         .filter("remote", Kind::Reference, "has this remote", |v| {
-            // Remotes are not offered: no repository has one.
-            Ok(if v.is_empty() || v == "null" {
-                Predicate::always()
-            } else {
-                Predicate::never()
-            })
+            if v.is_empty() || v == "null" {
+                return Ok(Predicate::on(repository::remote).then(" IS NULL"));
+            }
+            let remote = references::object_id("", v, "remote");
+            let remote = remote.map_err(|_fault| format!("URI not valid: {v}"))?;
+            Ok(Predicate::on(repository::remote)
+                .then(" = ")
+                .bind(Bind::Uuid(remote)))
         })
         .also_empty()
         .filter(
@@ -81,8 +83,11 @@ pub fn common_filters() -> Filters<repository::table> {
                 Ok(Predicate::on(repository::pulp_id)
                 .then(" IN (SELECT m.repository_id FROM repository_content m WHERE m.content_id = ")
                 .bind(unit)
-                // A version that is being written has the next number.
-                .then(" AND m.version_added < repository.next_version)"))
+                .then(
+                    " AND EXISTS (SELECT FROM repository_version v WHERE v.complete \
+                          AND v.repository_id = m.repository_id AND v.number >= m.version_added \
+                          AND (m.version_removed IS NULL OR v.number < m.version_removed)))",
+                ))
             },
         )
         .filter(
@@ -95,8 +100,10 @@ pub fn common_filters() -> Filters<repository::table> {
                 .then(" IN (SELECT m.repository_id FROM repository_content m WHERE m.content_id = ")
                 .bind(unit)
                 .then(
-                    " AND m.version_added < repository.next_version AND (m.version_removed IS NULL \
-                     OR m.version_removed >= repository.next_version))",
+                    " AND EXISTS (SELECT FROM (SELECT max(v.number) AS number FROM repository_version v \
+                           WHERE v.repository_id = m.repository_id AND v.complete) newest \
+                         WHERE newest.number >= m.version_added \
+                           AND (m.version_removed IS NULL OR newest.number < m.version_removed)))",
                 ))
             },
         )
@@ -156,6 +163,8 @@ fn show(row: &Repository, latest: Option<i32>) -> RepositoryResponse {
         description: row.description.clone(),
         retain_repo_versions: row.retain_repo_versions,
         retain_checkpoints: row.retain_checkpoints,
-        remote: None,
+        remote: row
+            .remote
+            .map(|remote| href::detail("remote", kind, remote)),
     }
 }

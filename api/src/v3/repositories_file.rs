@@ -96,7 +96,11 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
         .sortable("last_sync_details", table::last_sync_details)
 });
 
-async fn find(conn: &mut Conn, id: &str) -> ApiResult<Repository> {
+/// The file repository that a path names.
+///
+/// # Errors
+/// 404.
+pub async fn find(conn: &mut Conn, id: &str) -> ApiResult<Repository> {
     let id: RepositoryId = path_id(id, WHAT)?;
     Repository::find(conn, DomainId::DEFAULT, id)
         .await?
@@ -145,8 +149,9 @@ pub async fn read(
 /// 400 for what is wrong with which field.
 pub async fn create(app: Data<App>, actor: Actor, Object(data): Object) -> ApiResult {
     authorize(&actor, Action::Create, REPOSITORY)?;
-    let row = file_repository::build(&data, DomainId::DEFAULT)?;
     let mut conn = app.db.get().await?;
+    let data = references::resolve_remote(&mut conn, data).await?;
+    let row = file_repository::build(&data, DomainId::DEFAULT)?;
     refuse_taken(&mut conn, Some(&row.name), None).await?;
     let made = db::transaction(&mut conn, async |conn| repository::create(conn, &row).await).await;
     if let Err(error) = made {
@@ -211,6 +216,7 @@ async fn change(
     authorize(actor, Action::Change, REPOSITORY)?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, id).await?;
+    let data = references::resolve_remote(&mut conn, data).await?;
     let change = file_repository::read(&data, partial)?;
     refuse_taken(&mut conn, change.name.as_ref(), Some(row.pulp_id)).await?;
     if file_repository::changes_nothing(&row, &change) {

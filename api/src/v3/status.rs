@@ -148,7 +148,7 @@ fn content_settings(app: &App) -> ContentSettingsResponse {
     let origin = &app.settings.api.content_origin;
     ContentSettingsResponse {
         content_origin: (!origin.is_empty()).then(|| origin.clone()),
-        content_path_prefix: "/pulp/content/".to_owned(),
+        content_path_prefix: app.settings.content.path_prefix.clone(),
     }
 }
 

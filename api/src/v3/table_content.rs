@@ -2,18 +2,18 @@
 
 use super::{
     artifacts, content, content_file, labels, orphans, repositories, repositories_file,
-    repository_versions, uploads,
+    repositories_file_sync, repository_versions, uploads,
 };
 use crate::route::{Endpoint, delete, get, patch, post, put};
 use artifacts::{ArtifactRequest, ArtifactResponse};
 use content::MultipleArtifactContentResponse;
 use content_file::{FileContentRequest, FileContentUploadRequest};
 use labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
-use millrace_common::representation::{FileContent, FileRepository};
+use millrace_common::representation::{FileContent, FileRepository, Version};
 use orphans::OrphansCleanup;
 use repositories::RepositoryResponse;
 use repositories_file::{FileRepositoryRequest, Modify};
-use repository_versions::RepositoryVersionResponse;
+use repositories_file_sync::Sync;
 use uploads::{
     UploadChunkRequest, UploadCommitRequest, UploadDetailResponse, UploadRequest, UploadResponse,
 };
@@ -24,6 +24,7 @@ pub fn table() -> Vec<Endpoint> {
     table.extend(uploads());
     table.extend(content());
     table.extend(file_repositories());
+    table.extend(file_repository_actions());
     table.extend(versions_and_orphans());
     table
 }
@@ -212,6 +213,12 @@ fn file_repositories() -> Vec<Endpoint> {
         .tag(TAG)
         .about("Delete it with its versions, in a task")
         .dispatches(),
+    ]
+}
+
+fn file_repository_actions() -> Vec<Endpoint> {
+    const TAG: &str = "Repositories: File";
+    vec![
         post(
             "repositories/file/file/{file_file_repository_href}/modify/",
             "repositories_file_file_modify",
@@ -220,6 +227,15 @@ fn file_repositories() -> Vec<Endpoint> {
         .tag(TAG)
         .about("Add and remove units, in a task")
         .accepts::<Modify>()
+        .dispatches(),
+        post(
+            "repositories/file/file/{file_file_repository_href}/sync/",
+            "repositories_file_file_sync",
+            repositories_file_sync::sync,
+        )
+        .tag(TAG)
+        .about("Fill it from a remote, in a task")
+        .accepts::<Sync>()
         .dispatches(),
         post(
             "repositories/file/file/{file_file_repository_href}/set_label/",
@@ -255,7 +271,7 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         )
         .tag("Repositories: File Versions")
         .about("Versions of a file repository")
-        .lists::<RepositoryVersionResponse, _>(&repository_versions::FILTERS),
+        .lists::<Version, _>(&repository_versions::FILTERS),
         get(
             "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/",
             "repositories_file_file_versions_read",
@@ -263,7 +279,24 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         )
         .tag("Repositories: File Versions")
         .about("One version")
-        .answers::<RepositoryVersionResponse>(200),
+        .answers::<Version>(200),
+        delete(
+            "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/",
+            "repositories_file_file_versions_delete",
+            repository_versions::remove,
+        )
+        .tag("Repositories: File Versions")
+        .about("Delete it, in a task; no other version changes")
+        .dispatches(),
+        post(
+            "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/repair/",
+            "repositories_file_file_versions_repair",
+            repository_versions::repair,
+        )
+        .tag("Repositories: File Versions")
+        .about("Fetch its files anew that are missing or broken, in a task")
+        .accepts::<repository_versions::Repair>()
+        .dispatches(),
         get(
             "repository_versions/",
             "repository_versions_list",
@@ -271,7 +304,7 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         )
         .tag("Repository_Versions")
         .about("Versions of all repositories")
-        .lists::<RepositoryVersionResponse, _>(&repository_versions::FILTERS),
+        .lists::<Version, _>(&repository_versions::FILTERS),
         post("orphans/cleanup/", "orphans_cleanup_cleanup", orphans::cleanup)
             .tag("Orphans: Cleanup")
             .about("Delete what nothing needs, in a task")

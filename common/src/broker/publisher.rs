@@ -90,6 +90,16 @@ impl Publisher {
         publisher
     }
 
+    /// A publisher that is never connected: for a process that dispatches nothing.
+    #[must_use]
+    pub fn idle() -> Self {
+        Self {
+            outgoing: mpsc::channel(1).0,
+            stats: Arc::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
     /// Publishes hints after the commit that made them true. Never waits, never fails.
     pub fn announce(&self, announcements: Announcements) {
         for announcement in announcements.0 {

@@ -1,6 +1,6 @@
 //! What values settings may have.
 
-use super::{SecretUrl, Settings, SettingsError, Storage, StorageBackend, values};
+use super::{Content, SecretUrl, Settings, SettingsError, Storage, StorageBackend, values};
 use url::Url;
 
 impl Settings {
@@ -34,6 +34,7 @@ impl Settings {
                 "must be http://host:port or empty; without credentials, as every client is told it",
             );
         }
+        self.content.validate()?;
         if self.database.pool_size == 0 {
             return invalid("database.pool_size", "must be at least 1");
         }
@@ -84,6 +85,27 @@ impl Settings {
         self.storage.validate()?;
         if self.api.page_limit < 1 {
             return invalid("api.page_limit", "must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+impl Content {
+    fn validate(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        if !values::is_path_prefix(&self.path_prefix) {
+            return invalid(
+                "content.path_prefix",
+                "must begin and end with a slash, and be none of the API's own (`/pulp/api/`)",
+            );
+        }
+        if !(1..=1000).contains(&self.fetches) {
+            return invalid("content.fetches", "must be between 1 and 1000");
         }
         Ok(())
     }

@@ -84,8 +84,14 @@ section!(
     }
 );
 section!(
-    /// Where content is served.
-    Content { path_prefix: String }
+    /// The content server.
+    Content {
+        path_prefix: String,
+        cache_bytes: u64,
+        redirect_to_object_storage: bool,
+        failed_fetch_seconds: u32,
+        fetches: usize,
+    }
 );
 section!(
     /// The first administrator.

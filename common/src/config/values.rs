@@ -125,6 +125,18 @@ pub(super) fn is_origin(url: &str) -> bool {
     })
 }
 
+/// True for a path below which content can be served beside the API.
+pub(super) fn is_path_prefix(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+    path.len() > 1
+        && path.starts_with('/')
+        && path.ends_with('/')
+        && path.chars().all(plain)
+        && !["//", "/./", "/../"].iter().any(|bad| path.contains(bad))
+        && !path.starts_with("/pulp/api/")
+        && !"/pulp/api/".starts_with(path)
+}
+
 /// A list; a variable gives its elements separated by commas.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
@@ -163,6 +175,28 @@ impl<'de, T: From<String>> Deserialize<'de> for List<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn content_is_served_beside_the_api_and_not_on_it() {
+        for good in ["/pulp/content/", "/c/", "/pulp/content-2/x/"] {
+            assert!(is_path_prefix(good), "{good}");
+        }
+        for bad in [
+            "",
+            "/",
+            "c/",
+            "/c",
+            "//",
+            "/a//",
+            "/../",
+            "/a b/",
+            "/pulp/",
+            "/pulp/api/",
+            "/pulp/api/x/",
+        ] {
+            assert!(!is_path_prefix(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn an_address_is_shown_without_its_password() {

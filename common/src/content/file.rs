@@ -58,6 +58,13 @@ impl ContentType for File {
     }
 }
 
+/// The natural key of a unit, and its key inside a version.
+#[must_use]
+pub fn keys(unit: &Unit) -> (Vec<u8>, Vec<u8>) {
+    let key = |parts: &[&str]| key_of(parts).unwrap_or_default();
+    (key(&File::natural_key(unit)), key(&File::repo_key(unit)))
+}
+
 /// Makes the unit of this file under this path, or finds it; the artifact is of interest from now on.
 /// Labels are those of a unit that existed. True: it was made.
 ///

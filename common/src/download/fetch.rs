@@ -4,6 +4,7 @@ use super::{DownloadError, Downloader};
 use crate::db::Db;
 use crate::error::Error;
 use crate::storage::{Hashers, Storage, Stored, Upload};
+use futures_util::FutureExt;
 use std::collections::BTreeMap;
 
 /// What a file must be. Nothing is demanded where nothing is said.
@@ -40,7 +41,7 @@ impl Downloader {
         db: &Db,
         storage: &Storage,
     ) -> Result<Stored, DownloadError> {
-        self.persist(async || self.fetch_once(url, expected, db, storage).await)
+        self.persist(|| self.fetch_once(url, expected, db, storage).boxed())
             .await
     }
 

@@ -13,7 +13,7 @@ mod pace;
 mod spool;
 
 pub use client::check_headers;
-pub use error::DownloadError;
+pub use error::{DownloadError, public};
 pub use fetch::Expected;
 pub use spool::Spooled;
 
@@ -22,8 +22,9 @@ use crate::error::Error;
 use crate::models::Remote;
 use crate::secrets::Keyring;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 use pace::{Pace, Pauses};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,7 +117,7 @@ impl Downloader {
     /// # Errors
     /// See [`DownloadError`].
     pub async fn open(&self, url: &str) -> Result<Body, DownloadError> {
-        self.persist(async || self.open_once(url).await).await
+        self.persist(|| self.open_once(url).boxed()).await
     }
 
     async fn open_once(&self, url: &str) -> Result<Body, DownloadError> {
@@ -130,9 +131,9 @@ impl Downloader {
     }
 
     /// Repeats an attempt that failed in passing, with pauses that grow.
-    async fn persist<T>(
+    async fn persist<'f, T>(
         &self,
-        attempt: impl AsyncFn() -> Result<T, DownloadError>,
+        attempt: impl Fn() -> BoxFuture<'f, Result<T, DownloadError>> + Send,
     ) -> Result<T, DownloadError> {
         let mut pauses = Pauses::new(self.inner.retries);
         loop {

@@ -2,6 +2,7 @@
 
 use super::{DownloadError, Downloader};
 use crate::error::Error;
+use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -24,8 +25,7 @@ impl Downloader {
     /// # Errors
     /// See [`DownloadError`].
     pub async fn spool(&self, url: &str, limit: u64) -> Result<Spooled, DownloadError> {
-        self.persist(async || self.spool_once(url, limit).await)
-            .await
+        self.persist(|| self.spool_once(url, limit).boxed()).await
     }
 
     async fn spool_once(&self, url: &str, limit: u64) -> Result<Spooled, DownloadError> {

@@ -47,6 +47,35 @@ impl ContentArtifact {
             .await
     }
 
+    /// Gives a file that was fetched to the units that lacked it. False: it is there already, or gone.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn fill(conn: &mut Conn, id: Uuid, artifact: ArtifactId) -> QueryResult<bool> {
+        let missing = content_artifact::table
+            .find(id)
+            .filter(content_artifact::artifact_id.is_null());
+        let filled = diesel::update(missing)
+            .set(content_artifact::artifact_id.eq(artifact))
+            .execute(conn)
+            .await?;
+        Ok(filled == 1)
+    }
+
+    /// True where this file is in the store.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn is_here(conn: &mut Conn, id: Uuid) -> QueryResult<bool> {
+        diesel::select(diesel::dsl::exists(
+            content_artifact::table
+                .find(id)
+                .filter(content_artifact::artifact_id.is_not_null()),
+        ))
+        .get_result(conn)
+        .await
+    }
+
     /// The files of these units.
     ///
     /// # Errors

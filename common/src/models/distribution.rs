@@ -3,7 +3,7 @@
 use super::selection::{Page, Selection};
 use crate::db::Conn;
 use crate::ids::{DistributionId, DomainId, PublicationId, RepositoryId, VersionId};
-use crate::schema::distribution;
+use crate::schema::{distribution, domain};
 use chrono::{DateTime, Utc};
 use diesel::dsl::now;
 use diesel::prelude::*;
@@ -50,9 +50,11 @@ pub struct DistributionChange {
 }
 
 #[derive(QueryableByName)]
-struct NameRow {
+struct PathRow {
     #[diesel(sql_type = Text)]
     name: String,
+    #[diesel(sql_type = Text)]
+    base_path: String,
 }
 
 /// The paths above this one, and it: `a/b` gives `a` and `a/b`.
@@ -127,8 +129,22 @@ impl Distribution {
         Ok(holder.is_some_and(|id| Some(id) != but))
     }
 
-    /// The names and paths of other distributions whose base path is this one, above it or below it:
-    /// at most one. Paths below sort between `<path>/` and `<path>0`, the character after the slash.
+    /// Keeps others from writing a base path of the domain until the transaction ends.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn lock_base_paths(conn: &mut Conn, domain: DomainId) -> QueryResult<()> {
+        domain::table
+            .find(domain)
+            .select(domain::pulp_id)
+            .for_no_key_update()
+            .first::<DomainId>(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Name and base path of another distribution whose base path is this one, above it or below it.
+    /// Paths below sort between `<path>/` and `<path>0`, the character after the slash.
     ///
     /// # Errors
     /// As the session.
@@ -137,12 +153,12 @@ impl Distribution {
         domain: DomainId,
         base_path: &str,
         but: Option<DistributionId>,
-    ) -> QueryResult<Option<String>> {
-        let row: Option<NameRow> = sql_query(
-            "(SELECT name FROM distribution WHERE pulp_domain = $1 \
+    ) -> QueryResult<Option<(String, String)>> {
+        let row: Option<PathRow> = sql_query(
+            "(SELECT name, base_path FROM distribution WHERE pulp_domain = $1 \
                 AND base_path COLLATE \"C\" = ANY ($2) AND pulp_id IS DISTINCT FROM $4 LIMIT 1) \
              UNION ALL \
-             (SELECT name FROM distribution WHERE pulp_domain = $1 \
+             (SELECT name, base_path FROM distribution WHERE pulp_domain = $1 \
                 AND base_path COLLATE \"C\" > $3 || '/' AND base_path COLLATE \"C\" < $3 || '0' \
                 AND pulp_id IS DISTINCT FROM $4 LIMIT 1) LIMIT 1",
         )
@@ -153,7 +169,7 @@ impl Distribution {
         .get_result(conn)
         .await
         .optional()?;
-        Ok(row.map(|row| row.name))
+        Ok(row.map(|row| (row.name, row.base_path)))
     }
 
     /// The distributions that name one of these publications, the newest first.

@@ -2,7 +2,7 @@
 
 use super::selection::{Page, Selection};
 use crate::db::Conn;
-use crate::ids::{DomainId, RepositoryId};
+use crate::ids::{DomainId, RemoteId, RepositoryId};
 use crate::schema::repository;
 use chrono::{DateTime, Utc};
 use diesel::dsl::now;
@@ -32,6 +32,7 @@ pub struct Repository {
     pub autopublish: bool,
     pub manifest: Option<String>,
     pub last_sync_details: Value,
+    pub remote: Option<RemoteId>,
 }
 
 /// New values of a repository; `None` leaves a column as it is.
@@ -46,6 +47,7 @@ pub struct RepositoryChange {
     pub retain_checkpoints: Option<Option<i32>>,
     pub autopublish: Option<bool>,
     pub manifest: Option<Option<String>>,
+    pub remote: Option<Option<RemoteId>>,
 }
 
 impl Repository {
@@ -172,7 +174,22 @@ impl Repository {
         Ok(())
     }
 
-    /// Deletes it with its versions and memberships. False: it was gone.
+    /// Notes what the last synchronisation did (contract 3.7).
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn note_sync(conn: &mut Conn, id: RepositoryId, details: &Value) -> QueryResult<()> {
+        diesel::update(repository::table.find(id))
+            .set((
+                repository::last_sync_details.eq(details),
+                repository::pulp_last_updated.eq(now),
+            ))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes it with its versions; its memberships become debris. False: it was gone.
     ///
     /// # Errors
     /// As the session.

@@ -1,12 +1,16 @@
 //! Completing a version: its rules, its counts, and the step that makes it visible.
 
+use super::added::Added;
 use super::delete_version::retain;
-use super::new_version::{NewVersion, chunks, discard_stale};
+use super::new_version::{NewVersion, discard_stale};
+use super::publishing::PublicationDraft;
 use crate::content;
 use crate::db::Conn;
+use crate::error::Error;
 use crate::ids::{ClaimId, ContentId, VersionId};
-use crate::models::repository_version::{CountKind, Counts};
-use crate::models::{Repository, RepositoryContent, RepositoryVersion, VersionCount};
+use crate::models::version_count::{CountKind, Counts};
+use crate::models::{Publication, Repository, RepositoryContent, RepositoryVersion, VersionCount};
+use crate::prn::{self, Prn};
 use crate::tasking::{TaskContext, TaskError};
 
 /// A version that passed its rules and is ready to be made visible.
@@ -16,10 +20,12 @@ pub struct Draft {
     claim: ClaimId,
     added: Counts,
     removed: Counts,
+    /// Where the repository publishes every version.
+    publication: Option<PublicationDraft>,
 }
 
 /// A version that was made visible.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Finished {
     /// Its id.
     pub id: VersionId,
@@ -27,6 +33,19 @@ pub struct Finished {
     pub number: i32,
     /// True where its repository is not shown to users: then it is no created resource.
     pub hidden: bool,
+    /// What its repository published it as.
+    pub publication: Option<Publication>,
+}
+
+impl Finished {
+    /// What the task that made it shows as made (contract 2.10).
+    #[must_use]
+    pub fn created(&self) -> Vec<Prn> {
+        let published = self.publication.as_ref();
+        let published = published.map(|row| prn::publication(&row.pulp_type, row.pulp_id));
+        let version = (!self.hidden).then(|| Prn::from(self.id));
+        version.into_iter().chain(published).collect()
+    }
 }
 
 impl NewVersion {
@@ -40,6 +59,22 @@ impl NewVersion {
         self,
         ctx: &TaskContext,
         added: &[ContentId],
+    ) -> Result<Option<Draft>, TaskError> {
+        self.complete(ctx, Added::Listed(added)).await
+    }
+
+    /// The same for everything that this version added, however much that is.
+    ///
+    /// # Errors
+    /// As [`NewVersion::finish`].
+    pub async fn finish_all(self, ctx: &TaskContext) -> Result<Option<Draft>, TaskError> {
+        self.complete(ctx, Added::All).await
+    }
+
+    async fn complete(
+        self,
+        ctx: &TaskContext,
+        added: Added<'_>,
     ) -> Result<Option<Draft>, TaskError> {
         match self.check(ctx, added).await {
             Ok(()) => {}
@@ -57,6 +92,7 @@ impl NewVersion {
             discard_stale(ctx, self.repository).await?;
             return Ok(None);
         }
+        let publication = self.publication(ctx).await?;
         let (repository, from, to) = (self.repository, self.newest().number, self.number);
         let mut conn = ctx.session().await;
         let count = RepositoryContent::count_changes;
@@ -67,12 +103,33 @@ impl NewVersion {
             version: self,
             added,
             removed,
+            publication,
         }))
     }
 
-    async fn check(&self, ctx: &TaskContext, added: &[ContentId]) -> Result<(), TaskError> {
+    /// The publication that comes with every version of a repository that says so.
+    async fn publication(&self, ctx: &TaskContext) -> Result<Option<PublicationDraft>, TaskError> {
+        let found =
+            Repository::find(&mut *ctx.session().await, self.domain, self.repository).await?;
+        let row = found.ok_or(Error::NotFound { what: "Repository" })?;
+        if !row.autopublish {
+            return Ok(None);
+        }
+        let manifest = row.manifest.as_deref();
+        let draft = PublicationDraft::write(ctx, self.id, self.membership(), manifest, false);
+        match draft.await {
+            Ok(draft) => Ok(Some(draft)),
+            Err(error) => {
+                let _ = discard_stale(ctx, self.repository).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn check(&self, ctx: &TaskContext, added: Added<'_>) -> Result<(), TaskError> {
         self.check_types(ctx, added).await?;
-        for batch in chunks(added) {
+        let mut batches = added.batches();
+        while let Some(batch) = batches.next(self, ctx).await? {
             let old = {
                 let mut conn = ctx.session().await;
                 RepositoryContent::replaced(&mut conn, self.repository, self.start, batch).await?
@@ -80,8 +137,8 @@ impl NewVersion {
             self.remove(ctx, &old).await?;
         }
         let mut duplicates = 0;
-        for batch in chunks(added) {
-            ctx.checkpoint()?;
+        let mut batches = added.batches();
+        while let Some(batch) = batches.next(self, ctx).await? {
             let mut conn = ctx.session().await;
             duplicates +=
                 RepositoryContent::count_duplicates(&mut conn, self.repository, batch).await?;
@@ -96,8 +153,8 @@ impl NewVersion {
                 ),
             ));
         }
-        for batch in chunks(added) {
-            ctx.checkpoint()?;
+        let mut batches = added.batches();
+        while let Some(batch) = batches.next(self, ctx).await? {
             let mut conn = ctx.session().await;
             content::validate_version(&mut conn, self, batch).await?;
         }
@@ -105,12 +162,17 @@ impl NewVersion {
     }
 
     /// A repository holds units of its own type.
-    async fn check_types(&self, ctx: &TaskContext, added: &[ContentId]) -> Result<(), TaskError> {
-        let mut conn = ctx.session().await;
-        let Some(row) = Repository::find(&mut conn, self.domain, self.repository).await? else {
+    async fn check_types(&self, ctx: &TaskContext, added: Added<'_>) -> Result<(), TaskError> {
+        let row = {
+            let mut conn = ctx.session().await;
+            Repository::find(&mut conn, self.domain, self.repository).await?
+        };
+        let Some(row) = row else {
             return Ok(());
         };
-        for batch in chunks(added) {
+        let mut batches = added.batches();
+        while let Some(batch) = batches.next(self, ctx).await? {
+            let mut conn = ctx.session().await;
             let odd =
                 RepositoryContent::other_types(&mut conn, self.membership(), batch, &row.pulp_type)
                     .await?;
@@ -128,8 +190,8 @@ impl NewVersion {
 
 impl Draft {
     /// Makes the version visible, in the transaction that settles its task: its number is taken, its
-    /// counts are written, versions beyond those that the repository retains are deleted. May be
-    /// called again when that transaction is retried.
+    /// counts are written, it is published where its repository says so, versions beyond those that the
+    /// repository retains are deleted. May be called again when that transaction is retried.
     ///
     /// # Errors
     /// [`TaskError::Fenced`] when the version is not this run's any more.
@@ -154,6 +216,12 @@ impl Draft {
         VersionCount::set(conn, version.id, CountKind::Added, &self.added).await?;
         VersionCount::set(conn, version.id, CountKind::Removed, &self.removed).await?;
         VersionCount::set(conn, version.id, CountKind::Present, &present).await?;
+        // Before what is superseded goes: a version that is served because it was the newest published one
+        // is not any more.
+        let publication = match &self.publication {
+            Some(draft) => Some(draft.flip(conn).await?),
+            None => None,
+        };
         if let Some(keep) = repository.retain_repo_versions {
             retain(conn, version.repository, keep).await?;
         }
@@ -161,6 +229,7 @@ impl Draft {
             id: version.id,
             number: version.number,
             hidden: repository.user_hidden,
+            publication,
         })
     }
 }

@@ -1,9 +1,13 @@
 //! Writing a version in batches, unseen.
 
+use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ContentId, DomainId, RepositoryId, VersionId};
-use crate::models::{Content, Membership, Repository, RepositoryContent, RepositoryVersion};
-use crate::tasking::{TaskContext, TaskError};
+use crate::models::{
+    Content, Membership, Repository, RepositoryContent, RepositoryVersion, VersionKept,
+};
+use crate::tasking::{Progress, TaskContext, TaskError};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Units of one transaction.
@@ -150,6 +154,40 @@ impl NewVersion {
         Ok(())
     }
 
+    /// Removes every unit of the newest complete version that is not noted as one to keep
+    /// ([`VersionKept`]), then the notes; counts those that went.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn remove_unkept(
+        &self,
+        ctx: &TaskContext,
+        report: &mut Progress,
+    ) -> Result<(), TaskError> {
+        let mut pages = Pages::of(self.newest());
+        while let Some(units) = pages.next(ctx).await? {
+            let kept = {
+                let mut conn = ctx.session().await;
+                VersionKept::of(&mut conn, self.id, &units).await?
+            };
+            let kept: HashSet<Uuid> = kept.iter().map(|unit| unit.0).collect();
+            let spare: Vec<ContentId> = units
+                .into_iter()
+                .filter(|unit| !kept.contains(&unit.0))
+                .collect();
+            self.remove(ctx, &spare).await?;
+            report.add(i64::try_from(spare.len()).unwrap_or(0)).await?;
+        }
+        loop {
+            let gone = ctx
+                .fenced(async |conn| Ok(VersionKept::forget(conn, self.id, BATCH).await?))
+                .await?;
+            if gone == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     async fn reset(
         mut self,
         ctx: &TaskContext,
@@ -225,7 +263,19 @@ pub(super) fn chunks(units: &[ContentId]) -> std::slice::Chunks<'_, ContentId> {
     units.chunks(usize::try_from(BATCH).unwrap_or(1))
 }
 
-/// Removes a version that an earlier run left unfinished in this repository.
+/// What the newest complete version of a repository holds.
+pub(super) async fn newest_of(
+    conn: &mut Conn,
+    repository: RepositoryId,
+) -> Result<Membership, Error> {
+    let newest = RepositoryVersion::latest(conn, repository).await?;
+    Ok(Membership {
+        repository,
+        number: newest.map_or(-1, |v| v.number),
+    })
+}
+
+/// Removes a version that an earlier run left unfinished in this repository, or began to take away.
 ///
 /// # Errors
 /// As [`TaskContext::fenced`].
@@ -240,11 +290,9 @@ pub(super) async fn discard_stale(
                 else {
                     return Ok(false);
                 };
-                let place = Membership {
-                    repository,
-                    number: stale.number,
-                };
-                if RepositoryContent::discard(conn, place, BATCH).await? == 0 {
+                let newest = newest_of(conn, repository).await?;
+                let notes = VersionKept::forget(conn, stale.pulp_id, BATCH).await?;
+                if notes + RepositoryContent::discard(conn, newest, BATCH).await? == 0 {
                     RepositoryVersion::delete(conn, stale.pulp_id).await?;
                 }
                 Ok(true)

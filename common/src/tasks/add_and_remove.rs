@@ -4,7 +4,6 @@ use crate::error::Error;
 use crate::ids::{ContentId, RepositoryId, VersionId};
 use crate::models::repository_content::Overwrite;
 use crate::models::{Membership, Repository, RepositoryContent, RepositoryVersion};
-use crate::prn::Prn;
 use crate::repository::{BATCH, Draft, NewVersion};
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
@@ -78,9 +77,8 @@ fn flip(draft: Draft) -> Outcome {
         let draft = draft.clone();
         Box::pin(async move {
             let done = draft.flip(conn).await?;
-            let created = (!done.hidden).then(|| Prn::from(done.id));
             Ok(Effects {
-                created: created.into_iter().collect(),
+                created: done.created(),
                 ..Effects::default()
             })
         })

@@ -1,8 +1,10 @@
-//! Making an object of any kind from validated data (contract 3.5): units of the type `file.file`.
+//! Making an object of any kind from validated data (contract 3.5). Units of the type `file.file` are
+//! made here, as they may come with a version; other kinds say themselves how.
 
 use super::add_and_remove::refusal;
-use super::kinds::check_label;
+use super::file_url;
 use super::kinds::file_content::{APP_LABEL, FileContentData, SERIALIZER};
+use super::kinds::{self, Creation, Kind, Scope, check_label};
 use crate::content::file::{self, PULP_TYPE};
 use crate::db::Conn;
 use crate::error::Error;
@@ -17,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// Makes a unit, or finds the one with its natural key, and adds it to a repository if one is named.
-/// Its result is the unit as clients see it. Safe to run again after dying anywhere: a unit that was
-/// made before is found.
+/// Makes an object; its result is the object as clients see it. A unit with the natural key of another
+/// one is that one; it is added to a repository if one is named. Safe to run again after dying anywhere:
+/// a unit that was made before is found, and other kinds are one write.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneralCreate {
@@ -49,6 +51,23 @@ impl GeneralCreate {
         })
     }
 
+    /// Makes an object of this kind.
+    #[must_use]
+    pub fn of(kind: &Kind, data: Map<String, Value>) -> Self {
+        Self {
+            app_label: kind.app_label.into(),
+            serializer_name: kind.serializer_name.into(),
+            data,
+            context: Map::new(),
+        }
+    }
+
+    /// The kind that is no file unit, and how one is made.
+    fn other(&self) -> Option<(&'static Kind, &'static Creation)> {
+        let kind = kinds::find(&self.app_label, &self.serializer_name).ok()?;
+        Some((kind, kind.create.as_ref()?))
+    }
+
     fn typed(&self) -> Result<FileContentData, Error> {
         if (self.app_label.as_str(), self.serializer_name.as_str()) != (APP_LABEL, SERIALIZER) {
             let message = format!(
@@ -61,8 +80,13 @@ impl GeneralCreate {
             .map_err(|e| Error::invalid("data", e.to_string()))?;
         crate::content::check_relative_path(&data.relative_path)
             .map_err(|message| Error::invalid("relative_path", message))?;
-        if data.artifact.is_some() == data.upload.is_some() {
-            let message = "exactly one of `artifact` and `upload` must be given";
+        let sources = [
+            data.artifact.is_some(),
+            data.upload.is_some(),
+            data.file_url.is_some(),
+        ];
+        if sources.iter().filter(|given| **given).count() != 1 {
+            let message = "exactly one of `artifact`, `upload` and `file_url` must be given";
             return Err(Error::invalid("data", message));
         }
         for (key, value) in data.pulp_labels.iter().flatten() {
@@ -79,6 +103,9 @@ impl Task for GeneralCreate {
     const RERUN_AFTER_LOSS: bool = true;
 
     fn resources(&self) -> Resources {
+        if let Some((kind, _)) = self.other() {
+            return (kind.lanes)(Some(&self.data));
+        }
         let Ok(data) = self.typed() else {
             return Resources::default();
         };
@@ -88,19 +115,37 @@ impl Task for GeneralCreate {
     }
 
     fn uses(&self) -> Vec<Uuid> {
+        if self.other().is_some() {
+            return Vec::new();
+        }
         let artifact = self.typed().ok().and_then(|data| data.artifact);
         artifact.map(|id| id.0).into_iter().collect()
     }
 
     fn validate(&self) -> Result<(), Error> {
-        self.typed().map(|_| ())
+        match self.other() {
+            Some((kind, _)) => (kind.check)(&self.data, false)
+                .map_err(|errors| Error::invalid("data", errors.to_string())),
+            None => self.typed().map(|_| ()),
+        }
     }
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        if let Some((_, creation)) = self.other() {
+            let (scope, data) = (Scope::of(&ctx), self.data);
+            return Ok(Outcome::flip(move |conn| {
+                let (scope, data) = (scope.clone(), data.clone());
+                Box::pin(async move { (creation.run)(conn, &scope, &data).await })
+            }));
+        }
         let mut data = self.typed()?;
         let domain = ctx.domain();
         if let Some(upload) = data.upload {
             data.artifact = Some(commit(&ctx, upload).await?);
+        }
+        if let Some(url) = &data.file_url {
+            let config = data.downloader_config.as_ref();
+            data.artifact = Some(file_url::download(&ctx, url, config).await?);
         }
         if data.repository.is_none() {
             return Ok(Outcome::flip(move |conn| {
@@ -147,13 +192,10 @@ async fn effects(
     unit: Content,
     draft: Option<Draft>,
 ) -> Result<Effects, TaskError> {
-    let mut created = Vec::new();
-    if let Some(draft) = draft {
-        let done = draft.flip(conn).await?;
-        if !done.hidden {
-            created.push(Prn::from(done.id));
-        }
-    }
+    let mut created = match draft {
+        Some(draft) => draft.flip(conn).await?.created(),
+        None => Vec::new(),
+    };
     created.push(prn::content(PULP_TYPE, unit.pulp_id));
     let shown = FileContent::load_many(conn, vec![unit]).await?;
     let result = shown.first().map(serde_json::to_value).transpose();

@@ -25,7 +25,7 @@ impl Task for GeneralDelete {
 
     fn resources(&self) -> Resources {
         match kinds::find(&self.app_label, &self.serializer_name) {
-            Ok(kind) => Resources::exclusive((kind.prn)(self.instance_id)),
+            Ok(kind) => (kind.lanes)(None).and_exclusive((kind.prn)(self.instance_id)),
             Err(_) => Resources::default(),
         }
     }

@@ -37,7 +37,7 @@ impl Task for GeneralUpdate {
 
     fn resources(&self) -> Resources {
         match kinds::find(&self.app_label, &self.serializer_name) {
-            Ok(kind) => Resources::exclusive((kind.prn)(self.instance_id)),
+            Ok(kind) => (kind.lanes)(Some(&self.data)).and_exclusive((kind.prn)(self.instance_id)),
             Err(_) => Resources::default(),
         }
     }

@@ -75,6 +75,12 @@ ensure_programs() {
     # The shell's own `kill` does not count.
     type -P kill >/dev/null || missing+=(procps)
   fi
+  if [ "${1:-}" = bench ]; then
+    # Beside which content is served, and the client of both.
+    [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing+=(nginx-light)
+    command -v wrk >/dev/null || missing+=(wrk)
+    type -P kill >/dev/null || missing+=(procps)
+  fi
   [ "${#missing[@]}" -gt 0 ] || return 0
 
   apt_install "${missing[@]}"

@@ -121,8 +121,67 @@ impl Fields {
         Some(text)
     }
 
+    /// A text that is taken as it is, or null. A blank one is none.
+    pub fn secret(&mut self, field: &str) -> Option<Option<String>> {
+        match self.take(field)? {
+            Value::Null => Some(None),
+            Value::String(text) if text.contains('\0') => {
+                self.refuse(field, "Null characters are not allowed.");
+                None
+            }
+            Value::String(text) => Some(Some(text).filter(|text| !text.is_empty())),
+            Value::Number(number) => Some(Some(number.to_string())),
+            _ => {
+                self.refuse(field, "Not a valid string.");
+                None
+            }
+        }
+    }
+
+    /// One of these words.
+    pub fn choice(&mut self, field: &str, words: &[&str]) -> Option<String> {
+        let value = self.take(field)?;
+        if value.is_null() {
+            self.refuse(field, "This field may not be null.");
+            return None;
+        }
+        let word = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        if words.contains(&word.as_str()) {
+            return Some(word);
+        }
+        self.refuse(field, format!("\"{word}\" is not a valid choice."));
+        None
+    }
+
+    /// A number of seconds, not negative, or null.
+    pub fn nullable_seconds(&mut self, field: &str) -> Option<Option<f64>> {
+        let value = self.take(field)?;
+        let number = match &value {
+            Value::Null => return Some(None),
+            Value::String(text) if text.is_empty() => return Some(None),
+            Value::String(text) => text.trim().parse().ok(),
+            Value::Number(number) => number.as_f64(),
+            _ => None,
+        };
+        match number.filter(|number: &f64| number.is_finite()) {
+            None => self.refuse(field, "A valid number is required."),
+            Some(number) if number < 0.0 => {
+                self.refuse(field, "Ensure this value is greater than or equal to 0.0.");
+            }
+            Some(number) => return Some(Some(number)),
+        }
+        None
+    }
+
     /// An integer of at least 1, or null.
     pub fn nullable_count(&mut self, field: &str) -> Option<Option<i32>> {
+        self.nullable_integer(field, 1)
+    }
+
+    /// An integer of at least this, or null.
+    pub fn nullable_integer(&mut self, field: &str, least: i32) -> Option<Option<i32>> {
         let value = self.take(field)?;
         let number = match &value {
             Value::Null => return Some(None),
@@ -133,8 +192,9 @@ impl Fields {
         };
         match number {
             None => self.refuse(field, "A valid integer is required."),
-            Some(n) if n < 1 => {
-                self.refuse(field, "Ensure this value is greater than or equal to 1.");
+            Some(n) if n < i128::from(least) => {
+                let message = format!("Ensure this value is greater than or equal to {least}.");
+                self.refuse(field, message);
             }
             Some(n) => match i32::try_from(n) {
                 Ok(n) => return Some(Some(n)),

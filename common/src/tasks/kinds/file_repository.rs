@@ -1,15 +1,16 @@
 //! File repositories: creating, changing, deleting.
 
 use super::{Data, FieldErrors, Fields, Kind};
+use crate::content::check_relative_path;
 use crate::content::file::PULP_TYPE;
 use crate::db::Conn;
 use crate::error::Error;
-use crate::ids::{DomainId, RepositoryId};
-use crate::models::{Repository, RepositoryChange};
-use crate::prn;
-use crate::repository::retain;
+use crate::ids::{DomainId, RemoteId, RepositoryId};
+use crate::models::{MembershipDebris, Remote, Repository, RepositoryChange};
+use crate::prn::{self, Prn};
+use crate::repository::{BATCH, retain};
 use crate::representation::FileRepository;
-use crate::tasking::TaskError;
+use crate::tasking::{Resources, TaskError};
 use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ pub(super) const KIND: Kind = Kind {
     serializer_name: SERIALIZER,
     prn: |id| prn::repository(PULP_TYPE, RepositoryId(id)),
     check: |data, partial| read(data, partial).map(|_| ()),
+    lanes: |_| Resources::default(),
+    create: None,
     update: |conn, scope, id, data, partial| {
         Box::pin(update(conn, scope.domain, id, data, partial))
     },
@@ -50,16 +53,16 @@ pub fn read(data: &Data, partial: bool) -> Result<RepositoryChange, FieldErrors>
         retain_checkpoints: fields.nullable_count("retain_checkpoints"),
         autopublish: fields.boolean("autopublish"),
         manifest: fields.nullable_text("manifest"),
+        remote: remote(&mut fields),
     };
     if change.name.as_ref().is_some_and(|n| n.len() > NAME_BYTES) {
         let message = format!("Ensure this field has no more than {NAME_BYTES} bytes.");
         fields.refuse("name", message);
     }
-    if let Some(remote) = fields.take("remote")
-        && !remote.is_null()
-        && remote != ""
+    if let Some(Some(path)) = &change.manifest
+        && let Err(message) = check_relative_path(path)
     {
-        fields.refuse("remote", "Invalid hyperlink - Object does not exist.");
+        fields.refuse("manifest", message);
     }
     if !partial {
         if !given("name") {
@@ -74,6 +77,26 @@ pub fn read(data: &Data, partial: bool) -> Result<RepositoryChange, FieldErrors>
     }
     fields.finish(change)
 }
+
+/// A remote, by its PRN, or none.
+fn remote(fields: &mut Fields) -> Option<Option<RemoteId>> {
+    let value = fields.take("remote")?;
+    if value.is_null() || value == "" {
+        return Some(None);
+    }
+    let id = value.as_str().and_then(Prn::parse);
+    let id =
+        id.filter(|prn| *prn == prn::remote(PULP_TYPE, RemoteId(prn.uuid().unwrap_or_default())));
+    match id.and_then(|prn| prn.uuid()) {
+        Some(id) => Some(Some(RemoteId(id))),
+        None => {
+            fields.refuse("remote", NO_REMOTE);
+            None
+        }
+    }
+}
+
+const NO_REMOTE: &str = "Invalid hyperlink - Object does not exist.";
 
 fn fields_given(data: &Data) -> impl Fn(&str) -> bool {
     let names: Vec<String> = data.keys().cloned().collect();
@@ -103,6 +126,7 @@ pub fn build(data: &Data, domain: DomainId) -> Result<Repository, FieldErrors> {
         autopublish: change.autopublish.unwrap_or_default(),
         manifest: change.manifest.flatten(),
         last_sync_details: json!({}),
+        remote: change.remote.flatten(),
     })
 }
 
@@ -122,6 +146,7 @@ pub fn changes_nothing(row: &Repository, change: &RepositoryChange) -> bool {
         && same(change.retain_checkpoints.as_ref(), &row.retain_checkpoints)
         && same(change.autopublish.as_ref(), &row.autopublish)
         && same(change.manifest.as_ref(), &row.manifest)
+        && same(change.remote.as_ref(), &row.remote)
 }
 
 async fn update(
@@ -141,6 +166,12 @@ async fn update(
         && Repository::name_taken(conn, domain, name, Some(id)).await?
     {
         return Err(name_taken());
+    }
+    if let Some(Some(remote)) = change.remote
+        && Remote::find(conn, domain, remote).await?.is_none()
+    {
+        let errors = FieldErrors::one("remote", NO_REMOTE);
+        return Err(TaskError::failed(errors.to_string()));
     }
     let changed = Repository::change(conn, id, &change).await;
     let changed = changed.map_err(|error| match error {
@@ -164,7 +195,7 @@ fn name_taken() -> TaskError {
 
 async fn delete(conn: &mut Conn, domain: DomainId, id: Uuid) -> Result<(), TaskError> {
     if Repository::delete(conn, domain, RepositoryId(id)).await? {
-        Ok(())
+        Ok(MembershipDebris::of_repository(conn, RepositoryId(id), BATCH).await?)
     } else {
         Err(Error::NotFound {
             what: "FileRepository",

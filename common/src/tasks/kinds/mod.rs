@@ -3,6 +3,8 @@
 
 mod fields;
 pub mod file_content;
+pub mod file_distribution;
+pub mod file_remote;
 pub mod file_repository;
 
 pub use fields::{FieldErrors, Fields, check_label};
@@ -13,7 +15,7 @@ use crate::error::Error;
 use crate::ids::DomainId;
 use crate::prn::Prn;
 use crate::secrets::Keyring;
-use crate::tasking::{TaskContext, TaskError};
+use crate::tasking::{Effects, Resources, TaskContext, TaskError};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -57,7 +59,17 @@ type Update = for<'c> fn(
 
 type Delete = for<'c> fn(&'c mut Conn, &'c Scope, Uuid) -> BoxFuture<'c, Result<(), TaskError>>;
 
-/// A kind of resource that can be updated and deleted.
+type Create =
+    for<'c> fn(&'c mut Conn, &'c Scope, &'c Data) -> BoxFuture<'c, Result<Effects, TaskError>>;
+
+/// How an object of a kind is made by a task.
+pub struct Creation {
+    /// Validates and writes; gives what the task made, and as its result what clients see of it. Runs in
+    /// the transaction of a settle.
+    pub run: Create,
+}
+
+/// A kind of resource that can be updated and deleted, and perhaps made by a task.
 pub struct Kind {
     /// The component that it belongs to (`file`).
     pub app_label: &'static str,
@@ -67,13 +79,21 @@ pub struct Kind {
     pub prn: fn(Uuid) -> Prn,
     /// Checks the data without looking at the database. References in it are PRNs.
     pub check: fn(&Data, bool) -> Result<(), FieldErrors>,
+    /// What a task reserves beside the object: `Some` data is written, `None` is for a deletion.
+    pub lanes: fn(Option<&Data>) -> Resources,
+    /// How one is made; `None`: by no task.
+    pub create: Option<Creation>,
     /// Validates and writes; gives what clients see then. Runs in the transaction of a settle.
     pub update: Update,
     /// Deletes one. Runs in the transaction of a settle.
     pub delete: Delete,
 }
 
-const KINDS: &[Kind] = &[file_repository::KIND];
+const KINDS: &[Kind] = &[
+    file_distribution::KIND,
+    file_remote::KIND,
+    file_repository::KIND,
+];
 
 /// The kind of these names.
 ///

@@ -6,6 +6,7 @@
 
 mod content;
 mod engine;
+mod serve;
 
 use clap::{Parser, ValueEnum};
 use millrace_tests::TestApp;
@@ -39,6 +40,8 @@ enum Scenario {
     Big,
     /// Many memberships written by one task.
     Bulk,
+    /// Files of the content server, beside nginx.
+    Serve,
 }
 
 #[tokio::main]
@@ -68,6 +71,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(Scenario::Backlog) {
         engine::backlog(&app, &mut dispatcher, &paper).await;
+    }
+    if wants(Scenario::Serve) {
+        serve::serve(&app, &paper).await?;
     }
     if wants(Scenario::Bulk) {
         content::bulk(&app, &paper).await;

@@ -1,0 +1,387 @@
+//! `distributions/` and `distributions/file/file/`: what is served where (contract 4.13).
+
+use crate::app::App;
+use crate::auth::{self, Action, Actor, authorize};
+use crate::body::Body;
+use crate::dispatching::{dispatch_and_accept, immediate};
+use crate::error::{ApiError, ApiResult};
+use crate::listing::{Filters, Kind, Listing, Wanted, truth};
+use crate::v3::labels::{self, SetLabel, UnsetLabel};
+use crate::v3::object::Object;
+use crate::v3::{content, path_id, references};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use millrace_common::content::file::PULP_TYPE;
+use millrace_common::db::Conn;
+use millrace_common::ids::{DistributionId, DomainId};
+use millrace_common::models::selection::{Bind, Predicate};
+use millrace_common::models::{Distribution, Labeled};
+use millrace_common::prn;
+use millrace_common::representation::FileDistribution;
+use millrace_common::schema::distribution as table;
+use millrace_common::tasking::NewTask;
+use millrace_common::tasks::kinds::file_distribution::{
+    APP_LABEL, Refusal, SERIALIZER, changes_nothing, lanes, merged, read as read_body, refusal,
+};
+use millrace_common::tasks::{GeneralCreate, GeneralDelete, GeneralUpdate, kinds};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+const WHAT: &str = "FileDistribution";
+const DISTRIBUTION: auth::Object = auth::Object::Distribution;
+const REFERENCES: [&str; 4] = [
+    "publication",
+    "repository_version",
+    "repository",
+    "content_guard",
+];
+
+/// A distribution of any type.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(missing_docs, reason = "named as in the contract")]
+pub struct DistributionResponse {
+    #[schema(read_only)]
+    pub pulp_href: String,
+    #[schema(read_only)]
+    pub prn: String,
+    #[schema(read_only, format = DateTime)]
+    pub pulp_created: String,
+    #[schema(read_only, format = DateTime)]
+    pub pulp_last_updated: String,
+    pub base_path: String,
+    #[schema(read_only)]
+    pub base_url: String,
+    pub content_guard: Option<String>,
+    #[schema(read_only)]
+    pub content_guard_prn: Option<String>,
+    #[schema(read_only)]
+    pub no_content_change_since: Option<String>,
+    pub hidden: bool,
+    #[schema(value_type = Object)]
+    pub pulp_labels: Value,
+    pub name: String,
+    pub repository: Option<String>,
+}
+
+impl From<FileDistribution> for DistributionResponse {
+    fn from(shown: FileDistribution) -> Self {
+        Self {
+            pulp_href: shown.pulp_href,
+            prn: shown.prn,
+            pulp_created: shown.pulp_created,
+            pulp_last_updated: shown.pulp_last_updated,
+            base_path: shown.base_path,
+            base_url: shown.base_url,
+            content_guard: shown.content_guard,
+            content_guard_prn: shown.content_guard_prn,
+            no_content_change_since: shown.no_content_change_since,
+            hidden: shown.hidden,
+            pulp_labels: shown.pulp_labels,
+            name: shown.name,
+            repository: shown.repository,
+        }
+    }
+}
+
+/// A file distribution that is to be.
+#[derive(Debug, ToSchema)]
+#[schema(as = file::FileDistribution)]
+#[expect(
+    missing_docs,
+    reason = "named as in the contract; only its schema is used"
+)]
+pub struct FileDistributionRequest {
+    pub base_path: String,
+    pub content_guard: Option<String>,
+    #[schema(required = false)]
+    pub hidden: bool,
+    #[schema(required = false, value_type = Object)]
+    pub pulp_labels: Value,
+    pub name: String,
+    pub repository: Option<String>,
+    pub repository_version: Option<String>,
+    pub publication: Option<String>,
+    #[schema(required = false)]
+    pub checkpoint: bool,
+}
+
+fn common_filters() -> Filters<table::table> {
+    Filters::newest_first(table::pulp_created, table::pulp_id)
+        .in_domain(table::pulp_domain)
+        .sortable("pulp_last_updated", table::pulp_last_updated)
+        .sortable("pulp_type", table::pulp_type)
+        .sortable("pulp_labels", table::pulp_labels)
+        .sortable("name", table::name)
+        .sortable("base_path", table::base_path)
+        .sortable("hidden", table::hidden)
+        .sortable("checkpoint", table::checkpoint)
+        .identities(table::pulp_id)
+        .names("name", table::name)
+        .labels(table::pulp_labels)
+        .exact("base_path", table::base_path)
+        .one_of("base_path", table::base_path)
+        .contains("base_path", table::base_path)
+        .contains_in_any_case("base_path", table::base_path)
+        .filter(
+            "repository",
+            Kind::Reference,
+            "serves this repository",
+            |v| {
+                if v.is_empty() || v == "null" {
+                    return Ok(Predicate::on(table::repository_id).then(" IS NULL"));
+                }
+                of_repositories(vec![reference(v, "repository")?])
+            },
+        )
+        .also_empty()
+        .filter(
+            "repository__in",
+            Kind::Texts,
+            "serves one of these repositories",
+            |v| {
+                let ids = v.split(',').map(|one| reference(one.trim(), "repository"));
+                of_repositories(ids.collect::<Result<_, _>>()?)
+            },
+        )
+        .filter("checkpoint", Kind::Boolean, "serves checkpoints", |v| {
+            Ok(if truth(v)? {
+                Predicate::sql("distribution.checkpoint")
+            } else {
+                Predicate::sql("NOT distribution.checkpoint")
+            })
+        })
+        .filter("with_content", Kind::Reference, "serves this unit", |v| {
+            let unit = reference(v, "content")?;
+            Ok(
+                Predicate::sql(include_str!("distributions_with_content.sql"))
+                    .bind(Bind::Uuid(unit))
+                    .then(")"),
+            )
+        })
+}
+
+fn reference(value: &str, model: &str) -> Result<Uuid, String> {
+    references::object_id("", value, model).map_err(|_fault| format!("URI not valid: {value}"))
+}
+
+fn of_repositories(ids: Vec<Uuid>) -> Result<Predicate<table::table>, String> {
+    Ok(Predicate::on(table::repository_id)
+        .then(" = ANY (")
+        .bind(Bind::Uuids(ids))
+        .then(")"))
+}
+
+/// The filters of `distributions/`.
+pub static FILTERS: LazyLock<Filters<table::table>> =
+    LazyLock::new(|| content::by_type(common_filters(), "distribution.pulp_type"));
+
+/// The filters of `distributions/file/file/`.
+pub static FILE_FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(common_filters);
+
+/// A page of distributions of all types.
+///
+/// # Errors
+/// 400 for a filter.
+pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
+    authorize(&actor, Action::View, DISTRIBUTION)?;
+    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let (count, shown) = page(&app, &listing).await?;
+    let shown: Vec<DistributionResponse> = shown.into_iter().map(Into::into).collect();
+    listing.answer(count, &shown)
+}
+
+/// A page of file distributions.
+///
+/// # Errors
+/// 400 for a filter.
+pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
+    authorize(&actor, Action::View, DISTRIBUTION)?;
+    let mut listing = Listing::from_request(&app, &request, &FILE_FILTERS)?;
+    let mine = Predicate::sql("distribution.pulp_type = 'file.file'");
+    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    let (count, shown) = page(&app, &listing).await?;
+    listing.answer(count, &shown)
+}
+
+async fn page(
+    app: &App,
+    listing: &Listing<table::table>,
+) -> ApiResult<(i64, Vec<FileDistribution>)> {
+    let mut conn = app.db.get().await?;
+    let page = Distribution::page(&mut conn, &listing.selection)
+        .await
+        .map_err(|e| listing.blame(e))?;
+    let shown = FileDistribution::load_many(&mut conn, &app.settings, page.rows).await?;
+    Ok((page.count, shown))
+}
+
+async fn find(conn: &mut Conn, id: &str) -> ApiResult<Distribution> {
+    let id: DistributionId = path_id(id, WHAT)?;
+    Distribution::find(conn, DomainId::DEFAULT, id)
+        .await?
+        .filter(|row| row.pulp_type == PULP_TYPE)
+        .ok_or_else(|| ApiError::no(WHAT))
+}
+
+async fn show(app: &App, conn: &mut Conn, row: Distribution) -> ApiResult<Vec<FileDistribution>> {
+    Ok(FileDistribution::load_many(conn, &app.settings, vec![row]).await?)
+}
+
+/// One file distribution.
+///
+/// # Errors
+/// 404.
+pub async fn read(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    request: HttpRequest,
+) -> ApiResult {
+    authorize(&actor, Action::View, DISTRIBUTION)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    Wanted::from_request(&request).answer_one(show(&app, &mut conn, row).await?)
+}
+
+/// Makes a file distribution, in a task.
+///
+/// # Errors
+/// 400 for what is wrong with which field.
+pub async fn create(app: Data<App>, actor: Actor, Object(mut data): Object) -> ApiResult {
+    authorize(&actor, Action::Create, DISTRIBUTION)?;
+    let mut conn = app.db.get().await?;
+    references::into_prns(&mut conn, &mut data, &REFERENCES).await?;
+    let wanted = merged(None, &read_body(&data, false)?, DomainId::DEFAULT);
+    refuse(&mut conn, None, &wanted).await?;
+    drop(conn);
+    let task = GeneralCreate::of(kinds::find(APP_LABEL, SERIALIZER)?, data);
+    let task = NewTask::new(&app.catalog.tasks, &task)?;
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+async fn refuse(
+    conn: &mut Conn,
+    row: Option<&Distribution>,
+    wanted: &Distribution,
+) -> ApiResult<()> {
+    match refusal(conn, row, wanted).await? {
+        None => Ok(()),
+        Some(Refusal::Fields(errors)) => Err(errors.into()),
+        // Nested, as clients know it.
+        Some(Refusal::Overlap(name)) => {
+            let nested = json!({ "base_path": Refusal::overlap_text(&name) });
+            let field = Map::from_iter([("base_path".to_owned(), nested)]);
+            Err(ApiError::fields(field))
+        }
+    }
+}
+
+/// Replaces the values of a file distribution.
+///
+/// # Errors
+/// 400, 404.
+pub async fn update(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Object(data): Object,
+) -> ApiResult {
+    change(&app, &actor, &path, data, false).await
+}
+
+/// Changes some values of a file distribution.
+///
+/// # Errors
+/// 400, 404.
+pub async fn partial_update(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Object(data): Object,
+) -> ApiResult {
+    change(&app, &actor, &path, data, true).await
+}
+
+/// 200 where nothing changes, else a task (contract 4.1).
+async fn change(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    mut data: Map<String, Value>,
+    partial: bool,
+) -> ApiResult {
+    authorize(actor, Action::Change, DISTRIBUTION)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, id).await?;
+    references::into_prns(&mut conn, &mut data, &REFERENCES).await?;
+    let wanted = merged(Some(&row), &read_body(&data, partial)?, DomainId::DEFAULT);
+    refuse(&mut conn, Some(&row), &wanted).await?;
+    if changes_nothing(&row, &wanted) {
+        let shown = show(app, &mut conn, row).await?;
+        return Ok(HttpResponse::Ok().json(shown.first()));
+    }
+    drop(conn);
+    let moves = wanted.base_path != row.base_path;
+    let task = GeneralUpdate {
+        instance_id: row.pulp_id.0,
+        app_label: APP_LABEL.into(),
+        serializer_name: SERIALIZER.into(),
+        data,
+        partial,
+    };
+    let itself = prn::distribution(PULP_TYPE, row.pulp_id);
+    let task =
+        NewTask::new(&app.catalog.tasks, &task)?.resources(lanes(moves).and_exclusive(itself));
+    dispatch_and_accept(app, actor, immediate(app, task, true)).await
+}
+
+/// Deletes a file distribution, in a task.
+///
+/// # Errors
+/// 404.
+pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
+    authorize(&actor, Action::Delete, DISTRIBUTION)?;
+    let row = find(&mut *app.db.get().await?, &path).await?;
+    let task = GeneralDelete {
+        instance_id: row.pulp_id.0,
+        app_label: APP_LABEL.into(),
+        serializer_name: SERIALIZER.into(),
+    };
+    let task = immediate(&app, NewTask::new(&app.catalog.tasks, &task)?, true);
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+/// Sets a label, at once.
+///
+/// # Errors
+/// 400, 404.
+pub async fn set_label(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Body(label): Body<SetLabel>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, DISTRIBUTION)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    labels::set(&mut conn, Labeled::Distribution, row.pulp_id.0, label).await
+}
+
+/// Takes a label away, at once.
+///
+/// # Errors
+/// 400 where it is not set, 404.
+pub async fn unset_label(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Body(label): Body<UnsetLabel>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, DISTRIBUTION)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    labels::unset(&mut conn, Labeled::Distribution, row.pulp_id.0, label).await
+}

@@ -1,0 +1,267 @@
+//! `remotes/file/file/`: file remotes (contract 4.8).
+
+use crate::app::App;
+use crate::auth::{self, Action, Actor, authorize};
+use crate::body::Body;
+use crate::dispatching::{dispatch_and_accept, immediate};
+use crate::error::{ApiError, ApiResult};
+use crate::listing::{Filters, Listing, Wanted};
+use crate::v3::labels::{self, SetLabel, UnsetLabel};
+use crate::v3::object::Object;
+use crate::v3::{path_id, remotes};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use millrace_common::content::file::PULP_TYPE;
+use millrace_common::db::Conn;
+use millrace_common::ids::{DomainId, RemoteId};
+use millrace_common::models::selection::Predicate;
+use millrace_common::models::{Labeled, Remote};
+use millrace_common::representation::FileRemote;
+use millrace_common::schema::remote as table;
+use millrace_common::tasking::NewTask;
+use millrace_common::tasks::kinds::{FieldErrors, file_remote};
+use millrace_common::tasks::{GeneralDelete, GeneralUpdate};
+use serde_json::{Map, Value};
+use std::sync::LazyLock;
+use utoipa::ToSchema;
+
+const WHAT: &str = "FileRemote";
+const REMOTE: auth::Object = auth::Object::Remote;
+
+/// When the files of a remote are fetched.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "named as in the contract")]
+pub enum Policy {
+    Immediate,
+    OnDemand,
+    Streamed,
+}
+
+/// A file remote that is to be.
+#[derive(Debug, ToSchema)]
+#[schema(as = file::FileRemote)]
+#[expect(
+    missing_docs,
+    reason = "named as in the contract; only its schema is used"
+)]
+pub struct FileRemoteRequest {
+    pub name: String,
+    pub url: String,
+    pub ca_cert: Option<String>,
+    pub client_cert: Option<String>,
+    #[schema(write_only)]
+    pub client_key: Option<String>,
+    #[schema(required = false)]
+    pub tls_validation: bool,
+    pub proxy_url: Option<String>,
+    #[schema(write_only)]
+    pub proxy_username: Option<String>,
+    #[schema(write_only)]
+    pub proxy_password: Option<String>,
+    #[schema(write_only)]
+    pub username: Option<String>,
+    #[schema(write_only)]
+    pub password: Option<String>,
+    #[schema(required = false, value_type = Object)]
+    pub pulp_labels: Value,
+    #[schema(minimum = 1)]
+    pub download_concurrency: Option<i64>,
+    #[schema(minimum = 0)]
+    pub max_retries: Option<i64>,
+    #[schema(required = false, inline)]
+    pub policy: Policy,
+    #[schema(minimum = 0)]
+    pub total_timeout: Option<f64>,
+    #[schema(minimum = 0)]
+    pub connect_timeout: Option<f64>,
+    #[schema(minimum = 0)]
+    pub sock_connect_timeout: Option<f64>,
+    #[schema(minimum = 0)]
+    pub sock_read_timeout: Option<f64>,
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub headers: Option<Value>,
+    #[schema(minimum = 1)]
+    pub rate_limit: Option<i64>,
+}
+
+/// The filters of `remotes/file/file/`.
+pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(remotes::common_filters);
+
+async fn find(conn: &mut Conn, id: &str) -> ApiResult<Remote> {
+    let id: RemoteId = path_id(id, WHAT)?;
+    Remote::find(conn, DomainId::DEFAULT, id)
+        .await?
+        .filter(|row| row.pulp_type == PULP_TYPE)
+        .ok_or_else(|| ApiError::no(WHAT))
+}
+
+/// A page of file remotes.
+///
+/// # Errors
+/// 400 for a filter.
+pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
+    authorize(&actor, Action::View, REMOTE)?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mine = Predicate::sql("remote.pulp_type = 'file.file'");
+    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    let mut conn = app.db.get().await?;
+    let page = Remote::page(&mut conn, &listing.selection)
+        .await
+        .map_err(|e| listing.blame(e))?;
+    let results: Vec<_> = page.rows.into_iter().map(FileRemote::from).collect();
+    listing.answer(page.count, &results)
+}
+
+/// One file remote.
+///
+/// # Errors
+/// 404.
+pub async fn read(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    request: HttpRequest,
+) -> ApiResult {
+    authorize(&actor, Action::View, REMOTE)?;
+    let row = find(&mut *app.db.get().await?, &path).await?;
+    Wanted::from_request(&request).answer_one(vec![FileRemote::from(row)])
+}
+
+/// Makes a file remote, at once.
+///
+/// # Errors
+/// 400 for what is wrong with which field.
+pub async fn create(app: Data<App>, actor: Actor, Object(data): Object) -> ApiResult {
+    authorize(&actor, Action::Create, REMOTE)?;
+    let change = file_remote::read(&data, false)?;
+    file_remote::check_whole(None, &change, &app.settings.remotes)?;
+    let row = file_remote::build(change, DomainId::DEFAULT, &app.keyring)?;
+    let mut conn = app.db.get().await?;
+    refuse_taken(&mut conn, Some(&row.name), None).await?;
+    if let Err(error) = row.insert(&mut conn).await {
+        // Somebody took the name meanwhile.
+        refuse_taken(&mut conn, Some(&row.name), None).await?;
+        return Err(error.into());
+    }
+    let shown = FileRemote::from(find(&mut conn, &row.pulp_id.to_string()).await?);
+    Ok(HttpResponse::Created()
+        .insert_header(("Location", shown.pulp_href.clone()))
+        .json(shown))
+}
+
+async fn refuse_taken(
+    conn: &mut Conn,
+    name: Option<&String>,
+    but: Option<RemoteId>,
+) -> ApiResult<()> {
+    match name {
+        Some(name) if Remote::name_taken(conn, DomainId::DEFAULT, name, but).await? => {
+            Err(FieldErrors::one("name", "This field must be unique.").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Replaces the values of a file remote.
+///
+/// # Errors
+/// 400, 404.
+pub async fn update(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Object(data): Object,
+) -> ApiResult {
+    change(&app, &actor, &path, data, false).await
+}
+
+/// Changes some values of a file remote.
+///
+/// # Errors
+/// 400, 404.
+pub async fn partial_update(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Object(data): Object,
+) -> ApiResult {
+    change(&app, &actor, &path, data, true).await
+}
+
+/// 200 where nothing changes, else a task (contract 4.1).
+async fn change(
+    app: &App,
+    actor: &Actor,
+    id: &str,
+    data: Map<String, Value>,
+    partial: bool,
+) -> ApiResult {
+    authorize(actor, Action::Change, REMOTE)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, id).await?;
+    let change = file_remote::read(&data, partial)?;
+    file_remote::check_whole(Some(&row), &change, &app.settings.remotes)?;
+    refuse_taken(&mut conn, change.name.as_ref(), Some(row.pulp_id)).await?;
+    drop(conn);
+    if file_remote::changes_nothing(&row, &change, &app.keyring) {
+        return Ok(HttpResponse::Ok().json(FileRemote::from(row)));
+    }
+    let task = GeneralUpdate {
+        instance_id: row.pulp_id.0,
+        app_label: file_remote::APP_LABEL.into(),
+        serializer_name: file_remote::SERIALIZER.into(),
+        data,
+        partial,
+    };
+    let task = immediate(app, NewTask::new(&app.catalog.tasks, &task)?, true);
+    dispatch_and_accept(app, actor, task).await
+}
+
+/// Deletes a file remote, in a task.
+///
+/// # Errors
+/// 404.
+pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
+    authorize(&actor, Action::Delete, REMOTE)?;
+    let row = find(&mut *app.db.get().await?, &path).await?;
+    let task = GeneralDelete {
+        instance_id: row.pulp_id.0,
+        app_label: file_remote::APP_LABEL.into(),
+        serializer_name: file_remote::SERIALIZER.into(),
+    };
+    let task = NewTask::new(&app.catalog.tasks, &task)?;
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+/// Sets a label, at once.
+///
+/// # Errors
+/// 400, 404.
+pub async fn set_label(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Body(label): Body<SetLabel>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, REMOTE)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    labels::set(&mut conn, Labeled::Remote, row.pulp_id.0, label).await
+}
+
+/// Takes a label away, at once.
+///
+/// # Errors
+/// 400 where it is not set, 404.
+pub async fn unset_label(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<String>,
+    Body(label): Body<UnsetLabel>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, REMOTE)?;
+    let mut conn = app.db.get().await?;
+    let row = find(&mut conn, &path).await?;
+    labels::unset(&mut conn, Labeled::Remote, row.pulp_id.0, label).await
+}

@@ -1,0 +1,137 @@
+//! The batches of a manifest: each is written in one transaction.
+
+use super::Source;
+use super::fetching::fetch_missing;
+use super::manifest::Entry;
+use crate::content::file::{self, PULP_TYPE, Unit};
+use crate::db::Conn;
+use crate::models::bulk::{self, BulkUnit};
+use crate::models::{RepositoryContent, VersionKept};
+use crate::repository::NewVersion;
+use crate::tasking::{Progress, TaskContext, TaskError};
+use std::collections::HashSet;
+
+/// The run over all batches, and its reports.
+pub struct Batches<'a> {
+    ctx: &'a TaskContext,
+    source: &'a Source,
+    version: &'a NewVersion,
+    mirror: bool,
+    parsing: Progress,
+    downloading: Progress,
+    associating: Progress,
+}
+
+impl<'a> Batches<'a> {
+    /// Opens the reports.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn begin(
+        ctx: &'a TaskContext,
+        source: &'a Source,
+        version: &'a NewVersion,
+        mirror: bool,
+    ) -> Result<Self, TaskError> {
+        let open = async |message, code| ctx.progress(message, code, None).await;
+        Ok(Self {
+            ctx,
+            source,
+            version,
+            mirror,
+            parsing: open("Parsing Metadata Lines", "sync.parsing.metadata").await?,
+            downloading: open("Downloading Artifacts", "sync.downloading.artifacts").await?,
+            associating: open("Associating Content", "associating.content").await?,
+        })
+    }
+
+    /// Brings the files of a batch into the version.
+    ///
+    /// # Errors
+    /// As [`fetch_missing`] and [`TaskContext::fenced`].
+    pub async fn take(&mut self, entries: Vec<Entry>) -> Result<(), TaskError> {
+        let lines = i64::try_from(entries.len()).unwrap_or(0);
+        self.parsing.add(lines).await?;
+        let units = units(self.source, &entries)?;
+        let added = loop {
+            if self.source.is_immediate() {
+                fetch_missing(self.ctx, self.source, &entries, &mut self.downloading).await?;
+            }
+            // A clean-up may have taken a file meanwhile: then it is fetched again.
+            if let Some(added) = self.write(&units).await? {
+                break added;
+            }
+        };
+        self.associating.add(added).await
+    }
+
+    /// `None`: a file is missing.
+    async fn write(&self, units: &[BulkUnit]) -> Result<Option<i64>, TaskError> {
+        self.ctx
+            .fenced(async |conn| self.write_in(conn, units.to_vec()).await)
+            .await
+    }
+
+    async fn write_in(
+        &self,
+        conn: &mut Conn,
+        mut units: Vec<BulkUnit>,
+    ) -> Result<Option<i64>, TaskError> {
+        let domain = self.version.domain;
+        let digests: Vec<&str> = units.iter().map(|unit| unit.sha256.as_str()).collect();
+        // Whatever the policy: what is stored already need not be fetched later.
+        let stored = bulk::keep_artifacts(conn, domain, &digests).await?;
+        for unit in &mut units {
+            unit.artifact = stored.get(&unit.sha256).copied();
+        }
+        if self.source.is_immediate() && units.iter().any(|unit| unit.artifact.is_none()) {
+            return Ok(None);
+        }
+        let ids = bulk::ensure_units(conn, domain, PULP_TYPE, &units).await?;
+        bulk::attach_files(conn, &ids, &units).await?;
+        bulk::note_sources(conn, self.source.remote.pulp_id, &ids, &units).await?;
+        let place = self.version.membership();
+        let added = RepositoryContent::add(conn, place, domain, &ids).await?;
+        if self.mirror {
+            VersionKept::note(conn, self.version.id, &ids).await?;
+        }
+        Ok(Some(i64::try_from(added).unwrap_or(0)))
+    }
+
+    /// Completes the reports.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn finish(self) -> Result<(), TaskError> {
+        self.parsing.finish_as_total().await?;
+        self.downloading.finish().await?;
+        self.associating.finish().await
+    }
+}
+
+/// The units of these entries, each once.
+fn units(source: &Source, entries: &[Entry]) -> Result<Vec<BulkUnit>, TaskError> {
+    let mut seen = HashSet::new();
+    let mut units = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let unit = Unit {
+            relative_path: entry.path.clone(),
+            digest: entry.sha256.clone(),
+        };
+        let (natural_key, repo_key) = file::keys(&unit);
+        if !seen.insert(natural_key.clone()) {
+            continue;
+        }
+        units.push(BulkUnit {
+            natural_key,
+            repo_key,
+            fields: serde_json::to_string(&unit).map_err(TaskError::internal)?,
+            relative_path: unit.relative_path,
+            artifact: None,
+            url: source.directory.file(&entry.path),
+            size: entry.size,
+            sha256: unit.digest,
+        });
+    }
+    Ok(units)
+}

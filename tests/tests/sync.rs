@@ -1,0 +1,10 @@
+//! Filling repositories from remotes (contract 3.7).
+
+mod content;
+mod faults;
+mod file_url;
+mod large;
+mod mirror;
+mod repair;
+mod shop;
+mod skipping;
