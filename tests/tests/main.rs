@@ -19,6 +19,8 @@ mod cli;
 #[cfg(test)]
 mod cli_publications;
 #[cfg(test)]
+mod cli_remotes;
+#[cfg(test)]
 mod cli_uploads;
 #[cfg(test)]
 mod clients;

@@ -2,6 +2,7 @@
 
 mod content;
 mod faults;
+mod file_url;
 mod large;
 mod mirror;
 mod repair;

@@ -14,6 +14,9 @@ use uuid::Uuid;
 const FIRST_PAGE: i64 = 50;
 const PAGE: i64 = 2000;
 
+/// A version of so many units is looked at as a whole: others may have many more paths in the same place.
+const FEW: i64 = 20_000;
+
 /// A directory of a publication.
 pub struct Files {
     db: Db,
@@ -21,6 +24,7 @@ pub struct Files {
     directory: String,
     own: Cursor,
     version: Cursor,
+    few: Option<bool>,
 }
 
 struct Cursor {
@@ -84,6 +88,7 @@ impl Files {
             directory: directory.to_owned(),
             own: Cursor::new(directory, false),
             version: Cursor::new(directory, !publication.pass_through),
+            few: None,
         }
     }
 
@@ -147,11 +152,19 @@ impl Files {
         }
         while self.version.rows.is_empty() && !self.version.ended {
             let mut conn = self.db.get().await?;
+            let few = match self.few {
+                Some(few) => few,
+                None => self.publication.units(&mut conn).await? <= FEW,
+            };
+            self.few = Some(few);
             let version = &mut self.version;
+            if few {
+                version.page = PAGE;
+            }
             let from = (version.from.as_str(), version.behind);
             let rows = self
                 .publication
-                .version_paths(&mut conn, from, &until, version.page)
+                .version_paths(&mut conn, from, &until, (version.page, few))
                 .await?;
             version.take(rows);
         }

@@ -1,8 +1,9 @@
 //! What is served where: reads of the content server only.
 
+use super::CountKind;
 use crate::db::Conn;
 use crate::ids::{ArtifactId, DistributionId, DomainId, PublicationId, RepositoryId};
-use crate::schema::served;
+use crate::schema::{repository_version, repository_version_count, served};
 use crate::storage::StorageKey;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -254,8 +255,25 @@ impl ServedPublication {
             .await
     }
 
+    /// How many units its version has.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn units(&self, conn: &mut Conn) -> QueryResult<i64> {
+        let counts: Vec<i64> = repository_version_count::table
+            .inner_join(repository_version::table)
+            .filter(repository_version::repository_id.eq(self.repository))
+            .filter(repository_version::number.eq(self.number))
+            .filter(repository_version_count::kind.eq(CountKind::Present.as_str()))
+            .select(repository_version_count::count)
+            .load(conn)
+            .await?;
+        Ok(counts.iter().sum())
+    }
+
     /// Files of all units from one bound to the other, in the order of bytes, marked where the version
-    /// holds them: so each call has a bound, whatever else has paths like these. Goes on behind the unit
+    /// holds them: so each call has a bound, whatever else has paths like these. With `few` only those
+    /// that it holds, all of which are looked at: for versions of few units. Goes on behind the unit
     /// `behind` of the path `from`. Fewer than `limit`: there is no more.
     ///
     /// # Errors
@@ -265,9 +283,14 @@ impl ServedPublication {
         conn: &mut Conn,
         (from, behind): (&str, Uuid),
         until: &str,
-        limit: i64,
+        (limit, few): (i64, bool),
     ) -> QueryResult<Vec<ServedPath>> {
-        sql_query(include_str!("served_paths.sql"))
+        let text = if few {
+            include_str!("served_units.sql")
+        } else {
+            include_str!("served_paths.sql")
+        };
+        sql_query(text)
             .bind::<SqlUuid, _>(self.repository)
             .bind::<Integer, _>(self.number)
             .bind::<Text, _>(from)

@@ -3,7 +3,7 @@
 use super::new_version::{BATCH, newest_of};
 use crate::db::{Conn, transaction};
 use crate::error::Error;
-use crate::models::{MembershipDebris, RepositoryContent, RepositoryVersion};
+use crate::models::{MembershipDebris, RepositoryContent, RepositoryVersion, VersionKept};
 
 /// Removes versions whose run is no more, and what deletions left, up to `limit` memberships of each in
 /// transactions of its own. Gives the number of changes taken back; zero when there is nothing left to do. Several
@@ -43,7 +43,8 @@ async fn remove_some(conn: &mut Conn) -> Result<Option<u64>, Error> {
         return Ok(None);
     };
     let newest = newest_of(conn, version.repository_id).await?;
-    let changes = RepositoryContent::discard(conn, newest, BATCH).await?;
+    let notes = VersionKept::forget(conn, version.pulp_id, BATCH).await?;
+    let changes = notes + RepositoryContent::discard(conn, newest, BATCH).await?;
     if changes == 0 {
         RepositoryVersion::delete(conn, version.pulp_id).await?;
     }

@@ -291,7 +291,8 @@ pub(super) async fn discard_stale(
                     return Ok(false);
                 };
                 let newest = newest_of(conn, repository).await?;
-                if RepositoryContent::discard(conn, newest, BATCH).await? == 0 {
+                let notes = VersionKept::forget(conn, stale.pulp_id, BATCH).await?;
+                if notes + RepositoryContent::discard(conn, newest, BATCH).await? == 0 {
                     RepositoryVersion::delete(conn, stale.pulp_id).await?;
                 }
                 Ok(true)

@@ -3,6 +3,7 @@
 pub mod add_and_remove;
 pub mod delete_version;
 pub mod diagnostics;
+pub mod file_url;
 pub mod general_create;
 pub mod general_delete;
 pub mod general_update;

@@ -143,12 +143,25 @@ async fn a_long_listing_is_whole_whatever_else_has_paths_like_these() {
               WHERE c.fields ->> 'digest' LIKE '%-1'",
         )
         .await;
-    let page = shop.content("long/d/").await.text;
-    let listed = names(&page);
     let expected: Vec<String> = (1..=5000).map(|n| format!("f{n:05}")).collect();
-    assert_eq!(listed.len(), 5002);
-    assert_eq!(listed[0], "f00001");
-    assert_eq!(listed[..5000], expected);
-    assert_eq!(listed[5000..], ["first", "zz/"]);
-    assert!(page.ends_with("</html>\n"));
+    // As one of few units, and as one of many.
+    for units in [5002, 1_000_000] {
+        shop.sql
+            .run(&format!(
+                "DELETE FROM repository_version_count; \
+                 INSERT INTO repository_version_count SELECT pulp_id, 'present', 'file.file', {units} \
+                   FROM repository_version"
+            ))
+            .await;
+        let page = shop.content("long/d/").await.text;
+        let listed = names(&page);
+        assert_eq!(listed.len(), 5002);
+        assert_eq!(listed[..5000], expected);
+        assert_eq!(listed[5000..], ["first", "zz/"]);
+        assert!(page.ends_with("</html>\n"));
+        assert_eq!(names(&shop.content("long/").await.text), ["d/"]);
+        assert_eq!(shop.content("long/d/other/").await.status, 404);
+        assert_eq!(shop.content("long/d/other").await.status, 404);
+        assert_eq!(shop.content("long/d/zz").await.status, 301);
+    }
 }

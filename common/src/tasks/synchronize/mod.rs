@@ -159,7 +159,7 @@ impl Source {
             .progress("Downloading Metadata", "sync.downloading.metadata", None)
             .await?;
         let spooled = self.downloader.spool(&self.url, MANIFEST_BYTES);
-        let spooled = unless_stopped(ctx, async { Ok(spooled.await?) }).await?;
+        let spooled = ctx.unless_stopped(async { Ok(spooled.await?) }).await?;
         report.add(1).await?;
         report.finish().await?;
         Ok(spooled)
@@ -177,17 +177,6 @@ impl Source {
 
     fn is_immediate(&self) -> bool {
         self.remote.policy == "immediate"
-    }
-}
-
-/// Gives up waiting for others when the task is asked to stop.
-async fn unless_stopped<T>(
-    ctx: &TaskContext,
-    work: impl Future<Output = Result<T, TaskError>>,
-) -> Result<T, TaskError> {
-    tokio::select! {
-        () = ctx.stopped() => Err(TaskError::Canceled),
-        done = work => done,
     }
 }
 
