@@ -425,6 +425,17 @@ table! {
 }
 
 table! {
+    membership_debris (id) {
+        id -> Int8,
+        repository_id -> Uuid,
+        behind -> Int4,
+        until -> Nullable<Int4>,
+        done_version -> Int4,
+        done_unit -> Uuid,
+    }
+}
+
+table! {
     version_kept (version_id, content_id) {
         version_id -> Uuid,
         content_id -> Uuid,

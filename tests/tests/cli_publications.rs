@@ -47,13 +47,13 @@ async fn pulp_cli_publishes_a_repository_and_distributes_it() {
         (&json!("zoo"), &Value::Null)
     );
     assert!(shown["repository"].is_string());
-    cli.run("file distribution label set --name d --key k --value v")
+    cli.run("file distribution label set --distribution d --key k --value v")
         .await;
     let (value, _) = cli
-        .run("file distribution label show --name d --key k")
+        .run("file distribution label show --distribution d --key k")
         .await;
     assert_eq!(value, json!("v"));
-    cli.run("file distribution label unset --name d --key k")
+    cli.run("file distribution label unset --distribution d --key k")
         .await;
     let (list, _) = cli.run("file distribution list --base-path zoo").await;
     assert_eq!(count(&list), 1);
