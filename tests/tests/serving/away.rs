@@ -238,6 +238,30 @@ async fn a_download_goes_on_when_its_client_leaves() {
 }
 
 #[tokio::test]
+async fn a_streamed_download_that_is_left_counts_against_nobody() {
+    let away = Away::open("streamed").await;
+    away.from("second", "streamed").await;
+    let slow = Reply::Slow(long().into_bytes(), Duration::from_millis(300));
+    away.upstream.script("/second/long", [slow]);
+    let request = away
+        .shop
+        .anonymous(Method::GET, &format!("{PREFIX}od/long"));
+    let left = request.timeout(Duration::from_millis(100)).send().await;
+    assert!(left.is_err());
+    eventually(Duration::from_secs(20), async || {
+        let over = away.upstream.count("/second/long") == 1 && away.upstream.answering() == 0;
+        over.then_some(())
+            .ok_or_else(|| "still answering".to_owned())
+    })
+    .await;
+    for _ in 0..2 {
+        assert_eq!(away.shop.content("od/long").await.text, long());
+    }
+    assert_eq!(away.upstream.count("/first/long"), 0);
+    assert_eq!(away.failures().await, 0);
+}
+
+#[tokio::test]
 async fn nothing_need_be_known_of_a_file() {
     let away = Away::open("on_demand").await;
     let changed = "UPDATE remote_artifact SET size = NULL, sha256 = NULL";

@@ -51,7 +51,7 @@ impl Following {
         };
         match progress.end {
             Some(End::Stored) => Begun::Stored,
-            Some(End::Failed) => Begun::Nowhere,
+            Some(End::Failed | End::Left) => Begun::Nowhere,
             Some(End::Whole) | None => {
                 self.attempt = Some(progress.attempt);
                 Begun::Here

@@ -51,6 +51,8 @@ struct Progress {
 enum End {
     /// All of it has come, and it is right.
     Whole,
+    /// Nobody waited for it any more. It is off the list, so nobody reads this.
+    Left,
     /// It is in the store already.
     Stored,
     /// No source had it.
@@ -145,8 +147,9 @@ impl Inner {
             if !self.is_usable(source) {
                 continue;
             }
-            let Err(error) = self.one(content_artifact, source, progress).await else {
-                return Ok(End::Whole);
+            let error = match self.one(content_artifact, source, progress).await {
+                Ok(end) => return Ok(end),
+                Err(error) => error,
             };
             warn!(error:% = error; "not fetched: {error}");
             if !error.is_passing() {
