@@ -17,7 +17,7 @@ use millrace_common::models::ServedFile;
 /// client that has it, need no fetch.
 ///
 /// # Errors
-/// [`Problem::NotFound`] when no source has it.
+/// [`Problem::NotFound`] when no source has it, [`Problem::Unavailable`] when one may have it later.
 pub async fn file(
     request: &HttpRequest,
     app: &App,
@@ -62,7 +62,7 @@ pub async fn file(
     let mut following = app.fetches.follow(id, from);
     match following.begin().await {
         Begun::Stored => Ok(None),
-        Begun::Nowhere => Err(Problem::NotFound),
+        Begun::Not(problem) => Err(problem),
         Begun::Here => {
             let stream = following.into_stream(range.as_ref().map(|range| range.end));
             let body = match range {

@@ -210,10 +210,24 @@ async fn a_source_that_breaks_off_is_asked_again() {
         ],
     );
     let (status, broken) = away.try_get("od/long").await;
-    assert!(status == 404 || broken.is_err(), "{status} {broken:?}");
-    assert_eq!(away.try_get("od/long").await.0, 404);
+    assert!(status == 503 || broken.is_err(), "{status} {broken:?}");
+    let answer = away.shop.content("od/long").await;
+    assert_eq!(answer.status, 503, "it may come back");
+    assert_ne!(header(&answer, "retry-after"), "");
     assert_eq!(away.shop.content("od/long").await.text, text);
     assert_eq!(away.failures().await, 0);
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_is_none_of_the_sources() {
+    let away = Away::open("on_demand").await;
+    let (media, aside) = (away.shop.media(), away.shop.dir().join("aside"));
+    std::fs::rename(&media, &aside).unwrap();
+    let answer = away.shop.content("od/small").await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert_eq!(away.failures().await, 0);
+    std::fs::rename(&aside, &media).unwrap();
+    assert_eq!(away.shop.content("od/small").await.text, SMALL);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A client that follows a download.
 
 use super::{End, Progress};
+use crate::content::problem::Problem;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use futures_util::stream;
@@ -27,8 +28,8 @@ pub enum Begun {
     Here,
     /// It is in the store.
     Stored,
-    /// There is no source for it.
-    Nowhere,
+    /// It does not come.
+    Not(Problem),
 }
 
 impl Following {
@@ -45,13 +46,13 @@ impl Following {
         let ready = self
             .progress
             .wait_for(|progress| progress.released > 0 || progress.end.is_some());
-        // Without its sender the download broke down.
         let Ok(progress) = ready.await else {
-            return Begun::Nowhere;
+            return Begun::Not(Problem::internal("a download broke down"));
         };
-        match progress.end {
+        match &progress.end {
             Some(End::Stored) => Begun::Stored,
-            Some(End::Failed | End::Left) => Begun::Nowhere,
+            Some(End::Failed(problem)) => Begun::Not(problem.clone()),
+            Some(End::Left) => Begun::Not(Problem::internal("a download was left by all but one")),
             Some(End::Whole) | None => {
                 self.attempt = Some(progress.attempt);
                 Begun::Here
@@ -84,7 +85,8 @@ impl Following {
                 || mine.is_some_and(|mine| mine != progress.attempt)
         });
         let progress = moved.await.map_err(io::Error::other)?;
-        if mine.is_some_and(|mine| mine != progress.attempt) || progress.end == Some(End::Failed) {
+        let failed = matches!(progress.end, Some(End::Failed(_)));
+        if failed || mine.is_some_and(|mine| mine != progress.attempt) {
             return Err(io::Error::other("the source broke off"));
         }
         self.attempt = Some(progress.attempt);

@@ -12,11 +12,12 @@ mod run;
 
 pub use follow::{Begun, Following};
 
+use super::problem::Problem;
 use crate::app::App;
 use chrono::Utc;
 use log::warn;
 use millrace_common::db::Db;
-use millrace_common::download::Downloader;
+use millrace_common::download::{DownloadError, Downloader};
 use millrace_common::error::Error;
 use millrace_common::ids::RemoteId;
 use millrace_common::models::{ContentArtifact, Source};
@@ -47,7 +48,7 @@ struct Progress {
 }
 
 /// What became of a download.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 enum End {
     /// All of it has come, and it is right.
     Whole,
@@ -55,8 +56,8 @@ enum End {
     Left,
     /// It is in the store already.
     Stored,
-    /// No source had it.
-    Failed,
+    /// No source gave it, or we could not take it.
+    Failed(Problem),
 }
 
 /// The downloads of a process; cheap to clone.
@@ -116,13 +117,13 @@ impl Inner {
             Ok(end) => end,
             Err(error) => {
                 warn!(error:% = cause::chain(&error); "not fetched: {}", cause::chain(&error));
-                End::Failed
+                End::Failed(error.into())
             }
         };
         // Who comes from now on looks into the database first.
         drop(leaving);
         progress.send_modify(|progress| {
-            if end == End::Whole
+            if matches!(end, End::Whole)
                 && let Some(size) = progress.size
             {
                 progress.released = size;
@@ -131,6 +132,8 @@ impl Inner {
         });
     }
 
+    /// Only a source that will not have the file a moment later either is left alone for a while. A fault of
+    /// ours is none of a source's, and another source would not help.
     async fn any(
         &self,
         content_artifact: Uuid,
@@ -143,6 +146,7 @@ impl Inner {
         }
         let sources = Source::of(&mut conn, content_artifact).await?;
         drop(conn);
+        let mut problem = Problem::NotFound;
         for source in &sources {
             if !self.is_usable(source) {
                 continue;
@@ -151,12 +155,35 @@ impl Inner {
                 Ok(end) => return Ok(end),
                 Err(error) => error,
             };
-            warn!(error:% = error; "not fetched: {error}");
-            if !error.is_passing() {
-                Source::note_failure(&mut *self.db.get().await?, source.id).await?;
+            match error {
+                // The values of this remote; others may do.
+                DownloadError::Ours(error @ Error::Conflict(_)) => {
+                    warn!(error:% = error; "not fetched: {error}");
+                    problem = error.into();
+                }
+                DownloadError::Ours(error) => return Err(error),
+                error => {
+                    warn!(error:% = error; "not fetched: {error}");
+                    if error.is_passing() {
+                        problem = away(error).into();
+                    } else {
+                        self.note_failure(source).await;
+                    }
+                }
             }
         }
-        Ok(End::Failed)
+        Ok(End::Failed(problem))
+    }
+
+    /// Without its mark a source is only asked again too early.
+    async fn note_failure(&self, source: &Source) {
+        let noted = async {
+            Source::note_failure(&mut *self.db.get().await?, source.id).await?;
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = noted.await {
+            warn!(error:% = cause::chain(&error); "failure not noted: {}", cause::chain(&error));
+        }
     }
 
     /// True where nobody follows a download, and nobody will.
@@ -191,6 +218,14 @@ impl Inner {
             (remote.pulp_last_updated, downloader.clone()),
         );
         Ok(downloader)
+    }
+}
+
+/// What a source that may have the file a moment later means for who wants it now.
+fn away(error: DownloadError) -> Error {
+    Error::Unavailable {
+        what: "source of the file",
+        source: error.into(),
     }
 }
 
