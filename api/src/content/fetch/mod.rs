@@ -155,6 +155,13 @@ impl Inner {
                 Ok(end) => return Ok(end),
                 Err(error) => error,
             };
+            // What has come of it is wrong, or lacks its end: nobody begins with it any more.
+            progress.send_modify(|progress| {
+                *progress = Progress {
+                    attempt: progress.attempt + 1,
+                    ..Progress::default()
+                };
+            });
             match error {
                 // The values of this remote; others may do.
                 DownloadError::Ours(error @ Error::Conflict(_)) => {
