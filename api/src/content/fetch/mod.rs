@@ -72,7 +72,8 @@ struct Inner {
     keyring: Keyring,
     settings: config::Settings,
     runtime: tokio::runtime::Handle,
-    turns: Semaphore,
+    /// Taken after a remote's own: a slow one holds no more of them than it may have open.
+    turns: Arc<Semaphore>,
     running: Mutex<HashMap<Uuid, watch::Receiver<Progress>>>,
     downloaders: Mutex<HashMap<RemoteId, (chrono::DateTime<Utc>, Downloader)>>,
 }
@@ -82,7 +83,7 @@ impl Fetches {
     pub fn new(db: Db, storage: Storage, keyring: Keyring, settings: config::Settings) -> Self {
         Self {
             inner: Arc::new(Inner {
-                turns: Semaphore::new(settings.content.fetches),
+                turns: Arc::new(Semaphore::new(settings.content.fetches)),
                 runtime: tokio::runtime::Handle::current(),
                 running: Mutex::default(),
                 downloaders: Mutex::default(),
@@ -139,7 +140,6 @@ impl Inner {
         content_artifact: Uuid,
         progress: &watch::Sender<Progress>,
     ) -> Result<End, Error> {
-        let _turn = self.turns.acquire().await.map_err(Error::internal)?;
         let mut conn = self.db.get().await?;
         if ContentArtifact::is_here(&mut conn, content_artifact).await? {
             return Ok(End::Stored);
@@ -219,7 +219,8 @@ impl Inner {
         if known.len() >= DOWNLOADERS {
             known.clear();
         }
-        let downloader = Downloader::new(remote, &self.keyring, &self.settings.remotes)?;
+        let downloader = Downloader::new(remote, &self.keyring, &self.settings.remotes)?
+            .sharing(Arc::clone(&self.turns));
         known.insert(
             source.remote_id(),
             (remote.pulp_last_updated, downloader.clone()),
