@@ -69,7 +69,7 @@ async fn stored(
         Wanted::Part(range) => (partial(&range, file.size), range),
     };
     let body = if head {
-        Head(file.size).boxed()
+        Head(Some(file.size)).boxed()
     } else {
         bytes(app, file, range).await?
     };

@@ -1,5 +1,6 @@
 //! The answer to a request for a directory.
 
+use super::body::Head;
 use super::problem::Problem;
 use super::{answer, html, slashed, walk};
 use crate::app::App;
@@ -104,7 +105,7 @@ fn page(request: &HttpRequest, path: &str, first: Option<Entry>, walk: Walk) -> 
     let mut answer = HttpResponse::Ok();
     answer.insert_header((header::CONTENT_TYPE, HTML));
     if request.method() == Method::HEAD {
-        return answer.finish();
+        return answer.body(Head(None));
     }
     let mut begun = html::begin(path);
     if let Some(first) = &first {

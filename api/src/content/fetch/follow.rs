@@ -24,8 +24,10 @@ pub struct Following {
 
 /// What a download has come to before its first byte is passed on.
 pub enum Begun {
-    /// It can be followed.
+    /// It can be followed. What has come is not verified yet.
     Here,
+    /// All of it is here and right.
+    Whole,
     /// It is in the store.
     Stored,
     /// It does not come.
@@ -41,11 +43,11 @@ impl Following {
         }
     }
 
-    /// Waits until the first byte can be passed on, or none will be.
-    pub async fn begin(&mut self) -> Begun {
-        let ready = self
-            .progress
-            .wait_for(|progress| progress.released > 0 || progress.end.is_some());
+    /// Waits until the first byte can be passed on, or none will be; with `whole`, until all of them can.
+    pub async fn begin(&mut self, whole: bool) -> Begun {
+        let ready = self.progress.wait_for(|progress| {
+            progress.end.is_some() || (!whole && progress.released > 0)
+        });
         let Ok(progress) = ready.await else {
             return Begun::Not(Problem::internal("a download broke down"));
         };
@@ -53,7 +55,11 @@ impl Following {
             Some(End::Stored) => Begun::Stored,
             Some(End::Failed(problem)) => Begun::Not(problem.clone()),
             Some(End::Left) => Begun::Not(Problem::internal("a download was left by all but one")),
-            Some(End::Whole) | None => {
+            Some(End::Whole) => {
+                self.attempt = Some(progress.attempt);
+                Begun::Whole
+            }
+            None => {
                 self.attempt = Some(progress.attempt);
                 Begun::Here
             }
