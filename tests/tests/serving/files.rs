@@ -161,6 +161,16 @@ async fn a_file_that_is_lost_and_found_is_served_again() {
 }
 
 #[tokio::test]
+async fn a_damaged_file_is_not_kept_in_mind() {
+    let shop = Shop::with("hurt", &[("small", "as it was")]).await;
+    let [file] = files_below(&shop.media()).try_into().unwrap();
+    std::fs::write(&file, "as it is!").unwrap();
+    assert_eq!(shop.content("hurt/small").await.text, "as it is!");
+    std::fs::write(&file, "as it was").unwrap();
+    assert_eq!(shop.content("hurt/small").await.text, "as it was");
+}
+
+#[tokio::test]
 async fn one_of_the_publications_own_files_goes_before_one_of_the_version() {
     let shop = Shop::open().await;
     let repository = shop.repository("own").await;
