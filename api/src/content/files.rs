@@ -70,6 +70,27 @@ impl Files {
         Self { cache }
     }
 
+    /// The file under a path of a publication as the database has it now, where it may be read without us:
+    /// we would not see that it is gone. Its bytes are not read.
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn look_up(
+        &self,
+        app: &App,
+        publication: ServedPublication,
+        path: &str,
+    ) -> Result<Option<Found>, Error> {
+        let mut conn = app.db.get().await?;
+        let Some(found) = publication.file(&mut conn, path).await? else {
+            return Ok(None);
+        };
+        Ok(Some(match found.stored() {
+            Some(stored) => Found::Here(Arc::new(File::new(stored, path, None)?)),
+            None => Found::Away(found),
+        }))
+    }
+
     /// Finds the file under a path of a publication.
     ///
     /// # Errors
@@ -123,6 +144,10 @@ impl File {
         } else {
             None
         };
+        Self::new(stored, path, bytes)
+    }
+
+    fn new(stored: StoredFile, path: &str, bytes: Option<Bytes>) -> Result<Self, Error> {
         let modified = whole_seconds(stored.modified.into());
         Ok(Self {
             about: About {
