@@ -65,9 +65,15 @@ pub async fn of_files(
     }
     let mut walk = walk::Files::new(app.db.clone(), publication, directory);
     let first = walk.next().await?;
-    // The root of a publication is there even when nothing is in it.
-    if first.is_none() && !directory.is_empty() {
-        return Err(Problem::NotFound);
+    if first.is_none() {
+        // The root of a publication is there even when nothing is in it.
+        if !directory.is_empty() {
+            return Err(Problem::NotFound);
+        }
+        match walk.check().await {
+            Err(Error::NotFound { .. }) => return Err(Problem::NotFound),
+            checked => checked?,
+        }
     }
     Ok(page(request, directory, first, Walk::Files(walk)))
 }
@@ -95,7 +101,13 @@ impl Walk {
     async fn next(&mut self) -> Result<Option<Entry>, Error> {
         match self {
             Self::Places(walk) => walk.next().await,
-            Self::Files(walk) => walk.next().await,
+            Self::Files(walk) => {
+                let next = walk.next().await?;
+                if next.is_none() {
+                    walk.check().await?;
+                }
+                Ok(next)
+            }
         }
     }
 }
