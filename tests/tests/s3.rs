@@ -290,12 +290,17 @@ async fn clients_of_content_are_sent_to_the_object_store() {
     }
     // Its links would lead to the store.
     let index = shop.content("s3/d/").await;
-    assert_eq!((index.status.as_u16(), index.text.as_str()), (200, "an index"));
+    assert_eq!(
+        (index.status.as_u16(), index.text.as_str()),
+        (200, "an index")
+    );
     let beyond = [("range", "bytes=50-")];
     let answer = shop.ask(Method::GET, "s3/f.txt", &beyond).await;
     assert_eq!(answer.status, 416);
     // What is gone is not promised.
-    shop.sql.run("UPDATE content_artifact SET artifact_id = NULL").await;
+    shop.sql
+        .run("UPDATE content_artifact SET artifact_id = NULL")
+        .await;
     assert_eq!(shop.content("s3/f.txt").await.status, 404);
 }
 
@@ -315,7 +320,10 @@ async fn content_is_passed_on_from_the_object_store_where_that_is_wanted() {
     }
     let range = [("range", "bytes=40000-40004")];
     let answer = shop.ask(Method::GET, "s3/long", &range).await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (206, "01234"));
+    assert_eq!(
+        (answer.status.as_u16(), answer.text.as_str()),
+        (206, "01234")
+    );
 }
 
 #[tokio::test]

@@ -113,11 +113,7 @@ enum Weak {
 }
 
 /// True where one of the tags is the file's own; without one, `*` alone is.
-fn names<'a>(
-    mut tags: impl Iterator<Item = &'a str>,
-    own: Option<&str>,
-    weak: Weak,
-) -> bool {
+fn names<'a>(mut tags: impl Iterator<Item = &'a str>, own: Option<&str>, weak: Weak) -> bool {
     tags.any(|tag| {
         let strong = tag.strip_prefix("W/");
         let equals = |tag: Option<&str>| tag.is_some() && tag == own;
@@ -224,7 +220,10 @@ mod tests {
             let found = wanted(&Method::GET, &asked, &about(None)).unwrap();
             assert_eq!(found, Wanted::Whole, "{line}");
             let asked = headers(header::IF_MATCH, &[line]);
-            assert!(wanted(&Method::GET, &asked, &about(None)).is_err(), "{line}");
+            assert!(
+                wanted(&Method::GET, &asked, &about(None)).is_err(),
+                "{line}"
+            );
         }
     }
 }

@@ -34,8 +34,7 @@ use places::Places;
 use std::rc::Rc;
 
 /// What a document of the content server may do in a browser.
-const SANDBOX: &str =
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self'";
+const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self'";
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 

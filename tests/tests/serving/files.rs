@@ -182,7 +182,11 @@ async fn no_browser_runs_what_is_served() {
             let answer = shop.ask(method, path, &[]).await;
             assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
             let policy = header(&answer, "content-security-policy");
-            assert_eq!(policy.starts_with("sandbox; default-src 'none'"), run, "{path}");
+            assert_eq!(
+                policy.starts_with("sandbox; default-src 'none'"),
+                run,
+                "{path}"
+            );
         }
     }
 }

@@ -45,9 +45,9 @@ impl Following {
 
     /// Waits until the first byte can be passed on, or none will be; with `whole`, until all of them can.
     pub async fn begin(&mut self, whole: bool) -> Begun {
-        let ready = self.progress.wait_for(|progress| {
-            progress.end.is_some() || (!whole && progress.released > 0)
-        });
+        let ready = self
+            .progress
+            .wait_for(|progress| progress.end.is_some() || (!whole && progress.released > 0));
         let Ok(progress) = ready.await else {
             return Begun::Not(Problem::internal("a download broke down"));
         };
