@@ -1,5 +1,6 @@
 //! Files in an object store: what holds on a local disk holds there.
 
+use crate::serving::shop::{Shop, header};
 use futures_util::TryStreamExt;
 use millrace_common::config::Settings;
 use millrace_common::db::Db;
@@ -264,6 +265,65 @@ async fn artifacts_uploads_and_clean_ups_work_on_an_object_store() {
     app.completed(&task).await;
     s3.objects_are(&app.sql, 0).await;
     app.finish().await;
+}
+
+#[tokio::test]
+async fn clients_of_content_are_sent_to_the_object_store() {
+    let s3 = S3::start().await;
+    let shop = Shop::of(s3.app().start().await);
+    let repository = shop.repository("shop").await;
+    let files = [("f.txt", "in the store"), ("d/index.html", "an index")];
+    shop.publish(&repository, &files).await;
+    shop.distribute("s3", "repository_id", &repository).await;
+    for method in [Method::GET, Method::HEAD] {
+        let answer = shop.ask(method.clone(), "s3/f.txt", &[]).await;
+        assert_eq!(answer.status, 302);
+        assert_eq!(header(&answer, "cache-control"), "no-store");
+        assert_eq!(header(&answer, "x-pulp-artifact-size"), "12");
+        let there = s3.http.request(method.clone(), header(&answer, "location"));
+        let there = there.header("range", "bytes=0-1").send().await.unwrap();
+        assert!(there.status().is_success(), "{there:?}");
+        assert_eq!(there.headers()["content-type"], "text/plain");
+        if method == Method::GET {
+            assert_eq!(there.text().await.unwrap(), "in");
+        }
+    }
+    // Its links would lead to the store.
+    let index = shop.content("s3/d/").await;
+    assert_eq!(
+        (index.status.as_u16(), index.text.as_str()),
+        (200, "an index")
+    );
+    let beyond = [("range", "bytes=50-")];
+    let answer = shop.ask(Method::GET, "s3/f.txt", &beyond).await;
+    assert_eq!(answer.status, 416);
+    // What is gone is not promised.
+    shop.sql
+        .run("UPDATE content_artifact SET artifact_id = NULL")
+        .await;
+    assert_eq!(shop.content("s3/f.txt").await.status, 404);
+}
+
+#[tokio::test]
+async fn content_is_passed_on_from_the_object_store_where_that_is_wanted() {
+    let s3 = S3::start().await;
+    let app = s3.app().set("content.redirect_to_object_storage", "false");
+    let shop = Shop::of(app.start().await);
+    let long = "0123456789".repeat(5000);
+    let repository = shop.repository("shop").await;
+    shop.publish(&repository, &[("small", "small"), ("long", &long)])
+        .await;
+    shop.distribute("s3", "repository_id", &repository).await;
+    for (path, text) in [("s3/small", "small"), ("s3/long", &long)] {
+        let answer = shop.content(path).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, text));
+    }
+    let range = [("range", "bytes=40000-40004")];
+    let answer = shop.ask(Method::GET, "s3/long", &range).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.text.as_str()),
+        (206, "01234")
+    );
 }
 
 #[tokio::test]

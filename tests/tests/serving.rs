@@ -5,5 +5,5 @@ mod away;
 mod directories;
 mod files;
 mod paths;
-mod shop;
+pub mod shop;
 mod visible;

@@ -10,10 +10,11 @@ use crate::app::App;
 use actix_web::http::header::{HeaderValue, HttpDate};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use log::error;
 use millrace_common::error::Error;
 use millrace_common::ids::PublicationId;
 use millrace_common::models::{ServedFile, ServedPublication, StoredFile};
-use millrace_common::storage::{Storage, StorageKey};
+use millrace_common::storage::{Hashers, Storage, StorageKey};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -69,6 +70,27 @@ impl Files {
         Self { cache }
     }
 
+    /// The file under a path of a publication as the database has it now, where it may be read without us:
+    /// we would not see that it is gone. Its bytes are not read.
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn look_up(
+        &self,
+        app: &App,
+        publication: ServedPublication,
+        path: &str,
+    ) -> Result<Option<Found>, Error> {
+        let mut conn = app.db.get().await?;
+        let Some(found) = publication.file(&mut conn, path).await? else {
+            return Ok(None);
+        };
+        Ok(Some(match found.stored() {
+            Some(stored) => Found::Here(Arc::new(File::new(stored, path, None)?)),
+            None => Found::Away(found),
+        }))
+    }
+
     /// Finds the file under a path of a publication.
     ///
     /// # Errors
@@ -122,6 +144,10 @@ impl File {
         } else {
             None
         };
+        Self::new(stored, path, bytes)
+    }
+
+    fn new(stored: StoredFile, path: &str, bytes: Option<Bytes>) -> Result<Self, Error> {
         let modified = whole_seconds(stored.modified.into());
         Ok(Self {
             about: About {
@@ -145,10 +171,22 @@ async fn read(storage: &Storage, stored: &StoredFile) -> Result<Option<Bytes>, E
         Ok(pieces.concat())
     };
     match read.await {
-        Ok(bytes) if bytes.len() as u64 == stored.size => Ok(Some(bytes.into())),
-        Ok(_) | Err(Error::NotFound { .. }) => Ok(None),
+        Ok(bytes) if is_whole(stored, &bytes)? => Ok(Some(bytes.into())),
+        Ok(_) => {
+            let key = stored.key.as_str();
+            error!(key = key; "the file {key} is damaged; it is to be repaired");
+            Ok(None)
+        }
+        Err(Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// False for a file that was damaged since it was stored: memory would keep that beyond its repair.
+fn is_whole(stored: &StoredFile, bytes: &[u8]) -> Result<bool, Error> {
+    let mut hashers = Hashers::new(&["sha256".to_owned()])?;
+    hashers.update(bytes);
+    Ok(bytes.len() as u64 == stored.size && hashers.finish().sha256() == stored.sha256)
 }
 
 /// The type of a path by its extension.

@@ -139,6 +139,21 @@ impl Files {
         Ok(Some(entry))
     }
 
+    /// Makes sure, behind the last name, that there was no less than there should have been.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the publication is gone; as the database.
+    pub async fn check(&self) -> Result<(), Error> {
+        let mut conn = self.db.get().await?;
+        if self.publication.exists(&mut conn).await? {
+            Ok(())
+        } else {
+            Err(Error::NotFound {
+                what: "publication",
+            })
+        }
+    }
+
     async fn fill(&mut self) -> Result<(), Error> {
         let until = end(&self.directory);
         while self.own.rows.is_empty() && !self.own.ended {
