@@ -89,7 +89,8 @@ pub async fn download(
     let downloader = Downloader::new(&remote, ctx.keyring(), settings)?;
     let anything = Expected::default();
     let fetched = downloader.fetch(url, &anything, ctx.db(), ctx.storage());
-    let stored = ctx.unless_stopped(async { Ok(fetched.await?) }).await?;
+    let mut stored = ctx.unless_stopped(async { Ok(fetched.await?) }).await?;
+    stored.probe(ctx.domain()).await?;
     let artifact = ctx
         .fenced(async |conn| {
             let artifact = stored.record(conn, ctx.domain()).await?.into_artifact();

@@ -54,7 +54,10 @@ async fn fetch(ctx: &TaskContext, source: &Source, entry: Entry) -> Result<Store
     let url = source.directory.file(&entry.path);
     let expected = Expected::sha256(entry.size, &entry.sha256);
     let (db, storage) = (ctx.db(), ctx.storage());
-    source.downloader.fetch(&url, &expected, db, storage).await
+    let fetching = source.downloader.fetch(&url, &expected, db, storage);
+    let mut stored = fetching.await?;
+    stored.probe(ctx.domain()).await?;
+    Ok(stored)
 }
 
 /// Those of these files that the domain has no artifact of, each once.
