@@ -1,5 +1,6 @@
 //! Why a download failed.
 
+use super::local;
 use crate::error::Error;
 use crate::tasking::TaskError;
 use std::time::Duration;
@@ -91,9 +92,13 @@ impl From<DownloadError> for TaskError {
     }
 }
 
-/// An address without user and password.
+/// An address without user, password and query, which may be a signature.
 #[must_use]
 pub fn public(url: &str) -> String {
+    if local::path_of(url).is_some() {
+        return url.to_owned();
+    }
+    let (url, _) = url.split_once(['?', '#']).unwrap_or((url, ""));
     let Some(mut parsed) = Url::parse(url).ok().filter(|url| !url.cannot_be_a_base()) else {
         return url.rsplit('@').next().unwrap_or_default().to_owned();
     };
@@ -114,7 +119,10 @@ mod tests {
     fn no_credential_of_an_address_is_shown() {
         for (url, shown) in [
             ("http://u:hush@h/a", "http://h/a"),
-            ("http://hush@h/a?x=1", "http://h/a?x=1"),
+            ("http://hush@h/a?x=1", "http://h/a"),
+            ("http://h/a?sig=hush#b", "http://h/a"),
+            ("h/a?u@sig=hush", "h/a"),
+            ("file:///a?b", "file:///a?b"),
             ("http://h/a%20b", "http://h/a%20b"),
             ("u:hush@h/a", "h/a"),
             ("file:///a b", "file:///a b"),

@@ -12,7 +12,7 @@ pub mod local;
 mod pace;
 mod spool;
 
-pub use client::check_headers;
+pub use client::{SECONDS, check_headers};
 pub use error::{DownloadError, public};
 pub use fetch::Expected;
 pub use spool::Spooled;
@@ -32,6 +32,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Sources that a remote without a limit of its own is read from at the same time.
 const CONCURRENCY: i32 = 10;
+/// As many at most, whatever a remote says: each takes a connection, a file, and memory for its parts.
+const MOST: usize = 100;
+/// As many repetitions at most: with pauses of half a minute they take most of an hour.
+const MOST_RETRIES: u32 = 100;
 /// Repetitions where a remote does not say how many.
 const RETRIES: i32 = 3;
 
@@ -97,14 +101,16 @@ impl Downloader {
         settings: &config::Remotes,
     ) -> Result<Self, Error> {
         let concurrency = remote.download_concurrency.unwrap_or(CONCURRENCY);
-        let concurrency = usize::try_from(concurrency).unwrap_or(1).max(1);
+        let concurrency = usize::try_from(concurrency).unwrap_or(1).clamp(1, MOST);
         Ok(Self {
             inner: Arc::new(Inner {
                 http: client::Clients::new(remote, keyring)?,
                 allowed: settings.allowed_import_paths.to_vec(),
-                turns: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
+                turns: Arc::new(Semaphore::new(concurrency)),
                 concurrency,
-                retries: u32::try_from(remote.max_retries.unwrap_or(RETRIES)).unwrap_or(0),
+                retries: u32::try_from(remote.max_retries.unwrap_or(RETRIES))
+                    .unwrap_or(0)
+                    .min(MOST_RETRIES),
                 pace: Pace::new(remote.rate_limit),
             }),
             shared: None,

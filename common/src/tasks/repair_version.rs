@@ -160,7 +160,9 @@ impl Repair {
                     Artifact::lock_by_sha256(conn, artifact.pulp_domain, &artifact.sha256).await?;
                 match row {
                     Some(mut row) if row.storage_key == *old => {
-                        row.attach(conn, key).await?;
+                        // A file that is missing may only be out of this worker's sight.
+                        let bury = fault == Fault::Corrupted;
+                        row.attach(conn, key, bury).await?;
                         Ok(true)
                     }
                     // Deleted, or repaired by somebody else: the copy is given up.

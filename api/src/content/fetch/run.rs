@@ -81,7 +81,8 @@ impl Inner {
         Ok(End::Whole)
     }
 
-    async fn keep(&self, content_artifact: Uuid, stored: Stored) -> Result<(), Error> {
+    async fn keep(&self, content_artifact: Uuid, mut stored: Stored) -> Result<(), Error> {
+        stored.probe(DomainId::DEFAULT).await?;
         let mut conn = self.db.get().await?;
         db::transaction(&mut conn, async |conn| {
             let saved = stored.record(conn, DomainId::DEFAULT).await?;
