@@ -4,3 +4,4 @@ ALTER TABLE tombstone ADD COLUMN multipart text;
 
 CREATE INDEX upload_domain ON upload (pulp_domain);
 CREATE INDEX temporary_file_domain ON temporary_file (pulp_domain);
+CREATE INDEX publication_domain ON publication (pulp_domain);
