@@ -147,6 +147,10 @@ async fn checkpoints_stay_while_a_distribution_serves_checkpoints() {
     stand
         .serve(json!({"repository": repository, "checkpoint": true}))
         .await;
+    // Of what is published later, it serves checkpoints only.
+    stand.publish(json!({"repository": repository})).await;
+    let served = "SELECT string_agg(version_number::text, ',') FROM served";
+    assert_eq!(stand.app.sql.text(served).await, "4");
     stand.assert_protected(4).await;
     stand.retain(json!(1)).await;
     stand.assert_left(&[4, 5]).await;
