@@ -11,6 +11,7 @@ mod delete_version;
 mod finish;
 mod new_version;
 mod publishing;
+mod reserved;
 
 pub use abandoned::remove_abandoned;
 pub use create::create;
@@ -18,3 +19,4 @@ pub use delete_version::{PROTECTED, Recounts, delete_newest, delete_older, retai
 pub use finish::{Draft, Finished};
 pub use new_version::{BATCH, NewVersion};
 pub use publishing::PublicationDraft;
+pub use reserved::require_reserved;

@@ -8,6 +8,7 @@ use crate::models::{
     RepositoryVersion, Tombstone,
 };
 use crate::prn;
+use crate::repository::require_reserved;
 use crate::storage::{Hashers, Stored, tombstones};
 use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
 use futures_util::stream::{self, StreamExt};
@@ -59,9 +60,11 @@ impl Task for RepairVersion {
         let version = found.ok_or(Error::NotFound {
             what: "RepositoryVersion",
         })?;
+        let repository = version.repository_id;
+        require_reserved(&ctx, repository, |kind| Self::on(kind, repository)).await?;
         let mut repair = Repair {
             place: Membership {
-                repository: version.repository_id,
+                repository,
                 number: version.number,
             },
             verify: self.verify_checksums,
