@@ -7,3 +7,4 @@ CREATE INDEX temporary_file_domain ON temporary_file (pulp_domain);
 
 -- A run looks for what an earlier run of its task saved, and forgets what units hold by now.
 CREATE INDEX task_use_task ON task_use (task_id);
+CREATE INDEX publication_domain ON publication (pulp_domain);
