@@ -159,7 +159,7 @@ async fn a_wrong_file_is_never_taken_for_a_whole_one() {
     away.upstream.serve("/first/small", "a small lie!");
     let (status, text) = away.try_get("od/long").await;
     assert_eq!(status, 200, "its beginning came before its end was known");
-    assert!(text.is_err(), "{text:?}");
+    assert!(text.is_err(), "all of it came");
     // Nothing of a small one is passed on before all of it is verified.
     assert_eq!(away.try_get("od/small").await.0, 404);
     assert_eq!((away.stored().await, away.failures().await), (0, 2));
