@@ -181,6 +181,7 @@ table! {
         storage_key -> Text,
         owner -> Uuid,
         created -> Timestamptz,
+        multipart -> Nullable<Text>,
     }
 }
 
@@ -191,6 +192,7 @@ table! {
         buried -> Timestamptz,
         tries -> Int4,
         not_before -> Timestamptz,
+        multipart -> Nullable<Text>,
     }
 }
 
@@ -419,6 +421,17 @@ table! {
         storage_key -> Text,
         size -> Int8,
         sha256 -> Text,
+    }
+}
+
+table! {
+    membership_debris (id) {
+        id -> Int8,
+        repository_id -> Uuid,
+        behind -> Int4,
+        until -> Nullable<Int4>,
+        done_version -> Int4,
+        done_unit -> Uuid,
     }
 }
 

@@ -24,6 +24,8 @@ async fn tables(sql: &Sql) -> String {
         "repository_version",
         "repository_content",
         "account",
+        "upload",
+        "upload_chunk",
     ] {
         // Being named in a request may touch a unit, and a broker confirms when it likes: no changes.
         let rows = format!(
@@ -48,6 +50,8 @@ async fn endpoints(app: &TestApp) -> Vec<Taking> {
     let repository = app.repository("there").await;
     let repository = repository["pulp_href"].as_str().unwrap();
     let unit = app.unit("there", "there").await;
+    let upload = app.post("uploads/", &json!({"size": 5})).await.expect(201);
+    let upload = upload["pulp_href"].as_str().unwrap();
     let task = app.sleeper(0.0, &["there"]).await;
     let group = uuid::Uuid::now_v7();
     app.sql
@@ -77,6 +81,12 @@ async fn endpoints(app: &TestApp) -> Vec<Taking> {
             json!({"orphan_protection_time": 5}),
         ),
         taking("POST", "repositories/file/file/", json!({"name": "new"})),
+        taking("POST", "uploads/", json!({"size": 5})),
+        taking(
+            "POST",
+            &format!("{upload}commit/"),
+            json!({"sha256": "0".repeat(64)}),
+        ),
         taking("PATCH", repository, json!({"description": "new"})),
         taking("PUT", repository, json!({"name": "new"})),
         taking(

@@ -26,9 +26,9 @@ impl Cli {
         }
     }
 
-    async fn output(&self, line: &str) -> Output {
+    async fn output(&self, words: &[&str]) -> Output {
         tokio::process::Command::new(&self.program)
-            .args(line.split_whitespace())
+            .args(words)
             .env("XDG_CONFIG_HOME", self.home.path())
             .env("XDG_CACHE_HOME", self.home.path().join("cache"))
             .env("HOME", self.home.path())
@@ -41,7 +41,14 @@ impl Cli {
 
     /// Runs a command; gives what it prints as JSON, and its messages.
     pub(crate) async fn run(&self, line: &str) -> (Value, String) {
-        let output = self.output(line).await;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.run_words(&words).await
+    }
+
+    /// The same, word by word: one may be empty.
+    pub(crate) async fn run_words(&self, words: &[&str]) -> (Value, String) {
+        let output = self.output(words).await;
+        let line = words.join(" ");
         let (out, err) = (
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr),
@@ -53,8 +60,9 @@ impl Cli {
         )
     }
 
-    async fn fails(&self, line: &str) -> String {
-        let output = self.output(line).await;
+    pub(crate) async fn fails(&self, line: &str) -> String {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let output = self.output(&words).await;
         assert!(!output.status.success(), "pulp {line} succeeded");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }

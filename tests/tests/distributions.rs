@@ -38,6 +38,10 @@ fn reserved(task: &Value) -> BTreeSet<&str> {
     record.iter().map(|name| name.as_str().unwrap()).collect()
 }
 
+fn held(task: &Value) -> BTreeSet<String> {
+    reserved(task).into_iter().map(str::to_owned).collect()
+}
+
 fn domain_of(task: &Value) -> String {
     let mut record = reserved(task).into_iter();
     let domain = record.find_map(|name| name.strip_prefix("shared:prn:core.domain:"));
@@ -70,9 +74,6 @@ async fn a_distribution_is_made_changed_and_deleted_under_its_locks() {
             .chain(more.iter().map(ToString::to_string))
             .collect()
     };
-    let held = |task: &Value| -> BTreeSet<String> {
-        reserved(task).into_iter().map(str::to_owned).collect()
-    };
     assert_eq!(held(&task), lanes(&[&base_paths]));
     let one = task["result"].clone();
     assert_eq!(
@@ -102,6 +103,19 @@ async fn a_distribution_is_made_changed_and_deleted_under_its_locks() {
         assert_eq!(value, &one[field], "{field}");
     }
 
+    assert_changes(&app, &repository, &one, &lanes, &base_paths).await;
+    app.finish().await;
+}
+
+/// Each change and the deletion of a distribution reserves what it touches.
+async fn assert_changes(
+    app: &TestApp,
+    repository: &Value,
+    one: &Value,
+    lanes: &impl Fn(&[&str]) -> BTreeSet<String>,
+    base_paths: &str,
+) {
+    let one = one.clone();
     let itself = one["prn"].as_str().unwrap();
     let task = app
         .patch(href(&one), &json!({"name": "e", "hidden": true}))
@@ -112,9 +126,9 @@ async fn a_distribution_is_made_changed_and_deleted_under_its_locks() {
     assert_eq!(task["result"], app.get(href(&one)).await.expect(200));
     // What is not named is left alone, or gets its default.
     let body = json!({"name": "e", "base_path": "a/c"});
-    let task = put(&app, &one, &body).await.task();
+    let task = put(app, &one, &body).await.task();
     let task = app.completed(&task).await;
-    assert_eq!(held(&task), lanes(&[itself, &base_paths]));
+    assert_eq!(held(&task), lanes(&[itself, base_paths]));
     let after = &task["result"];
     assert_eq!(
         (&after["hidden"], &after["base_path"]),
@@ -125,7 +139,7 @@ async fn a_distribution_is_made_changed_and_deleted_under_its_locks() {
         (&one["repository"], &one["pulp_labels"])
     );
     // Nothing to do is done at once.
-    assert_eq!(&put(&app, &one, &body).await.expect(200), after);
+    assert_eq!(&put(app, &one, &body).await.expect(200), after);
     let same = json!({"repository": repository["prn"], "publication": null});
     assert_eq!(&app.patch(href(&one), &same).await.expect(200), after);
 
@@ -133,7 +147,6 @@ async fn a_distribution_is_made_changed_and_deleted_under_its_locks() {
     let task = app.completed(&task).await;
     assert_eq!(held(&task), lanes(&[itself]));
     assert_eq!(app.get(href(&one)).await.status, 404);
-    app.finish().await;
 }
 
 #[tokio::test]
@@ -238,6 +251,14 @@ async fn no_base_path_lies_above_or_below_another_one() {
             assert_eq!(refused, expected, "{path}");
         }
     }
+    assert_refused(&app).await;
+    assert_eq!(app.hrefs(LIST).await.len(), 3);
+    app.finish().await;
+}
+
+/// What is wrong with other fields, beside a distribution `one` at `a/b`.
+async fn assert_refused(app: &TestApp) {
+    let unique = json!(["This field must be unique."]);
     let both = app
         .post(LIST, &json!({"name": "one", "base_path": "a/b"}))
         .await;
@@ -294,8 +315,6 @@ async fn no_base_path_lies_above_or_below_another_one() {
         let text = answer.expect(400)[field][0].as_str().unwrap().to_owned();
         assert!(text.starts_with("Invalid hyperlink - "), "{text}");
     }
-    assert_eq!(app.hrefs(LIST).await.len(), 3);
-    app.finish().await;
 }
 
 #[tokio::test]
@@ -389,10 +408,8 @@ async fn distributions_are_found_and_labelled() {
             .expect(201),
         label
     );
-    assert_eq!(
-        app.hrefs("distributions/?pulp_label_select=k=v").await,
-        [one.clone()]
-    );
+    let labelled = app.hrefs("distributions/?pulp_label_select=k=v").await;
+    assert_eq!(&labelled[..], &all[..1]);
     app.post(&format!("{one}unset_label/"), &json!({"key": "k"}))
         .await
         .expect(201);

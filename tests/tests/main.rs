@@ -13,11 +13,18 @@ mod broker_faults;
 #[cfg(test)]
 mod broker_stalls;
 #[cfg(test)]
+mod checksums;
+#[cfg(test)]
 mod chunks;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod cli_publications;
+#[cfg(test)]
+mod cli_remotes;
+#[cfg(test)]
 mod cli_uploads;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod content;
@@ -25,6 +32,7 @@ mod content;
 mod contract;
 #[cfg(test)]
 mod distributions;
+#[cfg(test)]
 mod downloads;
 #[cfg(test)]
 mod engine_cost;
@@ -48,6 +56,8 @@ mod publications;
 mod remotes;
 #[cfg(test)]
 mod repositories;
+#[cfg(test)]
+mod s3;
 #[cfg(test)]
 mod scale;
 #[cfg(test)]

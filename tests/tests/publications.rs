@@ -124,7 +124,7 @@ async fn assert_found(app: &TestApp, zoo: &Value, units: &[String], all: [&Value
         ("pulp_created__gt=2100-01-01".to_owned(), vec![]),
         (format!("pulp_href__in={one},{three}"), vec![&three, &one]),
         (
-            format!("q=checkpoint=false AND content={there}"),
+            format!("q=checkpoint=false AND content=\"{there}\""),
             vec![&one],
         ),
     ] {

@@ -90,21 +90,12 @@ async fn secrets_are_stored_as_tokens_and_never_shown() {
     app.patch(href(&remote), &same).await.expect(202);
 }
 
-#[tokio::test]
-async fn what_makes_no_sense_is_refused_by_field_and_stores_nothing() {
-    let mut app = TestApp::start().await;
-    let allowed = app.dir().join("in");
-    app.set("remotes.allowed_import_paths", allowed.to_str().unwrap());
-    app.api = None;
-    app.start_api().await;
-    let (inside, outside) = (allowed.join("x"), app.dir().join("inner/x"));
-    let outside_text = format!(
-        "The path '{}' does not start with any of the allowed import paths",
-        outside.display()
-    );
+type Fault = (Value, &'static str, &'static str);
+
+fn faults_of_addresses() -> Vec<Fault> {
     let with = "The remote url contains username or password. \
                 Please use remote username or password instead.";
-    for (body, field, message) in [
+    vec![
         (json!({"name": "r"}), "url", "This field is required."),
         (
             json!({"url": "http://h/"}),
@@ -120,11 +111,11 @@ async fn what_makes_no_sense_is_refused_by_field_and_stores_nothing() {
             "url",
             "The path 'x/y' needs to be an absolute pathname.",
         ),
-        (
-            json!({"url": format!("file://{}", outside.display())}),
-            "url",
-            outside_text.as_str(),
-        ),
+    ]
+}
+
+fn faults_of_values() -> Vec<Fault> {
+    vec![
         (
             json!({"policy": "lazy"}),
             "policy",
@@ -191,7 +182,28 @@ async fn what_makes_no_sense_is_refused_by_field_and_stores_nothing() {
             "Must be a valid boolean.",
         ),
         (json!({"foo": 1}), "foo", "Unexpected field"),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_by_field_and_stores_nothing() {
+    let mut app = TestApp::start().await;
+    let allowed = app.dir().join("in");
+    app.set("remotes.allowed_import_paths", allowed.to_str().unwrap());
+    app.api = None;
+    app.start_api().await;
+    let (inside, outside) = (allowed.join("x"), app.dir().join("inner/x"));
+    let elsewhere = (
+        json!({"url": format!("file://{}", outside.display())}),
+        "url",
+        format!(
+            "The path '{}' does not start with any of the allowed import paths",
+            outside.display()
+        ),
+    );
+    let faults = faults_of_addresses().into_iter().chain(faults_of_values());
+    let faults = faults.map(|(body, field, message)| (body, field, message.to_owned()));
+    for (body, field, message) in faults.chain([elsewhere]) {
         let mut whole = body.clone();
         let object = whole.as_object_mut().unwrap();
         if field != "url" || message != "This field is required." {
@@ -280,7 +292,10 @@ async fn remotes_are_found_by_name_label_type_and_reference() {
     app.post(&format!("{b}set_label/"), &label)
         .await
         .expect(201);
-    assert_eq!(app.hrefs("remotes/?pulp_label_select=l").await, [b.clone()]);
+    assert_eq!(
+        app.hrefs("remotes/?pulp_label_select=l").await,
+        std::slice::from_ref(&b)
+    );
     app.post(&format!("{b}unset_label/"), &json!({"key": "l"}))
         .await
         .expect(201);

@@ -2,7 +2,9 @@
 
 mod content;
 mod faults;
+mod file_url;
 mod large;
 mod mirror;
+mod repair;
 mod shop;
 mod skipping;

@@ -1,9 +1,11 @@
 //! Repository versions, row by row as the contract's table of edge cases has them (3.1).
 
+mod deletions;
 mod failures;
 mod listing;
 mod model;
 mod overwrite;
+mod protection;
 mod retention;
 mod sets;
 

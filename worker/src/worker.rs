@@ -81,6 +81,7 @@ impl Worker {
         let id = ProcessId::new();
         let db = Db::new(&settings.database, &full_name)?;
         let storage = Storage::open(&settings.storage)?.owned_by(id);
+        storage.check().await?;
         let publisher = Publisher::start(&settings.broker, db.clone(), &full_name);
         let shared = Arc::new(Shared {
             id,

@@ -40,6 +40,8 @@ pub async fn serve(
     raise_file_limit();
     let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
     register(&mut catalog);
-    server::serve(App::new(settings, catalog, serves)?).await?;
+    let app = App::new(settings, catalog, serves)?;
+    app.storage.check().await?;
+    server::serve(app).await?;
     Ok(())
 }

@@ -24,9 +24,9 @@ use millrace_common::representation::FileContent;
 use millrace_common::schema::content as table;
 use millrace_common::storage::Stored;
 use millrace_common::tasking::NewTask;
-use millrace_common::tasks::GeneralCreate;
 use millrace_common::tasks::kinds::file_content::FileContentData;
-use serde_json::{Value, json};
+use millrace_common::tasks::{GeneralCreate, file_url};
+use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use utoipa::ToSchema;
 
@@ -43,6 +43,9 @@ pub struct FileContentRequest {
     pub file: Option<Vec<u8>>,
     pub artifact: Option<String>,
     pub upload: Option<String>,
+    pub file_url: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    pub downloader_config: Option<Value>,
     pub repository: Option<String>,
     #[schema(required = false)]
     pub overwrite: bool,
@@ -71,6 +74,8 @@ struct Request {
     relative_path: String,
     artifact: Option<String>,
     upload: Option<String>,
+    file_url: Option<String>,
+    downloader_config: Option<Map<String, Value>>,
     repository: Option<String>,
     overwrite: bool,
     pulp_labels: Labels,
@@ -81,6 +86,8 @@ impl FromFields for Request {
         let path = fields.required::<Text>("relative_path");
         let artifact = fields.nullable::<Text>("artifact");
         let upload = fields.nullable::<Text>("upload");
+        let url = fields.nullable::<Text>("file_url");
+        let config = fields.nullable::<Map<String, Value>>("downloader_config");
         let repository = fields.nullable::<Text>("repository");
         let overwrite = fields.optional::<bool>("overwrite");
         let labels = fields.optional::<Labels>("pulp_labels");
@@ -92,6 +99,8 @@ impl FromFields for Request {
             relative_path: path,
             artifact: artifact?.flatten().map(|text| text.0),
             upload: upload?.flatten().map(|text| text.0),
+            file_url: url?.flatten().map(|text| text.0),
+            downloader_config: config?.flatten(),
             repository: repository?.flatten().map(|text| text.0),
             overwrite: overwrite?.unwrap_or(true),
             pulp_labels: labels?.unwrap_or_default(),
@@ -181,16 +190,30 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         }
     };
     let source = Source::of(&request, stored, FOR_A_TASK)?;
+    match &request.file_url {
+        Some(url) => {
+            let config = request.downloader_config.as_ref();
+            file_url::check(url, config, &app.settings.remotes)?;
+        }
+        None if request.downloader_config.is_some() => {
+            let message = "Only applicable when providing a 'file_url'.";
+            return Err(ApiError::field("downloader_config", message));
+        }
+        None => {}
+    }
     // A clean-up either sees the task that uses the artifact, or was there before both.
     let answer = dispatch_made(&app, &actor, async |conn| {
         let (artifact, upload) = match &source {
             Source::Upload(id) => (None, Some(there(conn, *id).await?)),
+            Source::Url => (None, None),
             _ => (Some(source.artifact(conn).await?.pulp_id), None),
         };
         let task = GeneralCreate::file_content(&FileContentData {
             relative_path: request.relative_path.clone(),
             artifact,
             upload,
+            file_url: request.file_url.clone(),
+            downloader_config: request.downloader_config.clone(),
             repository,
             pulp_labels: Some(request.pulp_labels.0.clone()),
             overwrite: request.overwrite,
@@ -213,9 +236,15 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
     if request.repository.is_some() {
         return Err(ApiError::field("repository", "Unexpected field"));
     }
-    if request.upload.is_some() {
-        let message = "An upload takes its time: post it to content/file/files/, for a task.";
-        return Err(ApiError::field("upload", message));
+    for (field, given) in [
+        ("upload", request.upload.is_some()),
+        ("file_url", request.file_url.is_some()),
+        ("downloader_config", request.downloader_config.is_some()),
+    ] {
+        if given {
+            let message = "It takes its time: post it to content/file/files/, for a task.";
+            return Err(ApiError::field(field, message));
+        }
     }
     let source = Source::of(&request, stored, AT_ONCE)?;
     let mut conn = app.db.get().await?;
@@ -234,30 +263,37 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
 }
 
 /// The sources of a unit that a task makes.
-const FOR_A_TASK: &str = "'artifact', 'file', 'upload'";
+const FOR_A_TASK: &str = "'artifact', 'file', 'file_url', 'upload'";
 /// The sources of a unit that is made at once.
 const AT_ONCE: &str = "'artifact', 'file'";
 
-/// What a unit is made from: the artifact that is named, the file that came along, or an upload, of
-/// which the task makes the artifact.
+/// What a unit is made from: the artifact that is named, the file that came along, or an upload or an
+/// address, of which the task makes the artifact.
 enum Source {
     Artifact(ArtifactId),
     File(Box<Stored>),
     Upload(UploadId),
+    Url,
 }
 
 impl Source {
     fn of(request: &Request, stored: Option<Stored>, offered: &str) -> ApiResult<Self> {
-        match (&request.artifact, stored, &request.upload) {
-            (None, Some(stored), None) => Ok(Self::File(Box::new(stored))),
-            (Some(reference), None, None) => {
+        match (
+            &request.artifact,
+            stored,
+            &request.upload,
+            &request.file_url,
+        ) {
+            (None, Some(stored), None, None) => Ok(Self::File(Box::new(stored))),
+            (Some(reference), None, None, None) => {
                 let id = references::object_id("artifact", reference, "core.artifact")?;
                 Ok(Self::Artifact(ArtifactId(id)))
             }
-            (None, None, Some(reference)) => {
+            (None, None, Some(reference), None) => {
                 let id = references::object_id("upload", reference, "core.upload")?;
                 Ok(Self::Upload(UploadId(id)))
             }
+            (None, None, None, Some(_)) => Ok(Self::Url),
             _ => Err(ApiError::field(
                 "non_field_errors",
                 format!("Exactly one of {offered} must be specified."),
@@ -278,7 +314,7 @@ impl Source {
                     .await?
                     .ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))
             }
-            Self::Upload(_) => Err(ApiError::internal("an upload is no artifact yet")),
+            Self::Upload(_) | Self::Url => Err(ApiError::internal("it is no artifact yet")),
         }
     }
 

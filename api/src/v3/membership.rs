@@ -8,8 +8,8 @@ use diesel::expression::{AppearsOnTable, Expression};
 use diesel::pg::Pg;
 use diesel::query_builder::QueryFragment;
 use millrace_common::db::Conn;
-use millrace_common::models::repository_version::CountKind;
 use millrace_common::models::selection::{Bind, Page, Predicate};
+use millrace_common::models::version_count::CountKind;
 use millrace_common::models::{Content, RepositoryContent, RepositoryVersion, VersionCount};
 use millrace_common::prn::Prn;
 use millrace_common::schema::{artifact, content};
@@ -172,8 +172,12 @@ where
             Kind::Reference,
             "added by this version",
             move |v| {
+                // Between two versions that were no neighbours once, units may have gone and come again.
                 let on = "m.version_added > before.number AND m.version_added <= v.number \
-                     AND (m.version_removed IS NULL OR m.version_removed > v.number)";
+                     AND (m.version_removed IS NULL OR m.version_removed > v.number) \
+                     AND (v.number = before.number + 1 OR NOT EXISTS (SELECT FROM repository_content o \
+                          WHERE o.repository_id = v.repository_id AND o.content_id = m.content_id \
+                            AND o.version_added <= before.number AND o.version_removed > before.number))";
                 version(v, unit, PREVIOUS, on)
             },
         )
@@ -183,7 +187,11 @@ where
             "removed by this version",
             move |v| {
                 let on = "m.version_removed > before.number AND m.version_removed <= v.number \
-                     AND m.version_added <= before.number";
+                     AND m.version_added <= before.number \
+                     AND (v.number = before.number + 1 OR NOT EXISTS (SELECT FROM repository_content o \
+                          WHERE o.repository_id = v.repository_id AND o.content_id = m.content_id \
+                            AND o.version_added > before.number AND o.version_added <= v.number \
+                            AND (o.version_removed IS NULL OR o.version_removed > v.number)))";
                 version(v, unit, PREVIOUS, on)
             },
         )

@@ -83,8 +83,11 @@ pub fn common_filters() -> Filters<repository::table> {
                 Ok(Predicate::on(repository::pulp_id)
                 .then(" IN (SELECT m.repository_id FROM repository_content m WHERE m.content_id = ")
                 .bind(unit)
-                // A version that is being written has the next number.
-                .then(" AND m.version_added < repository.next_version)"))
+                .then(
+                    " AND EXISTS (SELECT FROM repository_version v WHERE v.complete \
+                          AND v.repository_id = m.repository_id AND v.number >= m.version_added \
+                          AND (m.version_removed IS NULL OR v.number < m.version_removed)))",
+                ))
             },
         )
         .filter(
@@ -97,8 +100,10 @@ pub fn common_filters() -> Filters<repository::table> {
                 .then(" IN (SELECT m.repository_id FROM repository_content m WHERE m.content_id = ")
                 .bind(unit)
                 .then(
-                    " AND m.version_added < repository.next_version AND (m.version_removed IS NULL \
-                     OR m.version_removed >= repository.next_version))",
+                    " AND EXISTS (SELECT FROM (SELECT max(v.number) AS number FROM repository_version v \
+                           WHERE v.repository_id = m.repository_id AND v.complete) newest \
+                         WHERE newest.number >= m.version_added \
+                           AND (m.version_removed IS NULL OR newest.number < m.version_removed)))",
                 ))
             },
         )

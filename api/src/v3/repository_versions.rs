@@ -2,6 +2,8 @@
 
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
+use crate::body::{Body, Fields, FromFields};
+use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
 use crate::v3::{href, path_id, references};
@@ -13,9 +15,13 @@ use millrace_common::ids::{DomainId, RepositoryId};
 use millrace_common::models::selection::{Bind, Page, Predicate};
 use millrace_common::models::{Repository, RepositoryVersion};
 use millrace_common::prn::Prn;
+use millrace_common::repository::PROTECTED;
 use millrace_common::representation::Version;
 use millrace_common::schema::repository_version as table;
+use millrace_common::tasking::NewTask;
+use millrace_common::tasks::{DeleteVersion, RepairVersion};
 use std::sync::LazyLock;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The filters of both lists.
@@ -156,13 +162,75 @@ pub async fn read(
     request: HttpRequest,
 ) -> ApiResult {
     authorize(&actor, Action::View, Object::Repository)?;
-    let (repository, number) = path.into_inner();
     let mut conn = app.db.get().await?;
-    let repository = find(&mut conn, &repository).await?;
-    let number: i32 = path_id(&number, "RepositoryVersion")?;
-    let row = RepositoryVersion::numbered(&mut conn, repository, number).await?;
-    let row = row.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
+    let row = find_version(&mut conn, path.into_inner()).await?;
     let shown = Version::load_many(&mut conn, vec![row]).await?.pop();
     let shown = shown.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
     Wanted::from_request(&request).answer_one(vec![shown])
+}
+
+/// Deletes a version, in a task. What serves content stays, and so does the only version.
+///
+/// # Errors
+/// 400 where it serves content, 404.
+pub async fn remove(app: Data<App>, actor: Actor, path: Path<(String, String)>) -> ApiResult {
+    authorize(&actor, Action::Change, Object::Repository)?;
+    let mut conn = app.db.get().await?;
+    let row = find_version(&mut conn, path.into_inner()).await?;
+    let protected = RepositoryVersion::protected(&mut conn, row.repository_id).await?;
+    if protected.contains(&row.pulp_id) {
+        return Err(ApiError::messages([PROTECTED.to_owned()]));
+    }
+    drop(conn);
+    let task = NewTask::new(&app.catalog.tasks, &DeleteVersion { pk: row.pulp_id })?
+        .and_resources(DeleteVersion::on(PULP_TYPE, row.repository_id));
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+/// What a repair is to look at.
+#[derive(Debug, ToSchema)]
+pub struct Repair {
+    /// True: read every file and compare its digest.
+    #[schema(required = false)]
+    pub verify_checksums: bool,
+}
+
+impl FromFields for Repair {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let verify = fields.optional::<bool>("verify_checksums")?;
+        Some(Self {
+            verify_checksums: verify.unwrap_or(true),
+        })
+    }
+}
+
+/// Fetches the files of a version anew that are missing or not what they should be, in a task.
+///
+/// # Errors
+/// 400, 404.
+pub async fn repair(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<(String, String)>,
+    Body(request): Body<Repair>,
+) -> ApiResult {
+    authorize(&actor, Action::Change, Object::Repository)?;
+    let row = find_version(&mut *app.db.get().await?, path.into_inner()).await?;
+    let task = RepairVersion {
+        repository_version_pk: row.pulp_id,
+        verify_checksums: request.verify_checksums,
+    };
+    let task = NewTask::new(&app.catalog.tasks, &task)?
+        .and_resources(RepairVersion::on(PULP_TYPE, row.repository_id));
+    dispatch_and_accept(&app, &actor, task).await
+}
+
+async fn find_version(
+    conn: &mut Conn,
+    (repository, number): (String, String),
+) -> ApiResult<RepositoryVersion> {
+    let repository = find(conn, &repository).await?;
+    let number: i32 = path_id(&number, "RepositoryVersion")?;
+    let row = RepositoryVersion::numbered(conn, repository, number).await?;
+    row.ok_or_else(|| ApiError::no("RepositoryVersion"))
 }

@@ -24,6 +24,7 @@ pub fn table() -> Vec<Endpoint> {
     table.extend(uploads());
     table.extend(content());
     table.extend(file_repositories());
+    table.extend(file_repository_actions());
     table.extend(versions_and_orphans());
     table
 }
@@ -212,6 +213,12 @@ fn file_repositories() -> Vec<Endpoint> {
         .tag(TAG)
         .about("Delete it with its versions, in a task")
         .dispatches(),
+    ]
+}
+
+fn file_repository_actions() -> Vec<Endpoint> {
+    const TAG: &str = "Repositories: File";
+    vec![
         post(
             "repositories/file/file/{file_file_repository_href}/modify/",
             "repositories_file_file_modify",
@@ -273,6 +280,23 @@ fn versions_and_orphans() -> Vec<Endpoint> {
         .tag("Repositories: File Versions")
         .about("One version")
         .answers::<Version>(200),
+        delete(
+            "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/",
+            "repositories_file_file_versions_delete",
+            repository_versions::remove,
+        )
+        .tag("Repositories: File Versions")
+        .about("Delete it, in a task; no other version changes")
+        .dispatches(),
+        post(
+            "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/repair/",
+            "repositories_file_file_versions_repair",
+            repository_versions::repair,
+        )
+        .tag("Repositories: File Versions")
+        .about("Fetch its files anew that are missing or broken, in a task")
+        .accepts::<repository_versions::Repair>()
+        .dispatches(),
         get(
             "repository_versions/",
             "repository_versions_list",

@@ -1,6 +1,6 @@
 //! What values settings may have.
 
-use super::{Content, SecretUrl, Settings, SettingsError, values};
+use super::{Content, SecretUrl, Settings, SettingsError, Storage, StorageBackend, values};
 use url::Url;
 
 impl Settings {
@@ -82,6 +82,7 @@ impl Settings {
         if self.remotes.allowed_import_paths.iter().any(relative) {
             return invalid("remotes.allowed_import_paths", "must be absolute paths");
         }
+        self.storage.validate()?;
         if self.api.page_limit < 1 {
             return invalid("api.page_limit", "must be at least 1");
         }
@@ -107,5 +108,73 @@ impl Content {
             return invalid("content.fetches", "must be between 1 and 1000");
         }
         Ok(())
+    }
+}
+
+impl Storage {
+    fn validate(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        if self.backend == StorageBackend::Filesystem {
+            return Ok(());
+        }
+        if self.bucket.is_empty() {
+            return invalid("storage.bucket", "must be given for the backend `s3`");
+        }
+        if self.region.is_empty() {
+            return invalid("storage.region", "must be given for the backend `s3`");
+        }
+        if !self.endpoint.is_empty() && !values::is_origin(&self.endpoint) {
+            return invalid("storage.endpoint", "must be https://host:port or empty");
+        }
+        if self.endpoint.starts_with("http:") && !self.allow_http {
+            let message = "is http, which storage.allow_http must allow";
+            return invalid("storage.endpoint", message);
+        }
+        if self.access_key.is_empty() != self.secret_key.expose().is_empty() {
+            let message = "access_key and secret_key are given both, or neither";
+            return invalid("storage.secret_key", message);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_cannot_be_reached_is_refused_by_the_setting_at_fault() {
+        let s3 = |variables: &[(&str, &str)]| {
+            let good = [
+                ("BACKEND", "s3"),
+                ("BUCKET", "b"),
+                ("ENDPOINT", "http://localhost:1"),
+                ("ALLOW_HTTP", "true"),
+                ("ACCESS_KEY", "k"),
+                ("SECRET_KEY", "hush"),
+            ];
+            let all = good.iter().chain(variables);
+            let all = all.map(|(key, value)| (format!("MILLRACE__STORAGE__{key}"), *value));
+            Settings::from_variables(None, all)
+        };
+        s3(&[]).unwrap();
+        s3(&[("ACCESS_KEY", ""), ("SECRET_KEY", ""), ("ENDPOINT", "")]).unwrap();
+        for (variable, value, key) in [
+            ("BUCKET", "", "storage.bucket"),
+            ("REGION", "", "storage.region"),
+            ("ENDPOINT", "localhost", "storage.endpoint"),
+            ("ALLOW_HTTP", "false", "storage.endpoint"),
+            ("ACCESS_KEY", "", "storage.secret_key"),
+            ("SECRET_KEY", "", "storage.secret_key"),
+        ] {
+            let error = s3(&[(variable, value)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("{key}: ")), "{error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
     }
 }

@@ -144,7 +144,19 @@ impl Worker {
 
 section!(
     /// Where artifacts are kept.
-    Storage { backend: StorageBackend, root: PathBuf, checksums: List<String> }
+    Storage {
+        backend: StorageBackend,
+        root: PathBuf,
+        bucket: String,
+        region: String,
+        endpoint: String,
+        access_key: String,
+        secret_key: Secret,
+        allow_http: bool,
+        path_style: bool,
+        prefix: String,
+        checksums: List<String>,
+    }
 );
 section!(
     /// Where content may come from.
@@ -182,6 +194,7 @@ pub enum QueueType {
 #[expect(missing_docs, reason = "default.toml documents every setting")]
 pub enum StorageBackend {
     Filesystem,
+    S3,
 }
 
 /// Form of log lines.

@@ -275,10 +275,7 @@ impl Artifact {
         .await?;
         let buried: Vec<_> = buried
             .into_iter()
-            .map(|(storage_key, size)| Tombstone {
-                storage_key,
-                size: Some(size),
-            })
+            .map(|(storage_key, size)| Tombstone::of(storage_key, Some(size)))
             .collect();
         Tombstone::bury_all(conn, &buried).await?;
         Ok(buried)

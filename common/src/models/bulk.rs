@@ -1,10 +1,13 @@
-//! Units, their files and where those can be fetched, a batch at a time: each function is one statement,
-//! whose rows come in the order of a key, so that two runs with the same units do not lock crosswise.
+//! Units, their files and where those can be fetched, a batch at a time.
+//!
+//! Rows come in the order of a key, so that two runs with the same units do not lock crosswise. Each look
+//! goes through an index once a row: a subquery with `LIMIT` leaves the planner no other way, whatever it
+//! knows of tables that grow within minutes.
 
 use crate::db::Conn;
 use crate::ids::{ArtifactId, ContentId, DomainId, RemoteId};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use std::collections::HashMap;
@@ -52,8 +55,7 @@ fn new_ids(count: usize) -> Vec<Uuid> {
     std::iter::repeat_with(Uuid::now_v7).take(count).collect()
 }
 
-/// The artifacts of a domain with these digests, of interest from now on and kept from being deleted
-/// until the transaction ends.
+/// The artifacts of a domain with these digests, kept from being deleted until the transaction ends.
 ///
 /// # Errors
 /// As the session.
@@ -62,37 +64,43 @@ pub async fn keep_artifacts(
     domain: DomainId,
     sha256: &[&str],
 ) -> QueryResult<HashMap<String, ArtifactId>> {
-    let found: Vec<Stored> = sql_query(
-        "SELECT pulp_id, sha256 FROM artifact WHERE pulp_domain = $1 AND sha256 = ANY ($2) \
-          ORDER BY sha256 FOR KEY SHARE",
-    )
+    artifacts(conn, domain, sha256, "FOR KEY SHARE").await
+}
+
+/// The artifacts of a domain with these digests.
+///
+/// # Errors
+/// As the session.
+pub async fn stored_artifacts(
+    conn: &mut Conn,
+    domain: DomainId,
+    sha256: &[&str],
+) -> QueryResult<HashMap<String, ArtifactId>> {
+    artifacts(conn, domain, sha256, "").await
+}
+
+async fn artifacts(
+    conn: &mut Conn,
+    domain: DomainId,
+    sha256: &[&str],
+    lock: &str,
+) -> QueryResult<HashMap<String, ArtifactId>> {
+    let mut sorted = sha256.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let found: Vec<Stored> = sql_query(format!(
+        "SELECT a.pulp_id, a.sha256 FROM unnest($2) u (sha256) CROSS JOIN LATERAL \
+           (SELECT pulp_id, sha256 FROM artifact \
+             WHERE pulp_domain = $1 AND sha256 = u.sha256 LIMIT 1 {lock}) a"
+    ))
     .bind::<SqlUuid, _>(domain)
-    .bind::<Array<Text>, _>(sha256)
+    .bind::<Array<Text>, _>(sorted)
     .load(conn)
     .await?;
     Ok(found
         .into_iter()
         .map(|row| (row.sha256, row.pulp_id))
         .collect())
-}
-
-/// Those of these digests that a domain has an artifact of.
-///
-/// # Errors
-/// As the session.
-pub async fn stored_digests(
-    conn: &mut Conn,
-    domain: DomainId,
-    sha256: &[&str],
-) -> QueryResult<Vec<String>> {
-    let found: Vec<Stored> = sql_query(
-        "SELECT pulp_id, sha256 FROM artifact WHERE pulp_domain = $1 AND sha256 = ANY ($2)",
-    )
-    .bind::<SqlUuid, _>(domain)
-    .bind::<Array<Text>, _>(sha256)
-    .load(conn)
-    .await?;
-    Ok(found.into_iter().map(|row| row.sha256).collect())
 }
 
 /// Makes or finds these units, which are kept from being deleted until the transaction ends; gives
@@ -106,30 +114,27 @@ pub async fn ensure_units(
     pulp_type: &str,
     units: &[BulkUnit],
 ) -> QueryResult<Vec<ContentId>> {
-    let keys: Vec<&[u8]> = units
-        .iter()
-        .map(|unit| unit.natural_key.as_slice())
-        .collect();
-    let mut found: HashMap<Vec<u8>, ContentId> = HashMap::new();
-    while keys.iter().any(|key| !found.contains_key(*key)) {
+    let mut keys: Vec<&[u8]> = units.iter().map(|u| u.natural_key.as_slice()).collect();
+    keys.sort_unstable();
+    // Found first: an insert that conflicts costs more than a look, and most runs bring little new.
+    let mut found = find_units(conn, domain, pulp_type, &keys).await?;
+    loop {
         let missing: Vec<&BulkUnit> = units
             .iter()
             .filter(|unit| !found.contains_key(&unit.natural_key))
             .collect();
-        // Found first: an insert that conflicts costs more than a look, and most runs bring little new.
-        if found.is_empty() {
-            found = find_units(conn, domain, pulp_type, &keys).await?;
-            if !found.is_empty() {
-                continue;
-            }
+        if missing.is_empty() {
+            break;
         }
         insert_units(conn, domain, pulp_type, &missing).await?;
         // What was in the way may be deleted by now: then once more.
-        found = find_units(conn, domain, pulp_type, &keys).await?;
+        keys = missing.iter().map(|u| u.natural_key.as_slice()).collect();
+        keys.sort_unstable();
+        found.extend(find_units(conn, domain, pulp_type, &keys).await?);
     }
-    Ok(keys
+    Ok(units
         .iter()
-        .filter_map(|key| found.get(*key).copied())
+        .filter_map(|unit| found.get(&unit.natural_key).copied())
         .collect())
 }
 
@@ -173,8 +178,9 @@ async fn find_units(
     keys: &[&[u8]],
 ) -> QueryResult<HashMap<Vec<u8>, ContentId>> {
     let found: Vec<Keyed> = sql_query(
-        "SELECT pulp_id, natural_key FROM content WHERE pulp_domain = $1 AND pulp_type = $2 \
-            AND natural_key = ANY ($3) ORDER BY pulp_id FOR KEY SHARE",
+        "SELECT c.pulp_id, c.natural_key FROM unnest($3) u (natural_key) CROSS JOIN LATERAL \
+           (SELECT pulp_id, natural_key FROM content WHERE pulp_domain = $1 AND pulp_type = $2 \
+               AND natural_key = u.natural_key LIMIT 1 FOR KEY SHARE) c",
     )
     .bind::<SqlUuid, _>(domain)
     .bind::<Text, _>(pulp_type)
@@ -253,12 +259,18 @@ pub async fn note_sources(
 /// # Errors
 /// As the session.
 pub async fn any_without_file(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<bool> {
-    use crate::schema::content_artifact;
-    diesel::select(diesel::dsl::exists(
-        content_artifact::table
-            .filter(content_artifact::content_id.eq_any(ids))
-            .filter(content_artifact::artifact_id.is_null()),
-    ))
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        lacks: bool,
+    }
+    let row: Row = sql_query(
+        "SELECT EXISTS (SELECT FROM unnest($1) u (id) CROSS JOIN LATERAL \
+           (SELECT true FROM content_artifact \
+             WHERE content_id = u.id AND artifact_id IS NULL LIMIT 1) f) AS lacks",
+    )
+    .bind::<Array<SqlUuid>, _>(ids.iter().map(|id| id.0).collect::<Vec<_>>())
     .get_result(conn)
-    .await
+    .await?;
+    Ok(row.lacks)
 }

@@ -25,6 +25,19 @@ impl Intent {
         Ok(())
     }
 
+    /// Notes what an object store calls the upload. Commit it before any part is written. False: the
+    /// upload was given up by somebody else, who did not know of this.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn note_multipart(conn: &mut Conn, key: &StorageKey, id: &str) -> QueryResult<bool> {
+        let noted = diesel::update(intent::table.find(key))
+            .set(intent::multipart.eq(id))
+            .execute(conn)
+            .await?;
+        Ok(noted == 1)
+    }
+
     /// Takes an intent back. False: the upload was given up by somebody else, and its file is being
     /// removed.
     ///

@@ -11,7 +11,7 @@ WITH owners AS MATERIALIZED (
 ), given_up AS (
     DELETE FROM intent
      WHERE storage_key IN (SELECT i.storage_key FROM intent i JOIN gone USING (owner) LIMIT $1)
-    RETURNING storage_key
+    RETURNING storage_key, multipart
 )
-INSERT INTO tombstone (storage_key) SELECT storage_key FROM given_up
+INSERT INTO tombstone (storage_key, multipart) SELECT storage_key, multipart FROM given_up
 ON CONFLICT DO NOTHING

@@ -107,6 +107,16 @@ impl Publication {
             .optional()
     }
 
+    /// Deletes all publications of a version.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn delete_of_version(conn: &mut Conn, version: VersionId) -> QueryResult<usize> {
+        diesel::delete(publication::table.filter(publication::repository_version_id.eq(version)))
+            .execute(conn)
+            .await
+    }
+
     /// Deletes it with its metadata; distributions lose it. False: it was gone.
     ///
     /// # Errors

@@ -189,7 +189,7 @@ impl Repository {
         Ok(())
     }
 
-    /// Deletes it with its versions and memberships. False: it was gone.
+    /// Deletes it with its versions; its memberships become debris. False: it was gone.
     ///
     /// # Errors
     /// As the session.

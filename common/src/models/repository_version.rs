@@ -3,14 +3,15 @@
 use super::selection::{Page, Selection};
 use crate::db::Conn;
 use crate::ids::{ClaimId, RepositoryId, VersionId};
-use crate::schema::{repository_version, repository_version_count};
+use crate::schema::repository_version;
 use chrono::{DateTime, Utc};
 use diesel::dsl::now;
 use diesel::prelude::*;
-use diesel::sql_query;
+use diesel::sql_types::Uuid as SqlUuid;
+use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// A version of a repository.
 #[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
@@ -28,41 +29,10 @@ pub struct RepositoryVersion {
     pub claim_id: Option<ClaimId>,
 }
 
-/// What a count counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CountKind {
-    /// Units that the version before lacks.
-    Added,
-    /// All units.
-    Present,
-    /// Units of the version before that it lacks.
-    Removed,
-}
-
-impl CountKind {
-    /// The word in rows and answers.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Present => "present",
-            Self::Removed => "removed",
-        }
-    }
-}
-
-/// Units by type.
-pub type Counts = BTreeMap<String, i64>;
-
-/// One count of a version.
-#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = repository_version_count)]
-#[expect(missing_docs, reason = "the contract describes the columns (1.7)")]
-pub struct VersionCount {
-    pub version_id: VersionId,
-    pub kind: String,
-    pub pulp_type: String,
-    pub count: i64,
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = SqlUuid)]
+    id: VersionId,
 }
 
 impl RepositoryVersion {
@@ -211,46 +181,117 @@ impl RepositoryVersion {
             .await
     }
 
-    /// The oldest of the newest `keep` complete versions of a repository; `None` where it has fewer.
+    /// The complete versions of a repository, ids and numbers, in the order of numbers.
     ///
     /// # Errors
     /// As the session.
-    pub async fn oldest_of(
+    pub async fn all_of(
         conn: &mut Conn,
         repository: RepositoryId,
-        keep: i32,
-    ) -> QueryResult<Option<Self>> {
+    ) -> QueryResult<Vec<(VersionId, i32)>> {
         repository_version::table
             .filter(repository_version::repository_id.eq(repository))
             .filter(repository_version::complete)
-            .order(repository_version::number.desc())
-            .offset((keep - 1).into())
+            .order(repository_version::number)
+            .select((repository_version::pulp_id, repository_version::number))
+            .load(conn)
+            .await
+    }
+
+    /// The complete version with this id, locked until the transaction ends: nobody begins to serve it.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn lock(conn: &mut Conn, id: VersionId) -> QueryResult<Option<Self>> {
+        repository_version::table
+            .find(id)
+            .filter(repository_version::complete)
             .select(Self::as_select())
+            .for_update()
             .first(conn)
             .await
             .optional()
     }
 
-    /// Deletes the complete versions of a repository between these numbers, as [`Self::delete`] does;
-    /// gives how many there were.
+    /// Locks these versions, as [`RepositoryVersion::lock`] does.
     ///
     /// # Errors
     /// As the session.
-    pub async fn delete_between(
+    pub async fn lock_many(conn: &mut Conn, ids: &[VersionId]) -> QueryResult<()> {
+        repository_version::table
+            .filter(repository_version::pulp_id.eq_any(ids))
+            .order(repository_version::pulp_id)
+            .select(repository_version::pulp_id)
+            .for_update()
+            .load::<VersionId>(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// The versions of a repository that serve content (contract 1.7). Those that are locked stay as they
+    /// are.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn protected(
         conn: &mut Conn,
         repository: RepositoryId,
-        behind: i32,
-        before: i32,
-    ) -> QueryResult<usize> {
-        diesel::delete(
-            repository_version::table
-                .filter(repository_version::repository_id.eq(repository))
-                .filter(repository_version::complete)
-                .filter(repository_version::number.gt(behind))
-                .filter(repository_version::number.lt(before)),
-        )
-        .execute(conn)
-        .await
+    ) -> QueryResult<BTreeSet<VersionId>> {
+        let rows: Vec<IdRow> = sql_query(include_str!("repository_version_protected.sql"))
+            .bind::<SqlUuid, _>(repository)
+            .load(conn)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
+    }
+
+    /// Deletes these versions with their counts and publications; their memberships are somebody else's
+    /// business.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn delete_many(conn: &mut Conn, ids: &[VersionId]) -> QueryResult<usize> {
+        diesel::delete(repository_version::table.filter(repository_version::pulp_id.eq_any(ids)))
+            .execute(conn)
+            .await
+    }
+
+    /// Makes a complete version one that is being written by this run, so that nobody sees it any more.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn hide(conn: &mut Conn, id: VersionId, claim: ClaimId) -> QueryResult<()> {
+        diesel::update(repository_version::table.find(id))
+            .set((
+                repository_version::complete.eq(false),
+                repository_version::claim_id.eq(claim),
+            ))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// True where there is a version with this id, complete or not.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn exists(conn: &mut Conn, id: VersionId) -> QueryResult<bool> {
+        diesel::select(diesel::dsl::exists(repository_version::table.find(id)))
+            .get_result(conn)
+            .await
+    }
+
+    /// The version with this id, where it is not complete.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_incomplete(conn: &mut Conn, id: VersionId) -> QueryResult<Option<Self>> {
+        repository_version::table
+            .find(id)
+            .filter(diesel::dsl::not(repository_version::complete))
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
     }
 
     /// The complete versions next to this one: the one before it and the one behind it.
@@ -337,72 +378,6 @@ impl RepositoryVersion {
     /// As the session.
     pub async fn delete(conn: &mut Conn, id: VersionId) -> QueryResult<()> {
         diesel::delete(repository_version::table.find(id))
-            .execute(conn)
-            .await?;
-        Ok(())
-    }
-}
-
-impl VersionCount {
-    /// The counts of these versions.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn of(conn: &mut Conn, versions: &[VersionId]) -> QueryResult<Vec<Self>> {
-        repository_version_count::table
-            .filter(repository_version_count::version_id.eq_any(versions))
-            .order(repository_version_count::pulp_type)
-            .select(Self::as_select())
-            .load(conn)
-            .await
-    }
-
-    /// One kind of count of a version, by type.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn get(conn: &mut Conn, version: VersionId, kind: CountKind) -> QueryResult<Counts> {
-        let rows: Vec<(String, i64)> = repository_version_count::table
-            .filter(repository_version_count::version_id.eq(version))
-            .filter(repository_version_count::kind.eq(kind.as_str()))
-            .select((
-                repository_version_count::pulp_type,
-                repository_version_count::count,
-            ))
-            .load(conn)
-            .await?;
-        Ok(rows.into_iter().collect())
-    }
-
-    /// Replaces one kind of count of a version. Types with none are left out.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn set(
-        conn: &mut Conn,
-        version: VersionId,
-        kind: CountKind,
-        counts: &Counts,
-    ) -> QueryResult<()> {
-        diesel::delete(
-            repository_version_count::table
-                .filter(repository_version_count::version_id.eq(version))
-                .filter(repository_version_count::kind.eq(kind.as_str())),
-        )
-        .execute(conn)
-        .await?;
-        let rows: Vec<Self> = counts
-            .iter()
-            .filter(|(_, count)| **count > 0)
-            .map(|(pulp_type, count)| Self {
-                version_id: version,
-                kind: kind.as_str().to_owned(),
-                pulp_type: pulp_type.clone(),
-                count: *count,
-            })
-            .collect();
-        diesel::insert_into(repository_version_count::table)
-            .values(rows)
             .execute(conn)
             .await?;
         Ok(())

@@ -86,10 +86,7 @@ impl TemporaryFile {
         let Some(row) = Self::take(conn, id).await? else {
             return Ok(None);
         };
-        let tombstone = Tombstone {
-            storage_key: row.storage_key,
-            size: Some(row.size),
-        };
+        let tombstone = Tombstone::of(row.storage_key, Some(row.size));
         Tombstone::bury_all(conn, std::slice::from_ref(&tombstone)).await?;
         Ok(Some(tombstone))
     }

@@ -17,22 +17,30 @@ pub struct Tombstone {
     pub storage_key: StorageKey,
     /// Its size in bytes, where it is known.
     pub size: Option<i64>,
+    /// What an object store calls the upload, where the file may be there in parts only.
+    pub multipart: Option<String>,
 }
 
 /// How long a file is left to whoever claimed or buried it, before somebody else tries: seconds.
 const LEASE_SECONDS: i32 = 60;
 
 impl Tombstone {
+    /// That of a whole file.
+    #[must_use]
+    pub fn of(storage_key: StorageKey, size: Option<i64>) -> Self {
+        Self {
+            storage_key,
+            size,
+            multipart: None,
+        }
+    }
+
     /// Buries a file. Its burier removes it after the commit; the janitor does if that fails.
     ///
     /// # Errors
     /// As the session.
     pub async fn bury(conn: &mut Conn, key: &StorageKey, size: Option<i64>) -> QueryResult<()> {
-        let file = Self {
-            storage_key: key.clone(),
-            size,
-        };
-        Self::bury_all(conn, &[file]).await
+        Self::bury_all(conn, &[Self::of(key.clone(), size)]).await
     }
 
     /// Buries files, as [`Tombstone::bury`] does, in one statement.
@@ -42,13 +50,16 @@ impl Tombstone {
     pub async fn bury_all(conn: &mut Conn, files: &[Self]) -> QueryResult<()> {
         let keys: Vec<&str> = files.iter().map(|t| t.storage_key.as_str()).collect();
         let sizes: Vec<Option<i64>> = files.iter().map(|t| t.size).collect();
+        let parts: Vec<Option<&str>> = files.iter().map(|t| t.multipart.as_deref()).collect();
         sql_query(
-            "INSERT INTO tombstone (storage_key, size, not_before) \
-             SELECT key, size, now() + $3 * interval '1 s' FROM unnest($1, $2) AS f (key, size) \
+            "INSERT INTO tombstone (storage_key, size, multipart, not_before) \
+             SELECT key, size, parts, now() + $4 * interval '1 s' \
+               FROM unnest($1, $2, $3) AS f (key, size, parts) \
              ON CONFLICT DO NOTHING",
         )
         .bind::<Array<Text>, _>(keys)
         .bind::<Array<Nullable<BigInt>>, _>(sizes)
+        .bind::<Array<Nullable<Text>>, _>(parts)
         .bind::<Integer, _>(LEASE_SECONDS)
         .execute(conn)
         .await?;
@@ -77,7 +88,7 @@ impl Tombstone {
                     not_before = now() + least(3600, 60 * 2 ^ least(tries, 6)) * interval '1 s' \
               WHERE storage_key IN (SELECT storage_key FROM tombstone WHERE not_before <= now() \
                                      ORDER BY not_before LIMIT $1 FOR UPDATE SKIP LOCKED) \
-             RETURNING storage_key, size",
+             RETURNING storage_key, size, multipart",
         )
         .bind::<BigInt, _>(limit)
         .load(conn)

@@ -211,8 +211,5 @@ impl UploadChunk {
 }
 
 fn tombstone((storage_key, size): (StorageKey, i64)) -> Tombstone {
-    Tombstone {
-        storage_key,
-        size: Some(size),
-    }
+    Tombstone::of(storage_key, Some(size))
 }

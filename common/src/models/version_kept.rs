@@ -2,11 +2,16 @@
 
 use crate::db::Conn;
 use crate::ids::{ContentId, VersionId};
-use crate::schema::version_kept;
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{BigInt, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Uuid as SqlUuid};
+use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = SqlUuid)]
+    content_id: ContentId,
+}
 
 /// The queries on the notes.
 pub struct VersionKept;
@@ -17,20 +22,14 @@ impl VersionKept {
     /// # Errors
     /// As the session.
     pub async fn note(conn: &mut Conn, version: VersionId, units: &[ContentId]) -> QueryResult<()> {
-        let rows: Vec<_> = units
-            .iter()
-            .map(|unit| {
-                (
-                    version_kept::version_id.eq(version),
-                    version_kept::content_id.eq(unit),
-                )
-            })
-            .collect();
-        diesel::insert_into(version_kept::table)
-            .values(&rows)
-            .on_conflict_do_nothing()
-            .execute(conn)
-            .await?;
+        sql_query(
+            "INSERT INTO version_kept (version_id, content_id) SELECT $1, u.id \
+               FROM unnest($2) u (id) ON CONFLICT DO NOTHING",
+        )
+        .bind::<SqlUuid, _>(version)
+        .bind::<Array<SqlUuid>, _>(units.iter().map(|unit| unit.0).collect::<Vec<_>>())
+        .execute(conn)
+        .await?;
         Ok(())
     }
 
@@ -43,12 +42,16 @@ impl VersionKept {
         version: VersionId,
         units: &[ContentId],
     ) -> QueryResult<Vec<ContentId>> {
-        version_kept::table
-            .filter(version_kept::version_id.eq(version))
-            .filter(version_kept::content_id.eq_any(units))
-            .select(version_kept::content_id)
-            .load(conn)
-            .await
+        let rows: Vec<IdRow> = sql_query(
+            "SELECT k.content_id FROM unnest($2) u (id) CROSS JOIN LATERAL \
+               (SELECT content_id FROM version_kept \
+                 WHERE version_id = $1 AND content_id = u.id LIMIT 1) k",
+        )
+        .bind::<SqlUuid, _>(version)
+        .bind::<Array<SqlUuid>, _>(units.iter().map(|unit| unit.0).collect::<Vec<_>>())
+        .load(conn)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.content_id).collect())
     }
 
     /// Removes up to `limit` notes of a version. Zero: none are left.

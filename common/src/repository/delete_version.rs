@@ -1,47 +1,125 @@
 //! Deleting versions without changing what the others hold.
+//!
+//! Memberships are intervals of numbers, so a version goes by its row alone: what only it held lies between
+//! its neighbours then, where nobody looks, and is removed later ([`MembershipDebris`]). The newest version
+//! is different, as the next one starts from its open intervals: it is made incomplete, which nobody sees,
+//! and then taken back as one that was never completed.
 
+use super::new_version::{BATCH, discard_stale};
 use crate::db::Conn;
-use crate::ids::RepositoryId;
-use crate::models::repository_version::{CountKind, Counts};
-use crate::models::{Membership, RepositoryContent, RepositoryVersion, VersionCount};
+use crate::error::Error;
+use crate::ids::{DomainId, RepositoryId, VersionId};
+use crate::models::version_count::{CountKind, Counts};
+use crate::models::{
+    MembershipDebris, Publication, Repository, RepositoryContent, RepositoryVersion, VersionCount,
+};
+use crate::tasking::{TaskContext, TaskError};
 use diesel::prelude::*;
+use std::collections::BTreeSet;
 
-/// Deletes a complete version in the caller's transaction, and counts its successor's changes anew.
-/// Lock the repository before; no version may be in the making.
-///
-/// # Errors
-/// As the session.
-pub async fn delete_version(conn: &mut Conn, version: &RepositoryVersion) -> QueryResult<()> {
-    let (before, behind) = version.neighbours(conn).await?;
-    let previous = before.map(|v| v.number);
-    match behind {
-        None => {
-            let repository = version.repository_id;
-            RepositoryContent::unwind(conn, repository, previous.unwrap_or(-1)).await?;
-            RepositoryVersion::delete(conn, version.pulp_id).await
-        }
-        Some(next) => delete_between(conn, previous, &next).await,
+/// What is said of a version that serves content.
+pub const PROTECTED: &str = "The repository version cannot be deleted because it (or its publications) \
+    are currently being used to distribute content. Please update the necessary distributions first.";
+
+/// Why a version stays.
+fn refusal(others: bool, protected: bool) -> Result<(), TaskError> {
+    if !others {
+        return Err(TaskError::coded(
+            "PLP0011",
+            "Cannot delete repository version. Repositories must have at least one repository version.",
+        ));
+    }
+    if protected {
+        return Err(TaskError::failed(PROTECTED));
+    }
+    Ok(())
+}
+
+fn gone() -> Error {
+    Error::NotFound {
+        what: "RepositoryVersion",
     }
 }
 
-/// Deletes all complete versions between two that stay, in one step however many they are: `previous`
-/// (`None`: there is none) and `next`, whose changes are counted anew.
-async fn delete_between(
+/// Locks a complete version and its repository, and checks that it may go. Distributions that are
+/// made at this moment have it locked too, so that one of the two sees the other.
+async fn lock_to_delete(
+    conn: &mut Conn,
+    domain: DomainId,
+    id: VersionId,
+) -> Result<RepositoryVersion, TaskError> {
+    let version = RepositoryVersion::lock(conn, id).await?.ok_or_else(gone)?;
+    let repository = version.repository_id;
+    Repository::lock(conn, domain, repository).await?;
+    let (before, behind) = version.neighbours(conn).await?;
+    let protected = RepositoryVersion::protected(conn, repository).await?;
+    refusal(
+        before.is_some() || behind.is_some(),
+        protected.contains(&id),
+    )?;
+    Ok(version)
+}
+
+/// Takes the newest version of its repository away, in batches; false where it is not the newest one, and
+/// nothing is done. Nobody sees the version after the first of them. Safe to run again: a run that finds
+/// the version incomplete goes on. The run must hold the repository exclusively.
+///
+/// # Errors
+/// A text for the client where the version may not go, or is not there; else as [`TaskContext::fenced`].
+pub async fn delete_newest(ctx: &TaskContext, id: VersionId) -> Result<bool, TaskError> {
+    let claim = ctx.claim();
+    let hidden = ctx
+        .fenced(async |conn| {
+            if let Some(begun) = RepositoryVersion::find_incomplete(conn, id).await? {
+                return Ok(Some(begun.repository_id));
+            }
+            let version = lock_to_delete(conn, ctx.domain(), id).await?;
+            if version.neighbours(conn).await?.1.is_some() {
+                return Ok(None);
+            }
+            RepositoryVersion::hide(conn, id, claim).await?;
+            Publication::delete_of_version(conn, id).await?;
+            Ok(Some(version.repository_id))
+        })
+        .await;
+    match hidden {
+        Ok(Some(repository)) => {
+            discard_stale(ctx, repository).await?;
+            Ok(true)
+        }
+        Ok(None) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes a complete version that is not the newest one, in the transaction that settles its task. May be
+/// called again when that transaction is retried.
+///
+/// # Errors
+/// A text for the client where the version may not go, or is not there.
+pub async fn delete_older(
+    conn: &mut Conn,
+    domain: DomainId,
+    id: VersionId,
+) -> Result<(), TaskError> {
+    let version = lock_to_delete(conn, domain, id).await?;
+    let (before, behind) = version.neighbours(conn).await?;
+    let next = behind.ok_or_else(|| TaskError::failed("the version is the newest one now"))?;
+    RepositoryVersion::delete_many(conn, &[id]).await?;
+    close_gap(conn, before.map(|v| v.number), &next).await?;
+    Ok(())
+}
+
+/// Two versions are neighbours now: leaves what only the versions between them held to be removed, and
+/// counts the changes of the later one anew.
+async fn close_gap(
     conn: &mut Conn,
     previous: Option<i32>,
     next: &RepositoryVersion,
 ) -> QueryResult<()> {
-    let place = Membership {
-        repository: next.repository_id,
-        number: next.number,
-    };
     let behind = previous.unwrap_or(-1);
-    let gone =
-        RepositoryVersion::delete_between(conn, place.repository, behind, place.number).await?;
-    if gone == 0 {
-        return Ok(());
-    }
-    RepositoryContent::squash(conn, behind, place).await?;
+    let (repository, until) = (next.repository_id, next.number);
+    MembershipDebris::leave(conn, repository, behind, until, BATCH).await?;
     recount(conn, next, previous).await
 }
 
@@ -70,15 +148,78 @@ async fn recount(
     VersionCount::set(conn, id, CountKind::Removed, &removed).await
 }
 
-/// Deletes the complete versions beyond the newest `keep`, in the caller's transaction. Lock the
-/// repository before; no version may be in the making.
+/// Deletes the complete versions beyond the newest `keep`, in the caller's transaction. Those that serve
+/// content stay and do not count. Lock the repository before; no version may be in the making.
 ///
 /// # Errors
 /// As the session.
 pub async fn retain(conn: &mut Conn, repository: RepositoryId, keep: i32) -> QueryResult<()> {
-    match RepositoryVersion::oldest_of(conn, repository, keep).await? {
-        // Nothing protects a version yet: all that is older goes, up to the very first.
-        Some(oldest) => delete_between(conn, None, &oldest).await,
-        None => Ok(()),
+    let all = RepositoryVersion::all_of(conn, repository).await?;
+    let beyond = beyond(
+        &all,
+        &RepositoryVersion::protected(conn, repository).await?,
+        keep,
+    );
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    // A distribution of one of them may have been made a moment ago: locked, look again.
+    RepositoryVersion::lock_many(conn, &beyond).await?;
+    let protected = RepositoryVersion::protected(conn, repository).await?;
+    let gone: BTreeSet<VersionId> = beyond
+        .into_iter()
+        .filter(|id| !protected.contains(id))
+        .collect();
+    let ids: Vec<VersionId> = gone.iter().copied().collect();
+    RepositoryVersion::delete_many(conn, &ids).await?;
+    for (previous, next) in gaps(&all, &gone) {
+        let next = RepositoryVersion::find(conn, next).await?;
+        if let Some(next) = next {
+            close_gap(conn, previous, &next).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Those beyond the newest `keep` that are not protected; `all` in the order of numbers.
+fn beyond(all: &[(VersionId, i32)], protected: &BTreeSet<VersionId>, keep: i32) -> Vec<VersionId> {
+    all.iter()
+        .rev()
+        .map(|(id, _)| *id)
+        .filter(|id| !protected.contains(id))
+        .skip(usize::try_from(keep).unwrap_or(usize::MAX))
+        .collect()
+}
+
+/// The versions that stay and whose predecessor goes, each with the number of what comes before it then.
+fn gaps(all: &[(VersionId, i32)], gone: &BTreeSet<VersionId>) -> Vec<(Option<i32>, VersionId)> {
+    let (mut previous, mut skipped, mut gaps) = (None, false, Vec::new());
+    for (id, number) in all {
+        if gone.contains(id) {
+            skipped = true;
+            continue;
+        }
+        if skipped {
+            gaps.push((previous, *id));
+        }
+        (previous, skipped) = (Some(*number), false);
+    }
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_protected_stays_and_does_not_count() {
+        let all: Vec<(VersionId, i32)> = (0..6).map(|n| (VersionId::new(), n)).collect();
+        let ids = |numbers: &[usize]| numbers.iter().map(|n| all[*n].0).collect::<Vec<_>>();
+        let protected: BTreeSet<VersionId> = ids(&[2, 5]).into_iter().collect();
+        assert_eq!(beyond(&all, &protected, 1), ids(&[3, 1, 0]));
+        assert_eq!(beyond(&all, &BTreeSet::new(), 4), ids(&[1, 0]));
+        assert_eq!(beyond(&all, &BTreeSet::new(), 6), ids(&[]));
+        let gone: BTreeSet<VersionId> = ids(&[3, 1, 0]).into_iter().collect();
+        assert_eq!(gaps(&all, &gone), [(None, all[2].0), (Some(2), all[4].0)]);
     }
 }

@@ -8,7 +8,7 @@ use crate::content;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ClaimId, ContentId, VersionId};
-use crate::models::repository_version::{CountKind, Counts};
+use crate::models::version_count::{CountKind, Counts};
 use crate::models::{Publication, Repository, RepositoryContent, RepositoryVersion, VersionCount};
 use crate::prn::{self, Prn};
 use crate::tasking::{TaskContext, TaskError};

@@ -2,7 +2,7 @@
 //!
 //! A version is written under the next number of its repository, in batches, while it is incomplete
 //! and invisible; it becomes visible in one step. What a dead run left is removed by the next run on
-//! that repository, or by [`remove_abandoned`].
+//! that repository, or by [`remove_abandoned`], as is what deletions leave.
 
 mod abandoned;
 mod added;
@@ -14,7 +14,7 @@ mod publishing;
 
 pub use abandoned::remove_abandoned;
 pub use create::create;
-pub use delete_version::{delete_version, retain};
+pub use delete_version::{PROTECTED, delete_newest, delete_older, retain};
 pub use finish::{Draft, Finished};
 pub use new_version::{BATCH, NewVersion};
 pub use publishing::PublicationDraft;

@@ -1,5 +1,6 @@
 //! Writing a version in batches, unseen.
 
+use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ContentId, DomainId, RepositoryId, VersionId};
 use crate::models::{
@@ -262,7 +263,19 @@ pub(super) fn chunks(units: &[ContentId]) -> std::slice::Chunks<'_, ContentId> {
     units.chunks(usize::try_from(BATCH).unwrap_or(1))
 }
 
-/// Removes a version that an earlier run left unfinished in this repository.
+/// What the newest complete version of a repository holds.
+pub(super) async fn newest_of(
+    conn: &mut Conn,
+    repository: RepositoryId,
+) -> Result<Membership, Error> {
+    let newest = RepositoryVersion::latest(conn, repository).await?;
+    Ok(Membership {
+        repository,
+        number: newest.map_or(-1, |v| v.number),
+    })
+}
+
+/// Removes a version that an earlier run left unfinished in this repository, or began to take away.
 ///
 /// # Errors
 /// As [`TaskContext::fenced`].
@@ -277,11 +290,9 @@ pub(super) async fn discard_stale(
                 else {
                     return Ok(false);
                 };
-                let place = Membership {
-                    repository,
-                    number: stale.number,
-                };
-                if RepositoryContent::discard(conn, place, BATCH).await? == 0 {
+                let newest = newest_of(conn, repository).await?;
+                let notes = VersionKept::forget(conn, stale.pulp_id, BATCH).await?;
+                if notes + RepositoryContent::discard(conn, newest, BATCH).await? == 0 {
                     RepositoryVersion::delete(conn, stale.pulp_id).await?;
                 }
                 Ok(true)

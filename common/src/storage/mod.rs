@@ -13,12 +13,14 @@
 mod digests;
 pub mod intents;
 mod key;
+mod s3;
 pub mod tombstones;
 pub mod upload;
 mod writer;
 
 pub use digests::{ALGORITHMS, Digests, Hashers, is_sha256};
 pub use key::StorageKey;
+pub use s3::Presigned;
 pub use upload::{Saved, Stored, Upload};
 pub use writer::Writer;
 
@@ -27,13 +29,17 @@ use crate::error::Error;
 use crate::ids::ProcessId;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3;
 use object_store::local::LocalFileSystem;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path as Location;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt};
 use serde::Serialize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
 use uuid::Uuid;
 
 /// Bytes of one part of a local file: what a running upload keeps in memory, twice.
@@ -43,6 +49,10 @@ const LOCAL_PART_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
+    /// The same store, where it is an object store.
+    s3: Option<Arc<AmazonS3>>,
+    /// What the names of all files begin with.
+    prefix: Arc<str>,
     /// Where the files are, if they are on a local file system.
     root: Option<PathBuf>,
     part_bytes: usize,
@@ -62,13 +72,20 @@ pub struct Usage {
 }
 
 impl Storage {
-    /// Opens the store that the settings describe; makes its root and checks that it can be written.
+    /// Opens the store that the settings describe. On a file system, makes its root and checks that it can
+    /// be written; an object store is not asked, see [`Storage::check`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] on `storage.root` or `storage.checksums`.
+    /// [`Error::Invalid`] with the setting that cannot be used.
     pub fn open(settings: &config::Storage) -> Result<Self, Error> {
         Hashers::new(&settings.checksums)?;
-        let StorageBackend::Filesystem = settings.backend;
+        match settings.backend {
+            StorageBackend::Filesystem => Self::open_local(settings),
+            StorageBackend::S3 => Self::open_remote(settings),
+        }
+    }
+
+    fn open_local(settings: &config::Storage) -> Result<Self, Error> {
         let root = prepare_root(&settings.root).map_err(|e| {
             Error::invalid("storage.root", format!("{}: {e}", settings.root.display()))
         })?;
@@ -77,11 +94,38 @@ impl Storage {
             .with_fsync(true);
         Ok(Self {
             store: Arc::new(store),
+            s3: None,
+            prefix: "".into(),
             root: Some(root),
             part_bytes: LOCAL_PART_BYTES,
             checksums: settings.checksums.to_vec().into(),
             owner: ProcessId(Uuid::nil()),
         })
+    }
+
+    fn open_remote(settings: &config::Storage) -> Result<Self, Error> {
+        let store = Arc::new(s3::open(settings)?);
+        Ok(Self {
+            store: Arc::clone(&store) as Arc<dyn ObjectStore>,
+            s3: Some(store),
+            prefix: settings.prefix.trim_matches('/').into(),
+            root: None,
+            part_bytes: s3::PART_BYTES,
+            checksums: settings.checksums.to_vec().into(),
+            owner: ProcessId(Uuid::nil()),
+        })
+    }
+
+    /// Asks an object store for its bucket, so that a wrong setting is known at the start. One that does
+    /// not answer is no fault of the settings.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the setting that is refused.
+    pub async fn check(&self) -> Result<(), Error> {
+        match &self.s3 {
+            Some(store) => s3::check(store, &self.location(&StorageKey::new())).await,
+            None => Ok(()),
+        }
     }
 
     /// The same store for a process whose lock is held: its uploads are given up only once that lock
@@ -115,12 +159,7 @@ impl Storage {
     /// # Errors
     /// [`Error::Invalid`] on `storage.checksums`.
     pub fn writer(&self, key: &StorageKey) -> Result<Writer, Error> {
-        Ok(Writer::new(
-            Arc::clone(&self.store),
-            location(key),
-            self.part_bytes,
-            Hashers::new(&self.checksums)?,
-        ))
+        Writer::new(self, key)
     }
 
     /// The bytes of a file, or of a part of it, as a stream.
@@ -138,7 +177,7 @@ impl Storage {
         };
         let found = self
             .store
-            .get_opts(&location(key), options)
+            .get_opts(&self.location(key), options)
             .await
             .map_err(unavailable)?;
         Ok(found.into_stream().map_err(unavailable).boxed())
@@ -149,9 +188,53 @@ impl Storage {
     /// # Errors
     /// [`Error::Unavailable`] when the store does not answer.
     pub async fn size(&self, key: &StorageKey) -> Result<Option<u64>, Error> {
-        match self.store.head(&location(key)).await {
+        match self.store.head(&self.location(key)).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable(error)),
+        }
+    }
+
+    /// Where a file is in the store.
+    fn location(&self, key: &StorageKey) -> Location {
+        if self.prefix.is_empty() {
+            Location::from(key.as_str())
+        } else {
+            Location::from(format!("{}/{key}", self.prefix))
+        }
+    }
+
+    /// An address under which whoever has it reads a file of an object store for a while, without asking
+    /// us. `None`: the store has no such addresses.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there are no credentials to sign it with.
+    pub async fn presigned(
+        &self,
+        key: &StorageKey,
+        expires: Duration,
+        answer: &Presigned<'_>,
+    ) -> Result<Option<Url>, Error> {
+        match &self.s3 {
+            Some(store) => s3::presigned(store, &self.location(key), expires, answer)
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes the parts of an upload that is not going to be completed; what is completed or unknown
+    /// counts as removed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store does not answer.
+    pub async fn abort(&self, key: &StorageKey, upload: &str) -> Result<(), Error> {
+        let Some(store) = &self.s3 else {
+            return Ok(());
+        };
+        let id = upload.to_owned();
+        match store.abort_multipart(&self.location(key), &id).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(unavailable(error)),
         }
     }
@@ -166,7 +249,7 @@ impl Storage {
             let staged = root.join(format!("{key}#1"));
             ignore_missing(tokio::fs::remove_file(staged).await)?;
         }
-        match self.store.delete(&location(key)).await {
+        match self.store.delete(&self.location(key)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(unavailable(error)),
         }
@@ -191,10 +274,6 @@ impl Storage {
             free: bytes(figures.f_bavail),
         }))
     }
-}
-
-fn location(key: &StorageKey) -> Location {
-    Location::from(key.as_str())
 }
 
 fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

@@ -68,10 +68,16 @@ pub async fn unlink(db: &Db, storage: &Storage, buried: &[Tombstone]) -> Result<
 }
 
 async fn delete(storage: Storage, tombstone: Tombstone) -> Option<Tombstone> {
-    match storage.delete(&tombstone.storage_key).await {
+    let key = &tombstone.storage_key;
+    let deleting = async {
+        if let Some(id) = &tombstone.multipart {
+            storage.abort(key, id).await?;
+        }
+        storage.delete(key).await
+    };
+    match deleting.await {
         Ok(()) => Some(tombstone),
         Err(error) => {
-            let key = &tombstone.storage_key;
             warn!(key:% = key, error:? = error; "{key} cannot be removed now");
             None
         }

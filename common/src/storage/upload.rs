@@ -57,6 +57,7 @@ impl Upload {
                 db: db.clone(),
                 storage: storage.clone(),
                 key,
+                multipart: None,
                 open: true,
             },
             writer,
@@ -68,6 +69,16 @@ impl Upload {
     /// # Errors
     /// [`Error::Unavailable`] when the store does not take them; the upload is lost then.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        if let Some(id) = self.writer.open_parts_for(bytes.len()).await? {
+            self.ticket.multipart = Some(id.clone());
+            let Ticket {
+                db, storage, key, ..
+            } = &self.ticket;
+            if !Intent::note_multipart(&mut *db.get().await?, key, &id).await? {
+                storage.abort(key, &id).await?;
+                return Err(given_up());
+            }
+        }
         self.writer.write(bytes).await
     }
 
@@ -76,9 +87,11 @@ impl Upload {
     /// # Errors
     /// As [`Upload::write`].
     pub async fn finish(self) -> Result<Stored, Error> {
+        let mut ticket = self.ticket;
         let (size, digests) = self.writer.finish().await?;
+        ticket.multipart = None;
         Ok(Stored {
-            ticket: self.ticket,
+            ticket,
             size: i64::try_from(size).map_err(Error::internal)?,
             digests,
         })
@@ -124,10 +137,7 @@ impl Stored {
         let Ticket {
             db, storage, key, ..
         } = &self.ticket;
-        let copy = Tombstone {
-            storage_key: key.clone(),
-            size: Some(self.size),
-        };
+        let copy = Tombstone::of(key.clone(), Some(self.size));
         if let Err(error) = super::tombstones::unlink(db, storage, &[copy]).await {
             warn!(key:% = key, error:? = error; "{key} is left to the janitor");
         }
@@ -154,10 +164,14 @@ impl Stored {
         if Intent::redeem(conn, key).await? {
             return Ok(key);
         }
-        Err(Error::Unavailable {
-            what: "artifact store",
-            source: "the upload was given up, because its process seemed gone".into(),
-        })
+        Err(given_up())
+    }
+}
+
+fn given_up() -> Error {
+    Error::Unavailable {
+        what: "artifact store",
+        source: "the upload was given up, because its process seemed gone".into(),
     }
 }
 
@@ -207,6 +221,8 @@ struct Ticket {
     db: Db,
     storage: Storage,
     key: StorageKey,
+    /// What an object store calls the upload, while it is there in parts.
+    multipart: Option<String>,
     open: bool,
 }
 
@@ -216,11 +232,17 @@ impl Drop for Ticket {
             return;
         }
         // Should this not get through, the janitor does it once this process is gone.
-        let (db, storage, key) = (self.db.clone(), self.storage.clone(), self.key.clone());
+        let (db, storage) = (self.db.clone(), self.storage.clone());
+        let file = Tombstone {
+            storage_key: self.key.clone(),
+            size: None,
+            multipart: self.multipart.take(),
+        };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let mut pause = Duration::from_secs(1);
-                while let Err(error) = give_up(&db, &storage, &key).await {
+                while let Err(error) = give_up(&db, &storage, &file).await {
+                    let key = &file.storage_key;
                     warn!(key:% = key, error:? = error; "{key} is not given up yet");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(60));
@@ -230,7 +252,8 @@ impl Drop for Ticket {
     }
 }
 
-async fn give_up(db: &Db, storage: &Storage, key: &StorageKey) -> Result<(), Error> {
+async fn give_up(db: &Db, storage: &Storage, file: &Tombstone) -> Result<(), Error> {
+    let key = &file.storage_key;
     let mut conn = db.get().await?;
     let buried = transaction(&mut conn, async |conn| {
         // Waits for a commit of this upload whose answer was lost. Only then look: with the intent
@@ -239,17 +262,13 @@ async fn give_up(db: &Db, storage: &Storage, key: &StorageKey) -> Result<(), Err
         if is_needed(conn, key).await? {
             return Ok::<_, Error>(false);
         }
-        Tombstone::bury(conn, key, None).await?;
+        Tombstone::bury_all(conn, std::slice::from_ref(file)).await?;
         Ok(true)
     })
     .await?;
     drop(conn);
     if buried {
-        let tombstone = Tombstone {
-            storage_key: key.clone(),
-            size: None,
-        };
-        super::tombstones::unlink(db, storage, &[tombstone]).await?;
+        super::tombstones::unlink(db, storage, std::slice::from_ref(file)).await?;
     }
     Ok(())
 }

@@ -1,40 +1,40 @@
 //! Writing one file while hashing it, in bounded memory.
 
 use super::digests::{Digests, Hashers};
-use super::unavailable;
+use super::{Storage, StorageKey, s3, unavailable};
 use crate::error::Error;
 use bytes::{Bytes, BytesMut};
+use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path as Location;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
-use std::sync::Arc;
+use object_store::{MultipartUpload, ObjectStoreExt};
 
-/// A file that is being written. Dropped before [`Writer::finish`], nothing appears under its key.
+/// A file that is being written. Dropped before [`Writer::finish`], nothing appears under its key; parts
+/// that an object store has taken are removed by its upload id, [`Writer::open_parts_for`].
 pub struct Writer {
-    store: Arc<dyn ObjectStore>,
+    storage: Storage,
     location: Location,
-    part_bytes: usize,
     hashers: Option<Hashers>,
     buffer: BytesMut,
-    parts: Option<Box<dyn MultipartUpload>>,
+    parts: Option<Parts>,
     size: u64,
 }
 
+/// A file that comes to the store part by part.
+enum Parts {
+    Local(Box<dyn MultipartUpload>),
+    Remote { id: String, taken: Vec<PartId> },
+}
+
 impl Writer {
-    pub(super) fn new(
-        store: Arc<dyn ObjectStore>,
-        location: Location,
-        part_bytes: usize,
-        hashers: Hashers,
-    ) -> Self {
-        Self {
-            store,
-            location,
-            part_bytes,
-            hashers: Some(hashers),
+    pub(super) fn new(storage: &Storage, key: &StorageKey) -> Result<Self, Error> {
+        Ok(Self {
+            location: storage.location(key),
+            hashers: Some(Hashers::new(storage.checksums())?),
+            storage: storage.clone(),
             buffer: BytesMut::new(),
             parts: None,
             size: 0,
-        }
+        })
     }
 
     /// Bytes taken in so far.
@@ -43,21 +43,56 @@ impl Writer {
         self.size
     }
 
+    /// Opens the file for parts if so many bytes more need it. Gives the id that an object store knows
+    /// the upload by then: note it before the bytes are written, so that the parts are removed whatever
+    /// happens.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store does not answer.
+    pub async fn open_parts_for(&mut self, bytes: usize) -> Result<Option<String>, Error> {
+        if self.parts.is_some() || self.buffer.len() + bytes < self.part_bytes() {
+            return Ok(None);
+        }
+        let Some(s3) = &self.storage.s3 else {
+            let parts = self.storage.store.put_multipart(&self.location).await;
+            self.parts = Some(Parts::Local(parts.map_err(unavailable)?));
+            return Ok(None);
+        };
+        let id = s3.create_multipart(&self.location).await;
+        let id = id.map_err(unavailable)?;
+        self.parts = Some(Parts::Remote {
+            id: id.clone(),
+            taken: Vec::new(),
+        });
+        Ok(Some(id))
+    }
+
     /// Takes the next bytes in; returns once the store has whole parts of them.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the store does not take them; the file is lost then.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), Error> {
+        self.open_parts_for(bytes.len()).await?;
         self.size += bytes.len() as u64;
         while !bytes.is_empty() {
-            let room = self.part_bytes.saturating_sub(self.buffer.len());
+            let room = self.part_bytes().saturating_sub(self.buffer.len());
             let piece = bytes.split_to(room.min(bytes.len()));
             self.buffer.extend_from_slice(&piece);
-            if self.buffer.len() >= self.part_bytes {
+            if self.buffer.len() >= self.part_bytes() {
                 self.put_part().await?;
             }
         }
         Ok(())
+    }
+
+    /// Bytes of the next part.
+    fn part_bytes(&self) -> usize {
+        match &self.parts {
+            Some(Parts::Remote { taken, .. }) => {
+                self.storage.part_bytes << (taken.len() / s3::PARTS_OF_A_SIZE).min(3)
+            }
+            _ => self.storage.part_bytes,
+        }
     }
 
     /// Ends the file: it is whole and durable under its key when this returns.
@@ -69,7 +104,7 @@ impl Writer {
             let bytes = self.buffer.split().freeze();
             let (hashers, put) = tokio::join!(
                 hash(self.hashers.take(), bytes.clone()),
-                self.store.put(&self.location, bytes.into())
+                self.storage.store.put(&self.location, bytes.into())
             );
             put.map_err(unavailable)?;
             return Ok((self.size, hashers?.finish()));
@@ -77,24 +112,31 @@ impl Writer {
         if !self.buffer.is_empty() {
             self.put_part().await?;
         }
-        if let Some(parts) = self.parts.as_mut() {
-            parts.complete().await.map_err(unavailable)?;
+        match (self.parts.take().ok_or_else(lost)?, &self.storage.s3) {
+            (Parts::Local(mut parts), _) => parts.complete().await,
+            (Parts::Remote { id, taken }, Some(s3)) => {
+                s3.complete_multipart(&self.location, &id, taken).await
+            }
+            (Parts::Remote { .. }, None) => return Err(lost()),
         }
+        .map_err(unavailable)?;
         let hashers = self.hashers.take().ok_or_else(lost)?;
         Ok((self.size, hashers.finish()))
     }
 
     async fn put_part(&mut self) -> Result<(), Error> {
-        if self.parts.is_none() {
-            let parts = self.store.put_multipart(&self.location).await;
-            self.parts = Some(parts.map_err(unavailable)?);
-        }
-        let parts = self.parts.as_mut().ok_or_else(lost)?;
         let bytes = self.buffer.split().freeze();
-        let (hashers, put) = tokio::join!(
-            hash(self.hashers.take(), bytes.clone()),
-            parts.put_part(bytes.clone().into())
-        );
+        let hashing = hash(self.hashers.take(), bytes.clone());
+        let payload = bytes.clone().into();
+        let (hashers, put) = match (self.parts.as_mut().ok_or_else(lost)?, &self.storage.s3) {
+            (Parts::Local(parts), _) => tokio::join!(hashing, parts.put_part(payload)),
+            (Parts::Remote { id, taken }, Some(s3)) => {
+                let putting = s3.put_part(&self.location, id, taken.len(), payload);
+                let (hashers, put) = tokio::join!(hashing, putting);
+                (hashers, put.map(|part| taken.push(part)))
+            }
+            (Parts::Remote { .. }, None) => return Err(lost()),
+        };
         put.map_err(unavailable)?;
         self.hashers = Some(hashers?);
         // The same memory takes the next part: a new piece for each would leave the allocator with holes.

@@ -134,6 +134,20 @@ impl TaskContext {
         self.inner.stop.cancelled().await;
     }
 
+    /// Waits for others, until the task is asked to stop: then the work is dropped where it stands.
+    ///
+    /// # Errors
+    /// [`TaskError::Canceled`], or what the work fails with.
+    pub async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, TaskError>>,
+    ) -> Result<T, TaskError> {
+        tokio::select! {
+            () = self.stopped() => Err(TaskError::Canceled),
+            done = work => done,
+        }
+    }
+
     /// The session that holds the locks of this run. Reads need no more; writes go through
     /// [`TaskContext::fenced`]. Leave it as it was: no transaction opened by a statement, no setting.
     pub async fn session(&self) -> MutexGuard<'_, Conn> {

@@ -2,6 +2,7 @@
 //! made here, as they may come with a version; other kinds say themselves how.
 
 use super::add_and_remove::refusal;
+use super::file_url;
 use super::kinds::file_content::{APP_LABEL, FileContentData, SERIALIZER};
 use super::kinds::{self, Creation, Kind, Scope, check_label};
 use crate::content::file::{self, PULP_TYPE};
@@ -79,8 +80,13 @@ impl GeneralCreate {
             .map_err(|e| Error::invalid("data", e.to_string()))?;
         crate::content::check_relative_path(&data.relative_path)
             .map_err(|message| Error::invalid("relative_path", message))?;
-        if data.artifact.is_some() == data.upload.is_some() {
-            let message = "exactly one of `artifact` and `upload` must be given";
+        let sources = [
+            data.artifact.is_some(),
+            data.upload.is_some(),
+            data.file_url.is_some(),
+        ];
+        if sources.iter().filter(|given| **given).count() != 1 {
+            let message = "exactly one of `artifact`, `upload` and `file_url` must be given";
             return Err(Error::invalid("data", message));
         }
         for (key, value) in data.pulp_labels.iter().flatten() {
@@ -136,6 +142,10 @@ impl Task for GeneralCreate {
         let domain = ctx.domain();
         if let Some(upload) = data.upload {
             data.artifact = Some(commit(&ctx, upload).await?);
+        }
+        if let Some(url) = &data.file_url {
+            let config = data.downloader_config.as_ref();
+            data.artifact = Some(file_url::download(&ctx, url, config).await?);
         }
         if data.repository.is_none() {
             return Ok(Outcome::flip(move |conn| {

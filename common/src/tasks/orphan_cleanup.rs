@@ -3,7 +3,7 @@
 use crate::db::{Conn, Work, transaction};
 use crate::error::Error;
 use crate::ids::{ArtifactId, ContentId, DomainId};
-use crate::models::{Artifact, Content, Tombstone};
+use crate::models::{Artifact, Content, MembershipDebris, Tombstone};
 use crate::prn;
 use crate::storage::tombstones::{Unlinked, unlink};
 use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
@@ -57,12 +57,29 @@ impl Task for OrphanCleanup {
     }
 }
 
+/// Removes the memberships that deletions left: they keep their units from being orphans. What another
+/// process is removing at this moment is waited for.
+async fn sweep(ctx: &TaskContext) -> Result<(), TaskError> {
+    loop {
+        let seen = ctx
+            .fenced(async |conn| Ok(MembershipDebris::sweep(conn, BATCH).await?))
+            .await?;
+        if seen == 0 {
+            if !MembershipDebris::any(&mut *ctx.session().await).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}
+
 /// Passes over the units until one deletes nothing: a deleted unit may have been what kept another one.
 async fn delete_content(
     ctx: &TaskContext,
     before: DateTime<Utc>,
     only: Option<&[ContentId]>,
 ) -> Result<(), TaskError> {
+    sweep(ctx).await?;
     let total = {
         let mut conn = ctx.session().await;
         Content::count_orphans(&mut conn, ctx.domain(), before, only).await?
@@ -71,6 +88,7 @@ async fn delete_content(
         .progress("Clean up orphan Content", "clean-up.content", Some(total))
         .await?;
     loop {
+        sweep(ctx).await?;
         let deleted = match only {
             Some(units) => pass_over_given(ctx, before, units, &mut progress).await?,
             None => pass_over_all(ctx, before, &mut progress).await?,

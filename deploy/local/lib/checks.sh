@@ -1,11 +1,10 @@
 # shellcheck shell=bash
 # Tests, benchmarks and the linters.
 
-VENV_PACKAGES="pulp-cli==0.41.1 pulpcore-client==3.123.1 pulp-file-client==3.123.1 schemathesis==4.32.5"
+VENV_PACKAGES="pulp-cli==0.41.1 pulpcore-client==3.123.1 pulp-file-client==3.123.1 schemathesis==4.32.5 moto[server]==5.2.5"
 
-# The clients that people use, and what sends requests made from our own document, for the tests that run
-# them. Made once, made anew when it is damaged or
-# when another version is wanted.
+# The clients that people use, what sends requests made from our own document, and a server that speaks S3,
+# for the tests that run them. Made once, made anew when it is damaged or when another version is wanted.
 venv_ensure() {
   local venv=$MAIN/venv
   if [ "$(cat "$venv/complete" 2>/dev/null)" = "$VENV_PACKAGES" ] && "$venv/bin/pulp" --version >/dev/null 2>&1; then

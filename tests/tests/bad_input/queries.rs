@@ -19,6 +19,7 @@ async fn lists(app: &TestApp) -> Vec<String> {
         "content/file/files/",
         "repositories/",
         "repositories/file/file/",
+        "uploads/",
         "repository_versions/",
         "tasks/?state=completed",
     ]

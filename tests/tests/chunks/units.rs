@@ -78,7 +78,8 @@ async fn an_upload_that_cannot_be_the_source_is_refused_by_name() {
             .expect(400);
         assert!(refused[field].is_array(), "{field}: {refused}");
         if field == "non_field_errors" {
-            let message = "Exactly one of 'artifact', 'file', 'upload' must be specified.";
+            let message =
+                "Exactly one of 'artifact', 'file', 'file_url', 'upload' must be specified.";
             assert_eq!(refused[field][0], message);
         }
     }

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-const STEPS: usize = 50;
+const STEPS: usize = 80;
 /// `a` cannot be beside `a/b`: a path is a file or a directory.
 const PATHS: [&str; 5] = ["a", "a/b", "c", "d", "e"];
 
@@ -35,10 +35,24 @@ struct Change {
     overwrite: bool,
 }
 
+/// What the distribution of a repository serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Serves {
+    #[default]
+    Nothing,
+    Version(i64),
+    Publication(i64),
+    Repository,
+}
+
 /// What the contract says of one repository.
 #[derive(Default)]
 struct Repository {
     object: Value,
+    distribution: String,
+    serves: Serves,
+    /// The newest publication of each version that has one.
+    published: BTreeMap<i64, String>,
     versions: BTreeMap<i64, Units>,
     next: i64,
     keep: Option<usize>,
@@ -49,10 +63,37 @@ impl Repository {
         self.versions.last_key_value().unwrap().1
     }
 
-    fn retain(&mut self) {
-        while self.keep.is_some_and(|keep| self.versions.len() > keep) {
-            self.versions.pop_first();
+    /// Contract 1.7.
+    fn protected(&self) -> Option<i64> {
+        match self.serves {
+            Serves::Nothing => None,
+            Serves::Version(number) | Serves::Publication(number) => Some(number),
+            Serves::Repository => {
+                let newest = self.versions.last_key_value().map(|(number, _)| *number);
+                self.published
+                    .last_key_value()
+                    .map(|(number, _)| *number)
+                    .or(newest)
+            }
         }
+    }
+
+    fn retain(&mut self) {
+        let Some(keep) = self.keep else { return };
+        let protected = self.protected();
+        let counted = self
+            .versions
+            .keys()
+            .rev()
+            .filter(|number| Some(**number) != protected);
+        for number in counted.skip(keep).copied().collect::<Vec<_>>() {
+            self.forget(number);
+        }
+    }
+
+    fn forget(&mut self, number: i64) {
+        self.versions.remove(&number);
+        self.published.remove(&number);
     }
 
     /// Contract 3.1 and 1.8.
@@ -105,11 +146,15 @@ impl Play {
         }
         let mut repositories = Vec::new();
         for name in ["one", "other"] {
+            let body = json!({"name": name, "base_path": name});
+            let task = app.post("distributions/file/file/", &body).await.task();
+            let distribution = app.completed(&task).await["result"].clone();
             repositories.push(Repository {
                 object: app.repository(name).await,
+                distribution: href(&distribution).to_owned(),
                 versions: BTreeMap::from([(0, Units::new())]),
                 next: 1,
-                keep: None,
+                ..Repository::default()
             });
         }
         Self {
@@ -163,6 +208,67 @@ impl Play {
         }
         repository.keep = keep;
         repository.retain();
+    }
+
+    async fn publish(&mut self, of: usize) {
+        let (_, number) = self.some_version(of);
+        let repository = &mut self.repositories[of];
+        let version = format!("{}versions/{number}/", href(&repository.object));
+        let body = json!({"repository_version": version});
+        let task = self.app.post("publications/file/file/", &body).await.task();
+        let made = self.app.completed(&task).await["result"].clone();
+        repository.published.insert(number, href(&made).to_owned());
+    }
+
+    async fn serve(&mut self, of: usize) {
+        let (_, number) = self.some_version(of);
+        let wanted = self.rng.random_range(0..4);
+        let repository = &mut self.repositories[of];
+        let published = repository.published.first_key_value();
+        let mut body = json!({"publication": null, "repository_version": null, "repository": null});
+        let serves = match (wanted, published) {
+            (0, _) => Serves::Nothing,
+            (1, Some((number, publication))) => {
+                body["publication"] = json!(publication);
+                Serves::Publication(*number)
+            }
+            (1 | 2, _) => {
+                let version = format!("{}versions/{number}/", href(&repository.object));
+                body["repository_version"] = json!(version);
+                Serves::Version(number)
+            }
+            _ => {
+                body["repository"] = json!(href(&repository.object));
+                Serves::Repository
+            }
+        };
+        let answer = self.app.patch(&repository.distribution, &body).await;
+        if answer.status == 202 {
+            self.app.completed(&answer.task()).await;
+        }
+        repository.serves = serves;
+    }
+
+    async fn delete(&mut self, of: usize) {
+        let (_, number) = self.some_version(of);
+        let repository = &mut self.repositories[of];
+        let version = format!("{}versions/{number}/", href(&repository.object));
+        let answer = self.app.delete(&version).await;
+        let kind = if repository.protected() == Some(number) {
+            answer.expect(400);
+            "protected"
+        } else {
+            let task = self.app.finished(&answer.task()).await;
+            if repository.versions.len() == 1 {
+                assert_eq!(task["error"]["error_code"], "PLP0011", "{task:#}");
+                "only version"
+            } else {
+                assert_eq!(task["state"], "completed", "{task:#}");
+                repository.forget(number);
+                "deleted"
+            }
+        };
+        *self.seen.entry(kind).or_default() += 1;
     }
 
     async fn change(&mut self, of: usize) {
@@ -233,10 +339,12 @@ async fn random_changes_make_what_sets_in_memory_make() {
     let mut play = Play::open(seed).await;
     for step in 1..=STEPS {
         let of = play.rng.random_range(0..2);
-        if play.rng.random_bool(0.12) {
-            play.retain(of).await;
-        } else {
-            play.change(of).await;
+        match play.rng.random_range(0..100) {
+            0..10 => play.retain(of).await,
+            10..18 => play.publish(of).await,
+            18..28 => play.serve(of).await,
+            28..42 => play.delete(of).await,
+            _ => play.change(of).await,
         }
         if step % 10 == 0 {
             play.check().await;
@@ -244,6 +352,9 @@ async fn random_changes_make_what_sets_in_memory_make() {
     }
     println!("{:?}", play.seen);
     assert!(play.seen["version"] > STEPS / 8, "{:?}", play.seen);
+    assert!(play.seen.contains_key("deleted"), "{:?}", play.seen);
+    let debris = "SELECT count(*) FROM membership_debris";
+    assert_eq!(play.app.sql.number(debris).await, 0);
     let unfinished = "SELECT count(*) FROM repository_version WHERE NOT complete";
     assert_eq!(play.app.sql.number(unfinished).await, 0);
     play.app.finish().await;

@@ -1,11 +1,7 @@
 //! `retain_repo_versions`: which versions remain, and that they hold what they held.
 
 use super::sets::{Set, assert_versions, href, modify, newest};
-use millrace_common::db::Db;
-use millrace_common::models::RepositoryVersion;
-use millrace_common::repository::delete_version;
 use millrace_tests::TestApp;
-use millrace_tests::client::id_of;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -142,15 +138,10 @@ async fn a_version_that_was_deleted_is_unavailable_to_the_task_that_made_it() {
     shop.app.finish().await;
 }
 
-/// No request deletes one version yet: this asks the function that will.
-async fn delete(shop: &Shop, number: i32) {
-    let settings = millrace_tests::test_db::settings(&shop.app.db.url());
-    let db = Db::new(&settings.database, "tests").unwrap();
-    let mut conn = db.get().await.unwrap();
-    let id = id_of(href(&shop.repository)).parse().unwrap();
-    let version = RepositoryVersion::numbered(&mut conn, id, number).await;
-    let version = version.unwrap().unwrap();
-    delete_version(&mut conn, &version).await.unwrap();
+async fn delete(shop: &Shop, number: i64) -> Value {
+    let version = format!("{}versions/{number}/", href(&shop.repository));
+    let task = shop.app.delete(&version).await.task();
+    shop.app.finished(&task).await
 }
 
 #[tokio::test]
@@ -165,9 +156,19 @@ async fn a_version_in_the_middle_or_at_the_end_goes_and_the_others_hold_what_the
         (0, &[1, 5]),
         (1, &[5]),
     ] {
-        delete(&shop, deleted).await;
+        let task = delete(&shop, deleted).await;
+        assert_eq!(task["state"], "completed", "{task:#}");
+        assert_eq!(task["name"], "pulpcore.app.tasks.repository.delete_version");
         shop.assert_remaining(remaining).await;
     }
+    let refused = delete(&shop, 5).await;
+    let text = "[PLP0011] Cannot delete repository version. Repositories must have at least one repository version.";
+    assert_eq!(refused["error"]["description"], text);
+    shop.assert_remaining(&[5]).await;
+    let debris = "SELECT count(*) FROM membership_debris";
+    assert_eq!(shop.app.sql.number(debris).await, 0);
+    let rows = "SELECT count(*) FROM repository_content";
+    assert_eq!(shop.app.sql.number(rows).await, 2);
     // The number of what was the newest one is not used again.
     shop.make(&[0, 3]).await;
     shop.assert_remaining(&[5, 7]).await;

@@ -6,13 +6,12 @@
 
 mod newest;
 mod rules;
-mod squash;
 
 pub use rules::{Overwrite, PathConflict};
 
 use crate::db::Conn;
 use crate::ids::{ContentId, DomainId, RepositoryId};
-use crate::models::repository_version::Counts;
+use crate::models::version_count::Counts;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
@@ -220,8 +219,8 @@ impl RepositoryContent {
         Ok(row.value)
     }
 
-    /// How many units were added (or removed) behind version `from`, up to and with version `to`, by
-    /// type. The two must be neighbours.
+    /// How many units version `to` added (or removed) against version `from`, by type. The two must be
+    /// neighbours; where versions between them were deleted, units may have gone and come again.
     ///
     /// # Errors
     /// As the session.
@@ -236,12 +235,19 @@ impl RepositoryContent {
             "SELECT c.pulp_type, count(*) FROM repository_content m \
                JOIN content c ON c.pulp_id = m.content_id WHERE m.repository_id = $1 \
                 AND m.version_removed > $2 AND m.version_removed <= $3 AND m.version_added <= $2 \
+                AND ($3 = $2 + 1 OR NOT EXISTS (SELECT FROM repository_content o \
+                     WHERE o.repository_id = $1 AND o.content_id = m.content_id \
+                       AND o.version_added > $2 AND o.version_added <= $3 \
+                       AND (o.version_removed IS NULL OR o.version_removed > $3))) \
               GROUP BY c.pulp_type"
         } else {
             "SELECT c.pulp_type, count(*) FROM repository_content m \
                JOIN content c ON c.pulp_id = m.content_id WHERE m.repository_id = $1 \
                 AND m.version_added > $2 AND m.version_added <= $3 \
-                AND (m.version_removed IS NULL OR m.version_removed > $3) GROUP BY c.pulp_type"
+                AND (m.version_removed IS NULL OR m.version_removed > $3) \
+                AND ($3 = $2 + 1 OR NOT EXISTS (SELECT FROM repository_content o \
+                     WHERE o.repository_id = $1 AND o.content_id = m.content_id \
+                       AND o.version_added <= $2 AND o.version_removed > $2)) GROUP BY c.pulp_type"
         })
         .bind::<SqlUuid, _>(repository)
         .bind::<Integer, _>(from)
@@ -254,33 +260,33 @@ impl RepositoryContent {
             .collect())
     }
 
-    /// Takes back up to `limit` changes of a version that was not completed. Zero: none are left.
+    /// Takes back up to `limit` additions and as many removals that came behind version `newest`, which is to
+    /// be the newest one. Zero: none are left. Nothing may be written behind it meanwhile.
     ///
     /// # Errors
     /// As the session.
-    pub async fn discard(conn: &mut Conn, version: Membership, limit: i64) -> QueryResult<usize> {
-        let added = sql_query(
-            "DELETE FROM repository_content m USING (SELECT content_id FROM repository_content \
-                  WHERE repository_id = $1 AND version_added = $2 LIMIT $3) d \
-              WHERE m.repository_id = $1 AND m.version_added = $2 AND m.content_id = d.content_id",
-        )
-        .bind::<SqlUuid, _>(version.repository)
-        .bind::<Integer, _>(version.number)
-        .bind::<BigInt, _>(limit)
-        .execute(conn)
-        .await?;
-        let removed = sql_query(
-            "UPDATE repository_content m SET version_removed = NULL FROM \
-                (SELECT content_id, version_added FROM repository_content \
-                  WHERE repository_id = $1 AND version_removed = $2 LIMIT $3) r \
-              WHERE m.repository_id = $1 AND m.content_id = r.content_id \
-                AND m.version_added = r.version_added",
-        )
-        .bind::<SqlUuid, _>(version.repository)
-        .bind::<Integer, _>(version.number)
-        .bind::<BigInt, _>(limit)
-        .execute(conn)
-        .await?;
-        Ok(added + removed)
+    pub async fn discard(conn: &mut Conn, newest: Membership, limit: i64) -> QueryResult<usize> {
+        let mut changes = 0;
+        for statement in [
+            "DELETE FROM repository_content WHERE ctid = ANY (ARRAY \
+               (SELECT ctid FROM repository_content \
+                 WHERE repository_id = $1 AND version_added > $2 LIMIT $3))",
+            // What came in between as well as went is deleted, so the two never meet in one unit.
+            "UPDATE repository_content SET version_removed = NULL WHERE ctid = ANY (ARRAY \
+               (SELECT ctid FROM repository_content \
+                 WHERE repository_id = $1 AND version_removed > $2 AND version_added <= $2 LIMIT $3))",
+        ] {
+            changes += sql_query(statement)
+                .bind::<SqlUuid, _>(newest.repository)
+                .bind::<Integer, _>(newest.number)
+                .bind::<BigInt, _>(limit)
+                .execute(conn)
+                .await?;
+            // All additions go first: a unit may be among both.
+            if changes > 0 {
+                break;
+            }
+        }
+        Ok(changes)
     }
 }

@@ -4,7 +4,7 @@ use super::{IdRow, RepositoryContent};
 use crate::db::Conn;
 use crate::ids::ContentId;
 use crate::models::RepositoryVersion;
-use crate::models::repository_version::CountKind;
+use crate::models::version_count::CountKind;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Integer, Uuid as SqlUuid};
@@ -39,15 +39,22 @@ impl RepositoryContent {
         let condition = match kind {
             CountKind::Present | CountKind::Added => format!(
                 "version_added {hide} > $2 AND version_added {hide} <= $3 \
-                 AND (version_removed IS NULL OR version_removed > $3)"
+                 AND (version_removed IS NULL OR version_removed > $3) \
+                 AND ($2 = -1 OR $3 = $2 + 1 OR NOT EXISTS (SELECT FROM repository_content o \
+                      WHERE o.repository_id = $1 AND o.content_id = m.content_id \
+                        AND o.version_added <= $2 AND o.version_removed > $2))"
             ),
             CountKind::Removed => format!(
                 "version_removed {hide} > $2 AND version_removed {hide} <= $3 \
-                 AND version_added + 0 <= $2"
+                 AND version_added + 0 <= $2 \
+                 AND ($3 = $2 + 1 OR NOT EXISTS (SELECT FROM repository_content o \
+                      WHERE o.repository_id = $1 AND o.content_id = m.content_id \
+                        AND o.version_added > $2 AND o.version_added <= $3 \
+                        AND (o.version_removed IS NULL OR o.version_removed > $3)))"
             ),
         };
         let rows: Vec<IdRow> = sql_query(format!(
-            "SELECT content_id FROM repository_content WHERE repository_id = $1 AND {condition} \
+            "SELECT content_id FROM repository_content m WHERE repository_id = $1 AND {condition} \
               ORDER BY content_id DESC LIMIT $4 OFFSET $5"
         ))
         .bind::<SqlUuid, _>(version.repository_id)

@@ -2,6 +2,7 @@
 
 use crate::ids::{ArtifactId, RepositoryId, UploadId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The component that file units belong to.
@@ -21,6 +22,12 @@ pub struct FileContentData {
     /// The file in pieces, instead; it becomes an artifact.
     #[serde(default)]
     pub upload: Option<UploadId>,
+    /// An address of the file, instead; it becomes an artifact.
+    #[serde(default)]
+    pub file_url: Option<String>,
+    /// What it takes to reach that address.
+    #[serde(default)]
+    pub downloader_config: Option<Map<String, Value>>,
     /// Where it is added.
     #[serde(default)]
     pub repository: Option<RepositoryId>,

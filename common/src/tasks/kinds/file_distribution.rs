@@ -304,6 +304,15 @@ async fn accept(
     if row.is_none_or(|row| row.base_path != wanted.base_path) {
         Distribution::lock_base_paths(conn, wanted.pulp_domain).await?;
     }
+    // So that no version goes at this moment because nothing serves it.
+    let mut served = wanted.repository_version_id;
+    if let Some(id) = wanted.publication_id {
+        let publication = Publication::find(conn, wanted.pulp_domain, id).await?;
+        served = publication.map(|row| row.repository_version_id).or(served);
+    }
+    if let Some(id) = served {
+        RepositoryVersion::keep(conn, id).await?;
+    }
     match refusal(conn, row, wanted).await? {
         Some(refusal) => Err(TaskError::failed(refusal.to_string())),
         None => Ok(()),

@@ -6,9 +6,9 @@ use crate::content::file::PULP_TYPE;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{DomainId, RemoteId, RepositoryId};
-use crate::models::{Remote, Repository, RepositoryChange};
+use crate::models::{MembershipDebris, Remote, Repository, RepositoryChange};
 use crate::prn::{self, Prn};
-use crate::repository::retain;
+use crate::repository::{BATCH, retain};
 use crate::representation::FileRepository;
 use crate::tasking::{Resources, TaskError};
 use chrono::{DateTime, Utc};
@@ -195,7 +195,7 @@ fn name_taken() -> TaskError {
 
 async fn delete(conn: &mut Conn, domain: DomainId, id: Uuid) -> Result<(), TaskError> {
     if Repository::delete(conn, domain, RepositoryId(id)).await? {
-        Ok(())
+        Ok(MembershipDebris::of_repository(conn, RepositoryId(id), BATCH).await?)
     } else {
         Err(Error::NotFound {
             what: "FileRepository",

@@ -1,7 +1,7 @@
 //! Fetching the files of a batch that the domain lacks.
 
+use super::Source;
 use super::manifest::Entry;
-use super::{Source, unless_stopped};
 use crate::download::{DownloadError, Expected};
 use crate::models::bulk;
 use crate::storage::Stored;
@@ -31,7 +31,9 @@ pub async fn fetch_missing(
     let mut fetched = Vec::new();
     let mut outcome = Ok(());
     loop {
-        let next = unless_stopped(ctx, async { Ok(running.next().await) }).await?;
+        let next = ctx
+            .unless_stopped(async { Ok(running.next().await) })
+            .await?;
         match next {
             None => break,
             Some(Ok(stored)) => fetched.push(stored),
@@ -63,7 +65,10 @@ async fn missing(ctx: &TaskContext, entries: &[Entry]) -> Result<Vec<Entry>, Tas
         .collect();
     let digests: Vec<&str> = by_digest.keys().copied().collect();
     let mut conn = ctx.session().await;
-    for stored in bulk::stored_digests(&mut conn, ctx.domain(), &digests).await? {
+    for stored in bulk::stored_artifacts(&mut conn, ctx.domain(), &digests)
+        .await?
+        .keys()
+    {
         by_digest.remove(stored.as_str());
     }
     Ok(by_digest.into_values().cloned().collect())

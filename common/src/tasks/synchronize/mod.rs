@@ -17,7 +17,7 @@ use crate::download::{Downloader, Spooled};
 use crate::error::Error;
 use crate::ids::{RemoteId, RepositoryId};
 use crate::models::{Remote, Repository, RepositoryVersion};
-use crate::prn::{self, Prn};
+use crate::prn;
 use crate::repository::{BATCH, Draft, NewVersion, PublicationDraft};
 use crate::representation::Version;
 use crate::storage::{Stored, Upload};
@@ -159,7 +159,7 @@ impl Source {
             .progress("Downloading Metadata", "sync.downloading.metadata", None)
             .await?;
         let spooled = self.downloader.spool(&self.url, MANIFEST_BYTES);
-        let spooled = unless_stopped(ctx, async { Ok(spooled.await?) }).await?;
+        let spooled = ctx.unless_stopped(async { Ok(spooled.await?) }).await?;
         report.add(1).await?;
         report.finish().await?;
         Ok(spooled)
@@ -177,17 +177,6 @@ impl Source {
 
     fn is_immediate(&self) -> bool {
         self.remote.policy == "immediate"
-    }
-}
-
-/// Gives up waiting for others when the task is asked to stop.
-async fn unless_stopped<T>(
-    ctx: &TaskContext,
-    work: impl Future<Output = Result<T, TaskError>>,
-) -> Result<T, TaskError> {
-    tokio::select! {
-        () = ctx.stopped() => Err(TaskError::Canceled),
-        done = work => done,
     }
 }
 
@@ -271,9 +260,7 @@ impl Done {
         let mut effects = Effects::default();
         if let Some(draft) = &self.draft {
             let made = draft.flip(conn).await?;
-            if !made.hidden {
-                effects.created.push(Prn::from(made.id));
-            }
+            effects.created = made.created();
             self.details.most_recent_version = made.number;
             if let Some(publication) = &self.publication {
                 let row = publication.flip(conn).await?;

@@ -1,0 +1,50 @@
+//! Deleting a version of a repository (contract 1.7, 3.0).
+
+use crate::ids::{RepositoryId, VersionId};
+use crate::models::RepositoryVersion;
+use crate::prn;
+use crate::repository::{delete_newest, delete_older};
+use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
+use serde::{Deserialize, Serialize};
+
+/// Deletes a version with its publications; no other version changes by it. Safe to run again after dying
+/// at any instruction: an older version goes in the last write, and the newest one is gone for everybody
+/// once its deletion has begun, whoever completes it: this task, its next run, the next task on the
+/// repository, or the janitor. A cancel that comes after that is too late to keep it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteVersion {
+    /// The version.
+    pub pk: VersionId,
+}
+
+impl DeleteVersion {
+    /// What the task reserves: its repository, which the arguments do not name.
+    #[must_use]
+    pub fn on(pulp_type: &str, repository: RepositoryId) -> Resources {
+        Resources::exclusive(prn::repository(pulp_type, repository))
+    }
+}
+
+impl Task for DeleteVersion {
+    const NAME: &'static str = "pulpcore.app.tasks.repository.delete_version";
+    const ARGS: &'static [&'static str] = &["pk"];
+    const RERUN_AFTER_LOSS: bool = true;
+
+    async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        let (id, domain) = (self.pk, ctx.domain());
+        // The run before this one came as far as to begin, and the janitor did the rest.
+        if ctx.attempt() > 1 && !RepositoryVersion::exists(&mut *ctx.session().await, id).await? {
+            return Ok(Outcome::default());
+        }
+        if delete_newest(&ctx, id).await? {
+            return Ok(Outcome::default());
+        }
+        Ok(Outcome::flip(move |conn| {
+            Box::pin(async move {
+                delete_older(conn, domain, id).await?;
+                Ok(Effects::default())
+            })
+        }))
+    }
+}

@@ -1,0 +1,257 @@
+//! Repairing the files of a version (contract 4.7).
+
+use crate::download::{Downloader, Expected};
+use crate::error::Error;
+use crate::ids::{ArtifactId, ContentId, RemoteId, RepositoryId, VersionId};
+use crate::models::{
+    Artifact, ContentArtifact, Membership, Remote, RemoteSource, RepositoryContent,
+    RepositoryVersion,
+};
+use crate::prn;
+use crate::storage::{Hashers, Stored};
+use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
+use futures_util::stream::{self, StreamExt};
+use log::warn;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
+
+/// Units whose files are looked at before the next ones are asked for.
+const BATCH: i64 = 500;
+/// Files that are read at the same time.
+const AT_ONCE: usize = 4;
+
+/// Looks at the file of every unit of a version: one that is missing, or whose digest is another one, is
+/// fetched anew where a remote has it. What cannot be fetched is counted and logged. Each file that was
+/// fetched is a write of its own under the same artifact, so it is safe to run again, and what an earlier
+/// run repaired is whole.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepairVersion {
+    /// The version.
+    pub repository_version_pk: VersionId,
+    /// True: read every file and compare its digest. False: only look whether it is there, whole.
+    pub verify_checksums: bool,
+}
+
+impl RepairVersion {
+    /// What the task reserves: its repository, which the arguments do not name.
+    #[must_use]
+    pub fn on(pulp_type: &str, repository: RepositoryId) -> Resources {
+        Resources::shared(prn::repository(pulp_type, repository))
+    }
+}
+
+impl Task for RepairVersion {
+    const NAME: &'static str = "pulpcore.app.tasks.repository.repair_version";
+    const ARGS: &'static [&'static str] = &["repository_version_pk", "verify_checksums"];
+    const CLASS: &'static str = "storage";
+    const RERUN_AFTER_LOSS: bool = true;
+
+    async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        let found =
+            RepositoryVersion::find(&mut *ctx.session().await, self.repository_version_pk).await?;
+        let version = found.ok_or(Error::NotFound {
+            what: "RepositoryVersion",
+        })?;
+        let mut repair = Repair {
+            place: Membership {
+                repository: version.repository_id,
+                number: version.number,
+            },
+            verify: self.verify_checksums,
+            missing: ctx
+                .progress("Identify missing units", "repair.missing", None)
+                .await?,
+            corrupted: ctx
+                .progress("Identify corrupted units", "repair.corrupted", None)
+                .await?,
+            repaired: ctx
+                .progress("Repair corrupted units", "repair.repaired", None)
+                .await?,
+            downloaders: HashMap::new(),
+            ctx,
+        };
+        repair.all().await?;
+        repair.missing.finish_as_total().await?;
+        repair.corrupted.finish_as_total().await?;
+        repair.repaired.finish_as_total().await?;
+        Ok(Outcome::default())
+    }
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Missing,
+    Corrupted,
+}
+
+struct Repair {
+    ctx: TaskContext,
+    place: Membership,
+    verify: bool,
+    missing: Progress,
+    corrupted: Progress,
+    repaired: Progress,
+    /// One a remote, kept for its limits; `None` where its values cannot be used.
+    downloaders: HashMap<RemoteId, Option<Downloader>>,
+}
+
+impl Repair {
+    async fn all(&mut self) -> Result<(), TaskError> {
+        let mut behind = ContentId(Uuid::nil());
+        loop {
+            self.ctx.checkpoint()?;
+            let artifacts = {
+                let mut conn = self.ctx.session().await;
+                let page = RepositoryContent::page(&mut conn, self.place, behind, BATCH).await?;
+                let Some(last) = page.last() else {
+                    return Ok(());
+                };
+                behind = *last;
+                let links = ContentArtifact::of(&mut conn, &page).await?;
+                let ids: BTreeSet<ArtifactId> = links
+                    .into_iter()
+                    .filter_map(|link| link.artifact_id)
+                    .collect();
+                let ids: Vec<ArtifactId> = ids.into_iter().collect();
+                Artifact::find_many(&mut conn, &ids).await?
+            };
+            for (artifact, fault) in self.faulty(artifacts).await? {
+                self.mend(&artifact, fault).await?;
+            }
+        }
+    }
+
+    /// Those whose files are missing or not what they should be.
+    async fn faulty(&self, artifacts: Vec<Artifact>) -> Result<Vec<(Artifact, Fault)>, TaskError> {
+        let (ctx, verify) = (&self.ctx, self.verify);
+        let mut looks = stream::iter(artifacts)
+            .map(|artifact| async move {
+                let fault = look(ctx, &artifact, verify).await;
+                fault.map(|fault| fault.map(|fault| (artifact, fault)))
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut faulty = Vec::new();
+        while let Some(found) = looks.next().await {
+            faulty.extend(found?);
+        }
+        Ok(faulty)
+    }
+
+    async fn mend(&mut self, artifact: &Artifact, fault: Fault) -> Result<(), TaskError> {
+        let id = artifact.pulp_id;
+        match fault {
+            Fault::Missing => self.missing.add(1).await?,
+            Fault::Corrupted => self.corrupted.add(1).await?,
+        }
+        let Some(copy) = self.fetch(artifact).await? else {
+            warn!(artifact:% = id, task_id:% = self.ctx.task();
+                "the file of artifact {id} is {fault:?}, and no remote has it");
+            return Ok(());
+        };
+        let (copy_ref, old) = (&copy, &artifact.storage_key);
+        let mended = self
+            .ctx
+            .fenced(async |conn| {
+                let key = copy_ref.take_over(conn).await?;
+                let row =
+                    Artifact::lock_by_sha256(conn, artifact.pulp_domain, &artifact.sha256).await?;
+                match row {
+                    Some(mut row) if row.storage_key == *old => {
+                        row.attach(conn, key).await?;
+                        Ok(true)
+                    }
+                    // Deleted, or repaired by somebody else: the copy is given up.
+                    _ => Err(TaskError::failed("superseded")),
+                }
+            })
+            .await;
+        match mended {
+            Ok(_) => {
+                copy.recorded();
+                self.repaired.add(1).await
+            }
+            Err(TaskError::Failed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file, fetched from the first source that gives it.
+    async fn fetch(&mut self, artifact: &Artifact) -> Result<Option<Stored>, TaskError> {
+        let sources = RemoteSource::of(&mut *self.ctx.session().await, artifact.pulp_id).await?;
+        let expected = Expected::sha256(artifact.size, &artifact.sha256);
+        for source in sources {
+            let Some(downloader) = self.downloader(source.remote_id).await? else {
+                continue;
+            };
+            let fetching =
+                downloader.fetch(&source.url, &expected, self.ctx.db(), self.ctx.storage());
+            let fetched = tokio::select! {
+                fetched = fetching => fetched,
+                () = self.ctx.stopped() => return Err(TaskError::Canceled),
+            };
+            match fetched {
+                Ok(stored) => return Ok(Some(stored)),
+                Err(error) => warn!(error:% = error; "repair: {error}"),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn downloader(&mut self, id: RemoteId) -> Result<Option<Downloader>, TaskError> {
+        if let Some(known) = self.downloaders.get(&id) {
+            return Ok(known.clone());
+        }
+        let ctx = &self.ctx;
+        let remote = Remote::find(&mut *ctx.session().await, ctx.domain(), id).await?;
+        let made =
+            remote.map(|remote| Downloader::new(&remote, ctx.keyring(), &ctx.settings().remotes));
+        let made = match made {
+            Some(Ok(downloader)) => Some(downloader),
+            Some(Err(error)) => {
+                warn!(error:% = error; "repair: {error}");
+                None
+            }
+            None => None,
+        };
+        self.downloaders.insert(id, made.clone());
+        Ok(made)
+    }
+}
+
+/// What is wrong with the file of an artifact, if anything is.
+async fn look(
+    ctx: &TaskContext,
+    artifact: &Artifact,
+    verify: bool,
+) -> Result<Option<Fault>, TaskError> {
+    let storage = ctx.storage();
+    match storage.size(&artifact.storage_key).await? {
+        None => return Ok(Some(Fault::Missing)),
+        Some(size) if Some(size) != u64::try_from(artifact.size).ok() => {
+            return Ok(Some(Fault::Corrupted));
+        }
+        Some(_) if !verify => return Ok(None),
+        Some(_) => {}
+    }
+    let mut bytes = match storage.read(&artifact.storage_key, None).await {
+        Ok(bytes) => bytes,
+        Err(Error::NotFound { .. }) => return Ok(Some(Fault::Missing)),
+        Err(error) => return Err(error.into()),
+    };
+    let mut hashers = Hashers::new(&["sha256".to_owned()])?;
+    while let Some(piece) = bytes.next().await {
+        ctx.checkpoint()?;
+        let piece = piece?;
+        hashers = ctx
+            .blocking(move || {
+                hashers.update(&piece);
+                hashers
+            })
+            .await?;
+    }
+    let is_whole = hashers.finish().sha256() == artifact.sha256;
+    Ok((!is_whole).then_some(Fault::Corrupted))
+}

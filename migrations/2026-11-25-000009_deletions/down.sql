@@ -1,0 +1,6 @@
+DROP TRIGGER repository_debris ON repository;
+DROP FUNCTION millrace_leave_debris();
+DELETE FROM repository_content m WHERE NOT EXISTS (SELECT FROM repository r WHERE r.pulp_id = m.repository_id);
+ALTER TABLE repository_content ADD CONSTRAINT repository_content_repository_id_fkey
+    FOREIGN KEY (repository_id) REFERENCES repository ON DELETE CASCADE;
+DROP TABLE membership_debris;

@@ -1,0 +1,4 @@
+DROP INDEX temporary_file_domain;
+DROP INDEX upload_domain;
+ALTER TABLE tombstone DROP COLUMN multipart;
+ALTER TABLE intent DROP COLUMN multipart;
