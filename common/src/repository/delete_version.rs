@@ -92,8 +92,68 @@ pub async fn delete_newest(ctx: &TaskContext, id: VersionId) -> Result<bool, Tas
     }
 }
 
+/// The changes of a version against the one that comes before it once those between are gone.
+#[derive(Clone, Debug)]
+pub struct Recount {
+    previous: Option<i32>,
+    next: VersionId,
+    added: Counts,
+    removed: Counts,
+}
+
+impl Recount {
+    /// Counts what the successor of a version changes once that is gone: it takes seconds where that is a
+    /// million units, so it is done before the last write. `None`: there is no successor.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn without(conn: &mut Conn, id: VersionId) -> QueryResult<Option<Self>> {
+        let Some(version) = RepositoryVersion::find(conn, id).await? else {
+            return Ok(None);
+        };
+        match version.neighbours(conn).await? {
+            (before, Some(next)) => {
+                let previous = before.map(|v| v.number);
+                Self::of(conn, previous, &next).await.map(Some)
+            }
+            (_, None) => Ok(None),
+        }
+    }
+
+    async fn of(
+        conn: &mut Conn,
+        previous: Option<i32>,
+        next: &RepositoryVersion,
+    ) -> QueryResult<Self> {
+        let (repository, number) = (next.repository_id, next.number);
+        let count = RepositoryContent::count_changes;
+        let (added, removed) = match previous {
+            // The first version: it added all that it holds.
+            None => (
+                VersionCount::get(conn, next.pulp_id, CountKind::Present).await?,
+                Counts::new(),
+            ),
+            Some(previous) => (
+                count(conn, repository, previous, number, false).await?,
+                count(conn, repository, previous, number, true).await?,
+            ),
+        };
+        Ok(Self {
+            previous,
+            next: next.pulp_id,
+            added,
+            removed,
+        })
+    }
+
+    async fn store(&self, conn: &mut Conn) -> QueryResult<()> {
+        VersionCount::set(conn, self.next, CountKind::Added, &self.added).await?;
+        VersionCount::set(conn, self.next, CountKind::Removed, &self.removed).await
+    }
+}
+
 /// Deletes a complete version that is not the newest one, in the transaction that settles its task. May be
-/// called again when that transaction is retried.
+/// called again when that transaction is retried. What was counted before is used where it still fits.
 ///
 /// # Errors
 /// A text for the client where the version may not go, or is not there.
@@ -101,12 +161,13 @@ pub async fn delete_older(
     conn: &mut Conn,
     domain: DomainId,
     id: VersionId,
+    counted: Option<&Recount>,
 ) -> Result<(), TaskError> {
     let version = lock_to_delete(conn, domain, id).await?;
     let (before, behind) = version.neighbours(conn).await?;
     let next = behind.ok_or_else(|| TaskError::failed("the version is the newest one now"))?;
     RepositoryVersion::delete_many(conn, &[id]).await?;
-    close_gap(conn, before.map(|v| v.number), &next).await?;
+    close_gap(conn, before.map(|v| v.number), &next, counted).await?;
     Ok(())
 }
 
@@ -116,36 +177,17 @@ async fn close_gap(
     conn: &mut Conn,
     previous: Option<i32>,
     next: &RepositoryVersion,
+    counted: Option<&Recount>,
 ) -> QueryResult<()> {
     let behind = previous.unwrap_or(-1);
     let (repository, until) = (next.repository_id, next.number);
     MembershipDebris::leave(conn, repository, behind, until, BATCH).await?;
-    recount(conn, next, previous).await
-}
-
-async fn recount(
-    conn: &mut Conn,
-    version: &RepositoryVersion,
-    previous: Option<i32>,
-) -> QueryResult<()> {
-    let id = version.pulp_id;
-    let (added, removed) = match previous {
-        // The first version: it added all that it holds.
-        None => (
-            VersionCount::get(conn, id, CountKind::Present).await?,
-            Counts::new(),
-        ),
-        Some(previous) => {
-            let (repository, number) = (version.repository_id, version.number);
-            let count = RepositoryContent::count_changes;
-            (
-                count(conn, repository, previous, number, false).await?,
-                count(conn, repository, previous, number, true).await?,
-            )
+    match counted {
+        Some(known) if known.previous == previous && known.next == next.pulp_id => {
+            known.store(conn).await
         }
-    };
-    VersionCount::set(conn, id, CountKind::Added, &added).await?;
-    VersionCount::set(conn, id, CountKind::Removed, &removed).await
+        _ => Recount::of(conn, previous, next).await?.store(conn).await,
+    }
 }
 
 /// Deletes the complete versions beyond the newest `keep`, in the caller's transaction. Those that serve
@@ -175,7 +217,7 @@ pub async fn retain(conn: &mut Conn, repository: RepositoryId, keep: i32) -> Que
     for (previous, next) in gaps(&all, &gone) {
         let next = RepositoryVersion::find(conn, next).await?;
         if let Some(next) = next {
-            close_gap(conn, previous, &next).await?;
+            close_gap(conn, previous, &next, None).await?;
         }
     }
     Ok(())

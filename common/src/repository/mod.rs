@@ -14,7 +14,7 @@ mod publishing;
 
 pub use abandoned::remove_abandoned;
 pub use create::create;
-pub use delete_version::{PROTECTED, delete_newest, delete_older, retain};
+pub use delete_version::{PROTECTED, Recount, delete_newest, delete_older, retain};
 pub use finish::{Draft, Finished};
 pub use new_version::{BATCH, NewVersion};
 pub use publishing::PublicationDraft;
