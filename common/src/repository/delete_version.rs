@@ -101,12 +101,13 @@ pub async fn delete_older(
     conn: &mut Conn,
     domain: DomainId,
     id: VersionId,
+    counted: &Recounts,
 ) -> Result<(), TaskError> {
     let version = lock_to_delete(conn, domain, id).await?;
     let (before, behind) = version.neighbours(conn).await?;
     let next = behind.ok_or_else(|| TaskError::failed("the version is the newest one now"))?;
     RepositoryVersion::delete_many(conn, &[id]).await?;
-    close_gap(conn, before.map(|v| v.number), &next, &Recounts::default()).await?;
+    close_gap(conn, before.map(|v| v.number), &next, counted).await?;
     Ok(())
 }
 
@@ -160,12 +161,27 @@ async fn changes(
     ))
 }
 
-/// Changes between versions that [`retain`] is going to make neighbours, counted before its transaction: the
+/// Changes between versions that a deletion is going to make neighbours, counted before its transaction: the
 /// number of the earlier one and the id of the later one. What is missing is counted there.
 #[derive(Clone, Debug, Default)]
 pub struct Recounts(BTreeMap<(i32, VersionId), (Counts, Counts)>);
 
 impl Recounts {
+    /// Counts what the successor of a version changes once that is gone.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn without(conn: &mut Conn, id: VersionId) -> QueryResult<Self> {
+        let Some(version) = RepositoryVersion::find(conn, id).await? else {
+            return Ok(Self::default());
+        };
+        let (Some(before), Some(next)) = version.neighbours(conn).await? else {
+            return Ok(Self::default());
+        };
+        let counts = changes(conn, version.repository_id, before.number, next.number).await?;
+        Ok(Self([((before.number, next.pulp_id), counts)].into()))
+    }
+
     /// Counts what completing a version is likely to need where its repository keeps so many. The run must
     /// hold the repository exclusively, and the version must not change any more.
     ///

@@ -3,7 +3,7 @@
 use crate::ids::{RepositoryId, VersionId};
 use crate::models::RepositoryVersion;
 use crate::prn;
-use crate::repository::{delete_newest, delete_older, require_reserved};
+use crate::repository::{Recounts, delete_newest, delete_older, require_reserved};
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
 
@@ -43,9 +43,11 @@ impl Task for DeleteVersion {
         if delete_newest(&ctx, id).await? {
             return Ok(Outcome::default());
         }
+        let counted = Recounts::without(&mut *ctx.session().await, id).await?;
         Ok(Outcome::flip(move |conn| {
+            let counted = counted.clone();
             Box::pin(async move {
-                delete_older(conn, domain, id).await?;
+                delete_older(conn, domain, id, &counted).await?;
                 Ok(Effects::default())
             })
         }))
