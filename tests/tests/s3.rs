@@ -283,8 +283,8 @@ async fn clients_of_content_are_sent_to_the_object_store() {
         let there = s3.http.request(method.clone(), header(&answer, "location"));
         let there = there.header("range", "bytes=0-1").send().await.unwrap();
         assert!(there.status().is_success(), "{there:?}");
-        assert_eq!(there.headers()["content-type"], "text/plain");
         if method == Method::GET {
+            assert_eq!(there.headers()["content-type"], "text/plain");
             assert_eq!(there.text().await.unwrap(), "in");
         }
     }

@@ -64,12 +64,8 @@ impl Settings {
             return invalid("worker.slots", "at least one class needs a slot");
         }
         let allowed = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
-        if let Some(unknown) = self
-            .storage
-            .checksums
-            .iter()
-            .find(|c| !allowed.contains(&c.as_str()))
-        {
+        let mut checksums = self.storage.checksums.iter();
+        if let Some(unknown) = checksums.find(|c| !allowed.contains(&c.as_str())) {
             return invalid(
                 "storage.checksums",
                 &format!("`{unknown}` is not one of {}", allowed.join(", ")),
