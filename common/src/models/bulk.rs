@@ -234,6 +234,7 @@ pub async fn note_sources(
     ids: &[ContentId],
     units: &[BulkUnit],
 ) -> QueryResult<()> {
+    // `IS NOT DISTINCT` keeps the planner from the index of a remote, which grows with every file.
     sql_query(
         "INSERT INTO remote_artifact AS have \
                 (pulp_id, content_artifact_id, remote_id, url, size, sha256) \
@@ -242,7 +243,8 @@ pub async fn note_sources(
           CROSS JOIN LATERAL (SELECT pulp_id FROM content_artifact \
                                WHERE content_id = u.content AND relative_path = u.path LIMIT 1) f \
            LEFT JOIN LATERAL (SELECT url, size, sha256 FROM remote_artifact \
-                WHERE content_artifact_id = f.pulp_id AND remote_id = $1 LIMIT 1) s ON true \
+                WHERE content_artifact_id = f.pulp_id AND remote_id IS NOT DISTINCT FROM $1 \
+                LIMIT 1) s ON true \
           WHERE (s.url, s.size, s.sha256) IS DISTINCT FROM (u.url, u.size, u.sha256) \
           ORDER BY f.pulp_id \
              ON CONFLICT (content_artifact_id, remote_id) DO UPDATE \

@@ -127,7 +127,7 @@ async fn many_who_ask_at_once_cause_one_request() {
     let slow = Reply::Slow(text.clone().into_bytes(), Duration::from_millis(500));
     away.upstream.script("/first/long", [slow]);
     let asked = (0..30).map(async |n: usize| {
-        if n % 3 > 0 {
+        if !n.is_multiple_of(3) {
             let answer = away.shop.content("od/long").await;
             assert_eq!((answer.status.as_u16(), &answer.text), (200, &text));
             return;
