@@ -280,12 +280,15 @@ async fn clients_of_content_are_sent_to_the_object_store() {
         assert_eq!(answer.status, 302);
         assert_eq!(header(&answer, "cache-control"), "no-store");
         assert_eq!(header(&answer, "x-pulp-artifact-size"), "12");
-        let there = s3.http.request(method.clone(), header(&answer, "location"));
-        let there = there.header("range", "bytes=0-1").send().await.unwrap();
-        assert!(there.status().is_success(), "{there:?}");
+        let there = || s3.http.request(method.clone(), header(&answer, "location"));
+        let whole = there().send().await.unwrap();
+        assert!(whole.status().is_success(), "{whole:?}");
+        let part = there().header("range", "bytes=0-1").send().await.unwrap();
+        assert!(part.status().is_success(), "{part:?}");
         if method == Method::GET {
-            assert_eq!(there.headers()["content-type"], "text/plain");
-            assert_eq!(there.text().await.unwrap(), "in");
+            assert_eq!(whole.headers()["content-type"], "text/plain");
+            assert_eq!(whole.text().await.unwrap(), "in the store");
+            assert_eq!(part.text().await.unwrap(), "in");
         }
     }
     // Its links would lead to the store.
