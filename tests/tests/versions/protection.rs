@@ -2,7 +2,6 @@
 
 use super::sets::{href, modify, numbers};
 use millrace_tests::TestApp;
-use millrace_tests::client::id_of;
 use serde_json::{Value, json};
 
 const REFUSAL: &str = "The repository version cannot be deleted because it (or its publications) are \
@@ -188,7 +187,7 @@ async fn what_is_dispatched_by_name_does_nothing_without_its_repository() {
     let stand = Stand::open().await;
     let lane = stand.repository["prn"].as_str().unwrap();
     let version = stand.app.get(&stand.version(2)).await.expect(200);
-    let id = id_of(version["prn"].as_str().unwrap());
+    let id = version["prn"].as_str().unwrap().rsplit(':').next().unwrap();
     let publish = json!({"repository_version_pk": id, "manifest": null});
     let repair = json!({"repository_version_pk": id, "verify_checksums": true});
     // The last one takes the version away.
