@@ -3,6 +3,7 @@
 use super::shop::{PREFIX, Shop, header};
 use futures_util::future::join_all;
 use millrace_tests::eventually;
+use millrace_tests::eventually::holds;
 use millrace_tests::upstream::{Reply, Upstream};
 use reqwest::Method;
 use std::time::Duration;
@@ -175,6 +176,11 @@ async fn a_wrong_file_is_never_taken_for_a_whole_one() {
     let (status, text) = away.try_get("od/long").await;
     // Its beginning may come before its end is known.
     assert!(status == 404 || text.is_err(), "all of it came");
+    // Who is cut off may hear of it before the source is marked.
+    eventually(Duration::from_secs(30), async || {
+        holds(away.failures().await == 1, || "not marked".to_owned())
+    })
+    .await;
     // A part of it is not given at all.
     away.forgive().await;
     let range = [("range", "bytes=0-3")];
