@@ -1,5 +1,6 @@
 //! Files in an object store: what holds on a local disk holds there.
 
+use crate::serving::shop::{PREFIX, Shop, header};
 use futures_util::TryStreamExt;
 use millrace_common::config::Settings;
 use millrace_common::db::Db;
@@ -293,5 +294,45 @@ async fn a_bucket_that_is_not_there_is_named_at_the_start() {
             log.contains("storage.bucket: there is no such bucket"),
             "{log}"
         );
+    }
+}
+
+#[tokio::test]
+async fn content_is_served_from_there_or_clients_are_sent_there() {
+    let s3 = S3::start().await;
+    let shop = Shop::of(s3.app().start().await);
+    let repository = shop.repository("r").await;
+    let long = "0123456789".repeat(10_000);
+    let files = [("short.txt", "a few bytes"), ("long.txt", long.as_str())];
+    shop.publish(&repository, &files).await;
+    shop.distribute("p", "repository_id", &repository).await;
+    let proxy = [("content.redirect_to_object_storage", "false")];
+    let (_process, passing) = shop.another_api(&["serve"], &proxy).await;
+    for (path, text) in files {
+        let path = format!("p/{path}");
+        let sent = shop.content(&path).await;
+        assert_eq!(sent.status, 302, "{sent:?}");
+        let location = header(&sent, "location");
+        let get = s3.http.get(location).header("range", "bytes=2-4");
+        let part = get.send().await.unwrap();
+        assert_eq!(part.status(), 206);
+        assert_eq!(part.headers()["content-type"], "text/plain");
+        assert_eq!(part.text().await.unwrap(), text[2..=4]);
+        let head = shop.ask(Method::HEAD, &path, &[]).await;
+        assert_eq!(head.status, 200);
+        assert_eq!(header(&head, "content-length"), text.len().to_string());
+        let tag = header(&head, "etag");
+        assert_eq!(header(&sent, "etag"), tag);
+        let known = [("if-none-match", tag)];
+        assert_eq!(shop.ask(Method::GET, &path, &known).await.status, 304);
+        let target = format!("{PREFIX}{path}");
+        for _ in 0..2 {
+            let whole = passing.get(&target).await;
+            assert_eq!((whole.status.as_u16(), whole.text.as_str()), (200, text));
+        }
+        let request = passing.anonymous(Method::GET, &target);
+        let part = passing.send(request.header("range", "bytes=-3")).await;
+        assert_eq!(part.status, 206);
+        assert_eq!(part.text, text[text.len() - 3..]);
     }
 }

@@ -5,5 +5,5 @@ mod away;
 mod directories;
 mod files;
 mod paths;
-mod shop;
+pub(crate) mod shop;
 mod visible;

@@ -3,7 +3,7 @@
 use super::away;
 use super::body::{Head, Local};
 use super::conditions::{Wanted, wanted};
-use super::files::{File, Found};
+use super::files::{File, Found, redirects};
 use super::problem::Problem;
 use crate::app::App;
 use actix_web::body::{BoxBody, MessageBody, SizedStream};
@@ -12,10 +12,15 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use millrace_common::error::Error;
 use millrace_common::models::ServedPublication;
+use millrace_common::storage::Presigned;
 use std::ops::Range;
+use std::time::Duration;
 
 /// The size of the whole file.
 pub const ARTIFACT_SIZE: HeaderName = HeaderName::from_static("x-pulp-artifact-size");
+
+/// How long an address in the object store is good for: a slow client begins within it.
+const REDIRECT: Duration = Duration::from_secs(3600);
 
 /// Looks after a file that was gone where it should have been.
 const ATTEMPTS: usize = 3;
@@ -68,6 +73,9 @@ async fn stored(
         Wanted::Whole => (HttpResponse::Ok(), 0..file.size),
         Wanted::Part(range) => (partial(&range, file.size), range),
     };
+    if !head && let Some(mut answer) = elsewhere(app, file).await? {
+        return Ok(Ok(validators(&mut answer, file).finish()));
+    }
     let body = if head {
         Head(file.size).boxed()
     } else {
@@ -78,6 +86,25 @@ async fn stored(
         .insert_header((header::ACCEPT_RANGES, HeaderValue::from_static("bytes")))
         .insert_header((ARTIFACT_SIZE, file.artifact_size.clone()));
     Ok(Ok(validators(&mut answer, file).body(body)))
+}
+
+/// Sends the client to the object store, where that is set; it asks there for the part that it wants.
+async fn elsewhere(app: &App, file: &File) -> Result<Option<HttpResponseBuilder>, Error> {
+    if !redirects(app) {
+        return Ok(None);
+    }
+    let says = Presigned {
+        content_type: file.media.to_str().ok(),
+        ..Presigned::default()
+    };
+    let address = app.storage.presigned(&file.key, REDIRECT, &says).await?;
+    Ok(address.map(|address| {
+        let mut answer = HttpResponse::Found();
+        answer
+            .insert_header((header::LOCATION, address.as_str()))
+            .insert_header((ARTIFACT_SIZE, file.artifact_size.clone()));
+        answer
+    }))
 }
 
 /// An answer with a part of a file.

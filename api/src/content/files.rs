@@ -80,7 +80,9 @@ impl Files {
         path: &str,
     ) -> Result<Option<Found>, Error> {
         let key = key(publication.id, path);
-        if let Some(file) = self.cache.get(&key).await {
+        // Whoever is sent to a key cannot tell us that its file is gone: the row says where it is now.
+        let remember = !redirects(app);
+        if remember && let Some(file) = self.cache.get(&key).await {
             return Ok(Some(Found::Here(file)));
         }
         let mut conn = app.db.get().await?;
@@ -91,8 +93,14 @@ impl Files {
         let Some(stored) = found.stored() else {
             return Ok(Some(Found::Away(found)));
         };
-        let file = Arc::new(File::load(&app.storage, stored, path).await?);
-        self.cache.insert(key, Arc::clone(&file)).await;
+        let mut file = File::new(stored, path)?;
+        if remember {
+            file.load(&app.storage).await?;
+        }
+        let file = Arc::new(file);
+        if remember {
+            self.cache.insert(key, Arc::clone(&file)).await;
+        }
         Ok(Some(Found::Here(file)))
     }
 
@@ -112,16 +120,8 @@ fn key(publication: PublicationId, path: &str) -> String {
 }
 
 impl File {
-    /// Makes the headers, and reads the bytes of a small file. A missing file is found when it is opened.
-    ///
-    /// # Errors
-    /// As the store.
-    pub async fn load(storage: &Storage, stored: StoredFile, path: &str) -> Result<Self, Error> {
-        let bytes = if stored.size <= SMALL {
-            read(storage, &stored).await?
-        } else {
-            None
-        };
+    /// Makes the headers.
+    fn new(stored: StoredFile, path: &str) -> Result<Self, Error> {
         let modified = whole_seconds(stored.modified.into());
         Ok(Self {
             about: About {
@@ -134,21 +134,31 @@ impl File {
             artifact_size: HeaderValue::from(stored.size),
             key: stored.key,
             size: stored.size,
-            bytes,
+            bytes: None,
         })
+    }
+
+    /// Reads the bytes of a small file. A missing file is found when it is opened.
+    async fn load(&mut self, storage: &Storage) -> Result<(), Error> {
+        if self.size > SMALL {
+            return Ok(());
+        }
+        let read = async {
+            let pieces: Vec<Bytes> = storage.read(&self.key, None).await?.try_collect().await?;
+            Ok(pieces.concat())
+        };
+        match read.await {
+            Ok(bytes) if bytes.len() as u64 == self.size => self.bytes = Some(bytes.into()),
+            Ok(_) | Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }
 
-async fn read(storage: &Storage, stored: &StoredFile) -> Result<Option<Bytes>, Error> {
-    let read = async {
-        let pieces: Vec<Bytes> = storage.read(&stored.key, None).await?.try_collect().await?;
-        Ok(pieces.concat())
-    };
-    match read.await {
-        Ok(bytes) if bytes.len() as u64 == stored.size => Ok(Some(bytes.into())),
-        Ok(_) | Err(Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// True where clients are sent to the object store for their bytes.
+pub fn redirects(app: &App) -> bool {
+    app.settings.content.redirect_to_object_storage && app.storage.root().is_none()
 }
 
 /// The type of a path by its extension.
