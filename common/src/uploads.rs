@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::ids::{DomainId, UploadId};
 use crate::models::upload_chunk::{Span, UploadChunk};
 use crate::models::{Artifact, Tombstone, Upload};
-use crate::storage::{self, Digests, Hashers, Saved, Storage, StorageKey, tombstones};
+use crate::storage::upload::Broken;
+use crate::storage::{self, Digests, Hashers, Saved, StorageKey, tombstones};
 use crate::tasking::{Progress, TaskContext, TaskError};
 use bytes::BytesMut;
 use futures_util::StreamExt;
@@ -29,10 +30,10 @@ const GAPS: i64 = 10;
 pub struct Assembled {
     upload: UploadId,
     domain: DomainId,
-    storage: Storage,
     key: StorageKey,
     size: i64,
     digests: Arc<Digests>,
+    broken: Option<Broken>,
 }
 
 impl Assembled {
@@ -70,13 +71,14 @@ impl Assembled {
         };
         bury_leftovers(ctx, id).await?;
         progress.finish().await?;
+        let broken = storage::upload::probe(ctx.db(), ctx.storage(), domain, &digests).await?;
         Ok(Self {
             upload: id,
             domain,
-            storage: ctx.storage().clone(),
             key,
             size: upload.size,
             digests: Arc::new(digests),
+            broken,
         })
     }
 
@@ -94,9 +96,15 @@ impl Assembled {
         }
         Upload::delete(conn, self.upload).await?;
         let (size, digests) = (self.size, &self.digests);
-        let saved =
-            storage::upload::adopt(conn, &self.storage, self.domain, &self.key, size, digests)
-                .await?;
+        let saved = storage::upload::adopt(
+            conn,
+            self.domain,
+            &self.key,
+            size,
+            digests,
+            self.broken.as_ref(),
+        )
+        .await?;
         if let Saved::Existing(_) = &saved {
             Tombstone::leave_to_janitor(conn, &self.key).await?;
         }

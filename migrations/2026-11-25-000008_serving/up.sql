@@ -9,6 +9,9 @@ ALTER TABLE publication ALTER COLUMN repository_id SET NOT NULL,
 CREATE INDEX publication_newest ON publication
     (repository_id, version_number DESC, pulp_created DESC, pulp_id DESC);
 
+CREATE INDEX publication_checkpoint ON publication
+    (repository_id, version_number DESC, pulp_created DESC, pulp_id DESC) WHERE checkpoint;
+
 CREATE FUNCTION millrace_place_publication() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     SELECT v.repository_id, v.number INTO NEW.repository_id, NEW.version_number
@@ -40,7 +43,12 @@ SELECT d.pulp_id AS distribution_id, d.pulp_domain, d.hidden,
          ORDER BY latest.pulp_created DESC, latest.pulp_id DESC LIMIT 1)
        UNION ALL
        (SELECT newest.pulp_id, newest.pass_through, newest.repository_id, newest.version_number
-          FROM publication newest WHERE newest.repository_id = d.repository_id
+          FROM publication newest WHERE newest.repository_id = d.repository_id AND NOT d.checkpoint
+         ORDER BY newest.version_number DESC, newest.pulp_created DESC, newest.pulp_id DESC LIMIT 1)
+       UNION ALL
+       (SELECT newest.pulp_id, newest.pass_through, newest.repository_id, newest.version_number
+          FROM publication newest
+         WHERE newest.repository_id = d.repository_id AND d.checkpoint AND newest.checkpoint
          ORDER BY newest.version_number DESC, newest.pulp_created DESC, newest.pulp_id DESC LIMIT 1)
   ) p ON true;
 

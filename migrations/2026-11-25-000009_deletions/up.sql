@@ -6,10 +6,16 @@ CREATE TABLE membership_debris (
     repository_id uuid NOT NULL,
     behind integer NOT NULL,
     until integer,
-    -- How far the removal has come, in the order of (version_added, content_id).
+    -- How far the removal has come: in the order of (version_removed, content_id), or where `until` is null
+    -- of (version_added, content_id).
     done_version integer NOT NULL DEFAULT -1,
     done_unit uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000'
 );
+
+-- What was removed between two versions, a page at a time.
+DROP INDEX repository_content_removed;
+CREATE INDEX repository_content_removed ON repository_content
+    (repository_id, version_removed, content_id, version_added) WHERE version_removed IS NOT NULL;
 
 -- Deleting a repository, by whatever path, leaves its memberships as debris: a million of them are no
 -- single write.

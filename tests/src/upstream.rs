@@ -159,6 +159,12 @@ impl Upstream {
         self.state.lock().unwrap().seen.clone()
     }
 
+    /// Requests that are being answered now.
+    #[must_use]
+    pub fn answering(&self) -> usize {
+        self.state.lock().unwrap().open
+    }
+
     /// The most requests that were answered at the same time.
     #[must_use]
     pub fn most_at_once(&self) -> usize {

@@ -49,10 +49,8 @@ async fn pulp_cli_publishes_a_repository_and_distributes_it() {
     assert!(shown["repository"].is_string());
     cli.run("file distribution label set --distribution d --key k --value v")
         .await;
-    let (value, _) = cli
-        .run("file distribution label show --distribution d --key k")
-        .await;
-    assert_eq!(value, json!("v"));
+    let (shown, _) = cli.run("file distribution show --name d").await;
+    assert_eq!(shown["pulp_labels"], json!({"k": "v"}));
     cli.run("file distribution label unset --distribution d --key k")
         .await;
     let (list, _) = cli.run("file distribution list --base-path zoo").await;

@@ -64,7 +64,7 @@ async fn every_foreign_key_says_what_happens_on_delete_and_has_an_index() {
     let db = TestDb::create().await;
     let sql = db.sql().await;
     let silent = sql
-        .texts("SELECT conrelid::regclass || '.' || conname FROM pg_constraint WHERE contype = 'f' AND confdeltype = 'a'")
+        .texts("SELECT conrelid::regclass || '.' || conname FROM pg_constraint WHERE contype = 'f' AND confdeltype = 'a' ORDER BY 1")
         .await;
     assert_eq!(
         silent,
@@ -74,7 +74,8 @@ async fn every_foreign_key_says_what_happens_on_delete_and_has_an_index() {
     let bare = sql
         .texts(
             "SELECT c.conrelid::regclass || '.' || c.conname FROM pg_constraint c WHERE c.contype = 'f' \
-                AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1])",
+                AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1]) \
+              ORDER BY 1",
         )
         .await;
     assert_eq!(

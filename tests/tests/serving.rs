@@ -5,5 +5,5 @@ mod away;
 mod directories;
 mod files;
 mod paths;
-pub(crate) mod shop;
+pub mod shop;
 mod visible;

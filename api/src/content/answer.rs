@@ -3,7 +3,7 @@
 use super::away;
 use super::body::{Head, Local};
 use super::conditions::{Wanted, wanted};
-use super::files::{File, Found, redirects};
+use super::files::{File, Found};
 use super::problem::Problem;
 use crate::app::App;
 use actix_web::body::{BoxBody, MessageBody, SizedStream};
@@ -19,8 +19,8 @@ use std::time::Duration;
 /// The size of the whole file.
 pub const ARTIFACT_SIZE: HeaderName = HeaderName::from_static("x-pulp-artifact-size");
 
-/// How long an address in the object store is good for: a slow client begins within it.
-const REDIRECT: Duration = Duration::from_secs(3600);
+/// How long an address of the object store is good: a client that is sent there goes at once.
+const EXPIRES: Duration = Duration::from_secs(300);
 
 /// Looks after a file that was gone where it should have been.
 const ATTEMPTS: usize = 3;
@@ -35,8 +35,14 @@ pub async fn file(
     publication: ServedPublication,
     path: &str,
 ) -> Result<Option<HttpResponse>, Problem> {
+    let elsewhere = is_elsewhere(request, app);
     for _ in 0..ATTEMPTS {
-        let file = match app.files.find(app, publication, path).await? {
+        let found = if elsewhere {
+            app.files.look_up(app, publication, path).await?
+        } else {
+            app.files.find(app, publication, path).await?
+        };
+        let file = match found {
             None => return Ok(None),
             Some(Found::Here(file)) => file,
             Some(Found::Away(found)) => match away::file(request, app, &found, path).await? {
@@ -44,7 +50,7 @@ pub async fn file(
                 None => continue,
             },
         };
-        match stored(request, app, &file).await {
+        match stored(request, app, &file, elsewhere).await {
             Err(Error::NotFound { .. }) => app.files.forget(publication, path).await,
             answered => return answered?.map(Some),
         }
@@ -54,17 +60,31 @@ pub async fn file(
     )))
 }
 
-/// Answers with a file of the store.
+/// True where clients are sent to the object store for a file. Not for the index of a directory: its links
+/// would lead astray there.
+fn is_elsewhere(request: &HttpRequest, app: &App) -> bool {
+    let redirects = app.settings.content.redirect_to_object_storage;
+    redirects && app.storage.root().is_none() && !request.path().ends_with('/')
+}
+
+/// Answers with a file of the store, or with where it is.
 async fn stored(
     request: &HttpRequest,
     app: &App,
     file: &File,
+    elsewhere: bool,
 ) -> Result<Result<HttpResponse, Problem>, Error> {
     let wanted = match wanted(request.method(), request.headers(), &file.about) {
         Ok(wanted) => wanted,
         Err(problem) => return Ok(Err(problem)),
     };
     let head = request.method() == Method::HEAD;
+    if elsewhere
+        && wanted != Wanted::Nothing
+        && let Some(answer) = redirect(app, file, head).await?
+    {
+        return Ok(Ok(answer));
+    }
     let (mut answer, range) = match wanted {
         Wanted::Nothing => {
             let mut answer = HttpResponse::build(StatusCode::NOT_MODIFIED);
@@ -73,11 +93,8 @@ async fn stored(
         Wanted::Whole => (HttpResponse::Ok(), 0..file.size),
         Wanted::Part(range) => (partial(&range, file.size), range),
     };
-    if !head && let Some(mut answer) = elsewhere(app, file).await? {
-        return Ok(Ok(validators(&mut answer, file).finish()));
-    }
     let body = if head {
-        Head(file.size).boxed()
+        Head(Some(file.size)).boxed()
     } else {
         bytes(app, file, range).await?
     };
@@ -88,22 +105,21 @@ async fn stored(
     Ok(Ok(validators(&mut answer, file).body(body)))
 }
 
-/// Sends the client to the object store, where that is set; it asks there for the part that it wants.
-async fn elsewhere(app: &App, file: &File) -> Result<Option<HttpResponseBuilder>, Error> {
-    if !redirects(app) {
-        return Ok(None);
-    }
-    let says = Presigned {
+/// Sends a client to the object store; it asks there for the same part.
+async fn redirect(app: &App, file: &File, head: bool) -> Result<Option<HttpResponse>, Error> {
+    let answer = Presigned {
+        head,
         content_type: file.media.to_str().ok(),
-        ..Presigned::default()
+        content_disposition: None,
     };
-    let address = app.storage.presigned(&file.key, REDIRECT, &says).await?;
-    Ok(address.map(|address| {
-        let mut answer = HttpResponse::Found();
-        answer
-            .insert_header((header::LOCATION, address.as_str()))
-            .insert_header((ARTIFACT_SIZE, file.artifact_size.clone()));
-        answer
+    let url = app.storage.presigned(&file.key, EXPIRES, &answer).await?;
+    Ok(url.map(|url| {
+        HttpResponse::Found()
+            .insert_header((header::LOCATION, url.as_str()))
+            // The address is good for a while only.
+            .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+            .insert_header((ARTIFACT_SIZE, file.artifact_size.clone()))
+            .finish()
     }))
 }
 

@@ -10,14 +10,14 @@ use crate::app::App;
 use actix_web::body::{BodyStream, MessageBody, SizedStream};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use millrace_common::models::ServedFile;
 
 /// Answers with a file that is fetched for it; `None`: it has just come into the store. HEAD, and a
 /// client that has it, need no fetch.
 ///
 /// # Errors
-/// [`Problem::NotFound`] when no source has it.
+/// [`Problem::NotFound`] when no source has it, [`Problem::Unavailable`] when one may have it later.
 pub async fn file(
     request: &HttpRequest,
     app: &App,
@@ -35,41 +35,68 @@ pub async fn file(
         modified: None,
     };
     let wanted = wanted(request.method(), request.headers(), &about)?;
-    let has_it = wanted == Wanted::Nothing;
-    let (mut answer, range) = match (wanted, about.size) {
-        (Wanted::Nothing, _) => (HttpResponse::NotModified(), None),
-        (Wanted::Part(range), Some(size)) => (partial(&range, size), Some(range)),
-        (_, size) => (HttpResponse::Ok(), size.map(|size| 0..size)),
+    if wanted == Wanted::Nothing {
+        let mut answer = HttpResponse::NotModified();
+        return Ok(Some(validator(&mut answer, &about).finish()));
+    }
+    if request.method() == Method::HEAD {
+        let mut answer = HttpResponse::Ok();
+        describe(&mut answer, &about, path);
+        return Ok(Some(whole(&mut answer, &about).body(Head(about.size))));
+    }
+    let range = match (wanted, about.size) {
+        (Wanted::Part(range), Some(_)) => Some(range),
+        _ => None,
     };
-    if let Some(tag) = about.etag {
-        answer.insert_header((header::ETAG, tag));
-    }
-    if has_it {
-        return Ok(Some(answer.finish()));
-    }
-    answer
-        .insert_header((header::CONTENT_TYPE, files::media(path)))
-        .insert_header((header::ACCEPT_RANGES, HeaderValue::from_static("bytes")));
-    if let Some(size) = about.size {
-        answer.insert_header((ARTIFACT_SIZE, HeaderValue::from(size)));
-        if request.method() == Method::HEAD {
-            return Ok(Some(answer.body(Head(size))));
-        }
-    } else if request.method() == Method::HEAD {
-        return Ok(Some(answer.finish()));
-    }
     let from = range.as_ref().map_or(0, |range| range.start);
     let mut following = app.fetches.follow(id, from);
-    match following.begin().await {
-        Begun::Stored => Ok(None),
-        Begun::Nowhere => Err(Problem::NotFound),
-        Begun::Here => {
-            let stream = following.into_stream(range.as_ref().map(|range| range.end));
-            let body = match range {
-                Some(range) => SizedStream::new(range.end - range.start, Box::pin(stream)).boxed(),
-                None => BodyStream::new(Box::pin(stream)).boxed(),
-            };
-            Ok(Some(answer.body(body)))
-        }
+    // Whoever asks for a part holds another, or will: both are to be of the same file.
+    let begun = following.begin(range.is_some()).await;
+    let mut answer = match (&range, about.size) {
+        (Some(range), Some(size)) => partial(range, size),
+        _ => HttpResponse::Ok(),
+    };
+    match begun {
+        Begun::Stored => return Ok(None),
+        Begun::Not(problem) => return Err(problem),
+        Begun::Whole => whole(&mut answer, &about),
+        // The client may be left with the beginning of something else: nothing says that it goes on from
+        // there.
+        Begun::Here => answer.insert_header((header::ACCEPT_RANGES, NONE)),
+    };
+    describe(&mut answer, &about, path);
+    let size = about.size.map(|size| 0..size);
+    let range = range.or(size);
+    let stream = following.into_stream(range.as_ref().map(|range| range.end));
+    let body = match range {
+        Some(range) => SizedStream::new(range.end - range.start, Box::pin(stream)).boxed(),
+        None => BodyStream::new(Box::pin(stream)).boxed(),
+    };
+    Ok(Some(answer.body(body)))
+}
+
+const NONE: HeaderValue = HeaderValue::from_static("none");
+
+const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+
+/// Of bytes that are the file's without doubt, or none.
+fn whole<'a>(answer: &'a mut HttpResponseBuilder, about: &About) -> &'a mut HttpResponseBuilder {
+    validator(answer, about).insert_header((header::ACCEPT_RANGES, BYTES))
+}
+
+fn validator<'a>(
+    answer: &'a mut HttpResponseBuilder,
+    about: &About,
+) -> &'a mut HttpResponseBuilder {
+    if let Some(tag) = &about.etag {
+        answer.insert_header((header::ETAG, tag.clone()));
+    }
+    answer
+}
+
+fn describe(answer: &mut HttpResponseBuilder, about: &About, path: &str) {
+    answer.insert_header((header::CONTENT_TYPE, files::media(path)));
+    if let Some(size) = about.size {
+        answer.insert_header((ARTIFACT_SIZE, HeaderValue::from(size)));
     }
 }

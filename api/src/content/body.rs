@@ -19,14 +19,14 @@ pub const BYTES: HeaderValue = HeaderValue::from_static("application/octet-strea
 /// Bytes of a piece: what is read stays in the processor's cache until it is sent.
 const PIECE: usize = 128 * 1024;
 
-/// The answer to HEAD: a size and nothing else.
-pub struct Head(pub u64);
+/// The answer to HEAD: a size and nothing else, or nothing at all where the size is not known.
+pub struct Head(pub Option<u64>);
 
 impl MessageBody for Head {
     type Error = std::convert::Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.0)
+        self.0.map_or(BodySize::Stream, BodySize::Sized)
     }
 
     fn poll_next(

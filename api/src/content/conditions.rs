@@ -33,8 +33,8 @@ pub enum Wanted {
 /// # Errors
 /// 412 and 416.
 pub fn wanted(method: &Method, headers: &HeaderMap, file: &About) -> Result<Wanted, Problem> {
-    if let Some(tags) = text(headers, &header::IF_MATCH) {
-        if !names(tags, tag(file), Weak::Differs) {
+    if headers.contains_key(header::IF_MATCH) {
+        if !names(list(headers, &header::IF_MATCH), tag(file), Weak::Differs) {
             return Err(Problem::Precondition);
         }
     } else if let Some(time) = date(headers, &header::IF_UNMODIFIED_SINCE)
@@ -42,7 +42,8 @@ pub fn wanted(method: &Method, headers: &HeaderMap, file: &About) -> Result<Want
     {
         return Err(Problem::Precondition);
     }
-    if let Some(tags) = text(headers, &header::IF_NONE_MATCH) {
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        let tags = list(headers, &header::IF_NONE_MATCH);
         if names(tags, tag(file), Weak::Equals) {
             return Ok(Wanted::Nothing);
         }
@@ -111,16 +112,26 @@ enum Weak {
     Differs,
 }
 
-fn names(tags: &str, own: &str, weak: Weak) -> bool {
-    tags.split(',').map(str::trim).any(|tag| {
+/// True where one of the tags is the file's own; without one, `*` alone is.
+fn names<'a>(mut tags: impl Iterator<Item = &'a str>, own: Option<&str>, weak: Weak) -> bool {
+    tags.any(|tag| {
         let strong = tag.strip_prefix("W/");
-        tag == "*" || tag == own || (weak == Weak::Equals && strong == Some(own))
+        let equals = |tag: Option<&str>| tag.is_some() && tag == own;
+        tag == "*" || equals(Some(tag)) || (weak == Weak::Equals && equals(strong))
     })
 }
 
-fn tag(file: &About) -> &str {
-    let tag = file.etag.as_ref().and_then(|tag| tag.to_str().ok());
-    tag.unwrap_or_default()
+/// The elements of a header that is a list, on however many lines. A line that is no text names nothing.
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|element| !element.is_empty())
+}
+
+fn tag(file: &About) -> Option<&str> {
+    file.etag.as_ref().and_then(|tag| tag.to_str().ok())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -166,12 +177,53 @@ mod tests {
         assert!(matches!(part("bytes=0-", 0), Err(Problem::Range(0))));
     }
 
+    fn headers(name: HeaderName, lines: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(name.clone(), HeaderValue::from_static(line));
+        }
+        headers
+    }
+
+    fn about(etag: Option<&'static str>) -> About {
+        About {
+            size: Some(5),
+            etag: etag.map(HeaderValue::from_static),
+            modified: None,
+        }
+    }
+
     #[test]
     fn tags_are_compared_strongly_and_weakly() {
-        assert!(names("\"a\", \"b\"", "\"b\"", Weak::Differs));
-        assert!(names("*", "\"b\"", Weak::Differs));
-        assert!(!names("W/\"b\"", "\"b\"", Weak::Differs));
-        assert!(names("W/\"b\"", "\"b\"", Weak::Equals));
-        assert!(!names("\"a\"", "\"b\"", Weak::Equals));
+        for (lines, strongly, weakly) in [
+            (&["\"a\", \"b\""][..], true, true),
+            (&["\"a\"", "\"b\""], true, true),
+            (&["*"], true, true),
+            (&["W/\"b\""], false, true),
+            (&["\"a\""], false, false),
+            (&["", ","], false, false),
+        ] {
+            let file = about(Some("\"b\""));
+            let asked = headers(header::IF_MATCH, lines);
+            let found = wanted(&Method::GET, &asked, &file);
+            assert_eq!(found.is_ok(), strongly, "{lines:?}");
+            let asked = headers(header::IF_NONE_MATCH, lines);
+            let found = wanted(&Method::GET, &asked, &file).unwrap();
+            assert_eq!(found == Wanted::Nothing, weakly, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_tag_is_named_by_none() {
+        for line in ["", ",", "W/", "\"\"", "\"a\""] {
+            let asked = headers(header::IF_NONE_MATCH, &[line]);
+            let found = wanted(&Method::GET, &asked, &about(None)).unwrap();
+            assert_eq!(found, Wanted::Whole, "{line}");
+            let asked = headers(header::IF_MATCH, &[line]);
+            assert!(
+                wanted(&Method::GET, &asked, &about(None)).is_err(),
+                "{line}"
+            );
+        }
     }
 }

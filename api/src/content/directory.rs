@@ -1,5 +1,6 @@
 //! The answer to a request for a directory.
 
+use super::body::Head;
 use super::problem::Problem;
 use super::{answer, html, slashed, walk};
 use crate::app::App;
@@ -64,9 +65,15 @@ pub async fn of_files(
     }
     let mut walk = walk::Files::new(app.db.clone(), publication, directory);
     let first = walk.next().await?;
-    // The root of a publication is there even when nothing is in it.
-    if first.is_none() && !directory.is_empty() {
-        return Err(Problem::NotFound);
+    if first.is_none() {
+        // The root of a publication is there even when nothing is in it.
+        if !directory.is_empty() {
+            return Err(Problem::NotFound);
+        }
+        match walk.check().await {
+            Err(Error::NotFound { .. }) => return Err(Problem::NotFound),
+            checked => checked?,
+        }
     }
     Ok(page(request, directory, first, Walk::Files(walk)))
 }
@@ -94,7 +101,13 @@ impl Walk {
     async fn next(&mut self) -> Result<Option<Entry>, Error> {
         match self {
             Self::Places(walk) => walk.next().await,
-            Self::Files(walk) => walk.next().await,
+            Self::Files(walk) => {
+                let next = walk.next().await?;
+                if next.is_none() {
+                    walk.check().await?;
+                }
+                Ok(next)
+            }
         }
     }
 }
@@ -104,7 +117,7 @@ fn page(request: &HttpRequest, path: &str, first: Option<Entry>, walk: Walk) -> 
     let mut answer = HttpResponse::Ok();
     answer.insert_header((header::CONTENT_TYPE, HTML));
     if request.method() == Method::HEAD {
-        return answer.finish();
+        return answer.body(Head(None));
     }
     let mut begun = html::begin(path);
     if let Some(first) = &first {

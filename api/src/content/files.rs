@@ -10,10 +10,11 @@ use crate::app::App;
 use actix_web::http::header::{HeaderValue, HttpDate};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use log::error;
 use millrace_common::error::Error;
 use millrace_common::ids::PublicationId;
 use millrace_common::models::{ServedFile, ServedPublication, StoredFile};
-use millrace_common::storage::{Storage, StorageKey};
+use millrace_common::storage::{Hashers, Storage, StorageKey};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -69,6 +70,27 @@ impl Files {
         Self { cache }
     }
 
+    /// The file under a path of a publication as the database has it now, where it may be read without us:
+    /// we would not see that it is gone. Its bytes are not read.
+    ///
+    /// # Errors
+    /// As the database.
+    pub async fn look_up(
+        &self,
+        app: &App,
+        publication: ServedPublication,
+        path: &str,
+    ) -> Result<Option<Found>, Error> {
+        let mut conn = app.db.get().await?;
+        let Some(found) = publication.file(&mut conn, path).await? else {
+            return Ok(None);
+        };
+        Ok(Some(match found.stored() {
+            Some(stored) => Found::Here(Arc::new(File::new(stored, path, None)?)),
+            None => Found::Away(found),
+        }))
+    }
+
     /// Finds the file under a path of a publication.
     ///
     /// # Errors
@@ -80,9 +102,7 @@ impl Files {
         path: &str,
     ) -> Result<Option<Found>, Error> {
         let key = key(publication.id, path);
-        // Whoever is sent to a key cannot tell us that its file is gone: the row says where it is now.
-        let remember = !redirects(app);
-        if remember && let Some(file) = self.cache.get(&key).await {
+        if let Some(file) = self.cache.get(&key).await {
             return Ok(Some(Found::Here(file)));
         }
         let mut conn = app.db.get().await?;
@@ -93,14 +113,8 @@ impl Files {
         let Some(stored) = found.stored() else {
             return Ok(Some(Found::Away(found)));
         };
-        let mut file = File::new(stored, path)?;
-        if remember {
-            file.load(&app.storage).await?;
-        }
-        let file = Arc::new(file);
-        if remember {
-            self.cache.insert(key, Arc::clone(&file)).await;
-        }
+        let file = Arc::new(File::load(&app.storage, stored, path).await?);
+        self.cache.insert(key, Arc::clone(&file)).await;
         Ok(Some(Found::Here(file)))
     }
 
@@ -120,8 +134,20 @@ fn key(publication: PublicationId, path: &str) -> String {
 }
 
 impl File {
-    /// Makes the headers.
-    fn new(stored: StoredFile, path: &str) -> Result<Self, Error> {
+    /// Makes the headers, and reads the bytes of a small file. A missing file is found when it is opened.
+    ///
+    /// # Errors
+    /// As the store.
+    pub async fn load(storage: &Storage, stored: StoredFile, path: &str) -> Result<Self, Error> {
+        let bytes = if stored.size <= SMALL {
+            read(storage, &stored).await?
+        } else {
+            None
+        };
+        Self::new(stored, path, bytes)
+    }
+
+    fn new(stored: StoredFile, path: &str, bytes: Option<Bytes>) -> Result<Self, Error> {
         let modified = whole_seconds(stored.modified.into());
         Ok(Self {
             about: About {
@@ -134,31 +160,33 @@ impl File {
             artifact_size: HeaderValue::from(stored.size),
             key: stored.key,
             size: stored.size,
-            bytes: None,
+            bytes,
         })
-    }
-
-    /// Reads the bytes of a small file. A missing file is found when it is opened.
-    async fn load(&mut self, storage: &Storage) -> Result<(), Error> {
-        if self.size > SMALL {
-            return Ok(());
-        }
-        let read = async {
-            let pieces: Vec<Bytes> = storage.read(&self.key, None).await?.try_collect().await?;
-            Ok(pieces.concat())
-        };
-        match read.await {
-            Ok(bytes) if bytes.len() as u64 == self.size => self.bytes = Some(bytes.into()),
-            Ok(_) | Err(Error::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 }
 
-/// True where clients are sent to the object store for their bytes.
-pub fn redirects(app: &App) -> bool {
-    app.settings.content.redirect_to_object_storage && app.storage.root().is_none()
+async fn read(storage: &Storage, stored: &StoredFile) -> Result<Option<Bytes>, Error> {
+    let read = async {
+        let pieces: Vec<Bytes> = storage.read(&stored.key, None).await?.try_collect().await?;
+        Ok(pieces.concat())
+    };
+    match read.await {
+        Ok(bytes) if is_whole(stored, &bytes)? => Ok(Some(bytes.into())),
+        Ok(_) => {
+            let key = stored.key.as_str();
+            error!(key = key; "the file {key} is damaged; it is to be repaired");
+            Ok(None)
+        }
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// False for a file that was damaged since it was stored: memory would keep that beyond its repair.
+fn is_whole(stored: &StoredFile, bytes: &[u8]) -> Result<bool, Error> {
+    let mut hashers = Hashers::new(&["sha256".to_owned()])?;
+    hashers.update(bytes);
+    Ok(bytes.len() as u64 == stored.size && hashers.finish().sha256() == stored.sha256)
 }
 
 /// The type of a path by its extension.

@@ -25,13 +25,16 @@ pub use files::Files;
 use problem::Problem;
 
 use crate::app::App;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use millrace_common::models::Served;
 use places::Places;
 use std::rc::Rc;
+
+/// What a document of the content server may do in a browser.
+const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self'";
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
@@ -44,10 +47,39 @@ pub fn register(app: &Data<App>, config: &mut ServiceConfig) {
 }
 
 async fn serve(request: HttpRequest, app: Data<App>) -> HttpResponse {
-    answer(&request, &app).await.unwrap_or_else(|problem| {
+    let mut answer = answer(&request, &app).await.unwrap_or_else(|problem| {
         problem.log(request.path());
         problem.answer()
-    })
+    });
+    guard(answer.headers_mut());
+    answer
+}
+
+/// Files come from anywhere, but are served from the origin of the REST API: no browser may run them as if
+/// they were ours.
+fn guard(headers: &mut HeaderMap) {
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    let media = headers.get(header::CONTENT_TYPE);
+    if media
+        .and_then(|media| media.to_str().ok())
+        .is_some_and(is_run)
+    {
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(SANDBOX),
+        );
+    }
+}
+
+/// True for the types of documents that may hold scripts.
+fn is_run(media: &str) -> bool {
+    let kind = media.split(';').next().unwrap_or_default();
+    let kind = kind.trim().to_ascii_lowercase();
+    let endings = ["/html", "/xml", "+xml", "/xsl"];
+    endings.iter().any(|ending| kind.ends_with(ending))
 }
 
 async fn answer(request: &HttpRequest, app: &Data<App>) -> Result<HttpResponse, Problem> {

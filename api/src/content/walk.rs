@@ -14,7 +14,7 @@ use uuid::Uuid;
 const FIRST_PAGE: i64 = 50;
 const PAGE: i64 = 2000;
 
-/// A version of so many units is looked at as a whole: others may have many more paths in the same place.
+/// A version of so many units is looked at as a whole where others have many more paths in the same place.
 const FEW: i64 = 20_000;
 
 /// A directory of a publication.
@@ -24,6 +24,9 @@ pub struct Files {
     directory: String,
     own: Cursor,
     version: Cursor,
+    /// A full page of paths was mostly others'.
+    sparse: bool,
+    /// Whether the version is one of few units, once that was asked.
     few: Option<bool>,
 }
 
@@ -88,6 +91,7 @@ impl Files {
             directory: directory.to_owned(),
             own: Cursor::new(directory, false),
             version: Cursor::new(directory, !publication.pass_through),
+            sparse: false,
             few: None,
         }
     }
@@ -139,6 +143,21 @@ impl Files {
         Ok(Some(entry))
     }
 
+    /// Makes sure, behind the last name, that there was no less than there should have been.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the publication is gone; as the database.
+    pub async fn check(&self) -> Result<(), Error> {
+        let mut conn = self.db.get().await?;
+        if self.publication.exists(&mut conn).await? {
+            Ok(())
+        } else {
+            Err(Error::NotFound {
+                what: "publication",
+            })
+        }
+    }
+
     async fn fill(&mut self) -> Result<(), Error> {
         let until = end(&self.directory);
         while self.own.rows.is_empty() && !self.own.ended {
@@ -152,11 +171,10 @@ impl Files {
         }
         while self.version.rows.is_empty() && !self.version.ended {
             let mut conn = self.db.get().await?;
-            let few = match self.few {
-                Some(few) => few,
-                None => self.publication.units(&mut conn).await? <= FEW,
-            };
-            self.few = Some(few);
+            if self.sparse && self.few.is_none() {
+                self.few = Some(self.publication.units(&mut conn).await? <= FEW);
+            }
+            let few = self.few == Some(true);
             let version = &mut self.version;
             if few {
                 version.page = PAGE;
@@ -166,7 +184,10 @@ impl Files {
                 .publication
                 .version_paths(&mut conn, from, &until, (version.page, few))
                 .await?;
+            let (seen, before) = (rows.len(), version.rows.len());
             version.take(rows);
+            let members = version.rows.len() - before;
+            self.sparse |= !version.ended && members < seen / 2;
         }
         Ok(())
     }

@@ -189,7 +189,7 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
             return Err(ApiError::messages([message.to_owned()]));
         }
     };
-    let source = Source::of(&request, stored, FOR_A_TASK)?;
+    let mut source = Source::of(&request, stored, FOR_A_TASK)?;
     match &request.file_url {
         Some(url) => {
             let config = request.downloader_config.as_ref();
@@ -201,6 +201,7 @@ pub async fn create(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         }
         None => {}
     }
+    source.probe().await?;
     // A clean-up either sees the task that uses the artifact, or was there before both.
     let answer = dispatch_made(&app, &actor, async |conn| {
         let (artifact, upload) = match &source {
@@ -246,7 +247,8 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
             return Err(ApiError::field(field, message));
         }
     }
-    let source = Source::of(&request, stored, AT_ONCE)?;
+    let mut source = Source::of(&request, stored, AT_ONCE)?;
+    source.probe().await?;
     let mut conn = app.db.get().await?;
     let unit = db::transaction(&mut conn, async |conn| {
         let artifact = source.artifact(conn).await?;
@@ -299,6 +301,14 @@ impl Source {
                 format!("Exactly one of {offered} must be specified."),
             )),
         }
+    }
+
+    /// Looks, before the transaction, at what the store has of the file.
+    async fn probe(&mut self) -> ApiResult<()> {
+        if let Self::File(stored) = self {
+            stored.probe(DomainId::DEFAULT).await?;
+        }
+        Ok(())
     }
 
     /// The artifact, which nobody deletes before the transaction ends.

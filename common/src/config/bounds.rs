@@ -64,18 +64,15 @@ impl Settings {
             return invalid("worker.slots", "at least one class needs a slot");
         }
         let allowed = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
-        if let Some(unknown) = self
-            .storage
-            .checksums
-            .iter()
-            .find(|c| !allowed.contains(&c.as_str()))
-        {
+        let checksums = &self.storage.checksums;
+        let unknown = checksums.iter().find(|c| !allowed.contains(&c.as_str()));
+        if let Some(unknown) = unknown {
             return invalid(
                 "storage.checksums",
                 &format!("`{unknown}` is not one of {}", allowed.join(", ")),
             );
         }
-        if !self.storage.checksums.iter().any(|c| c == "sha256") {
+        if !checksums.iter().any(|c| c == "sha256") {
             return invalid("storage.checksums", "must hold sha256");
         }
         let relative = |path: &std::path::PathBuf| !path.is_absolute();

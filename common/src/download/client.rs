@@ -15,6 +15,11 @@ use url::{Origin, Url};
 /// Nothing waits for ever, even where a remote sets no limit.
 const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
+/// Longest limit in seconds, about three years: clocks overflow where there is none.
+pub const SECONDS: f64 = 1e8;
+/// Headers of a remote, and the bytes of their names and values.
+const HEADERS: usize = 100;
+const HEADER_BYTES: usize = 16 * 1024;
 
 /// Two clients: what the remote trusts its own server with (credentials, headers, a certificate) goes
 /// there only, not to where that server redirects to.
@@ -137,7 +142,7 @@ fn proxy(url: &str, user: Option<String>, password: Option<String>) -> Result<Pr
 fn seconds(limit: Option<f64>) -> Option<Duration> {
     limit
         .filter(|limit| *limit > 0.0)
-        .and_then(|limit| Duration::try_from_secs_f64(limit).ok())
+        .and_then(|limit| Duration::try_from_secs_f64(limit.min(SECONDS)).ok())
 }
 
 /// The headers of a remote: a list of objects, each with names and values.
@@ -146,7 +151,8 @@ fn headers(given: Option<&Value>) -> Result<HeaderMap, Error> {
     let objects = given.and_then(Value::as_array).into_iter().flatten();
     for (name, value) in objects.filter_map(Value::as_object).flatten() {
         let (name, value) = header(name, value).map_err(|why| unusable("headers", &why))?;
-        headers.append(name, value);
+        let added = headers.try_append(name, value);
+        added.map_err(|e| unusable("headers", &e.to_string()))?;
     }
     Ok(headers)
 }
@@ -171,13 +177,45 @@ pub fn check_headers(given: &Value) -> Result<(), String> {
     let Some(objects) = given.as_array() else {
         return Err("Expected a list of items.".to_owned());
     };
+    let (mut count, mut bytes) = (0, 0);
     for object in objects {
         let Some(object) = object.as_object() else {
             return Err("Expected a list of dictionaries.".to_owned());
         };
         for (name, value) in object {
-            header(name, value)?;
+            let (_, value) = header(name, value)?;
+            count += 1;
+            bytes += name.len() + value.len();
         }
     }
+    if count > HEADERS {
+        return Err(format!("Ensure there are no more than {HEADERS} headers."));
+    }
+    if bytes > HEADER_BYTES {
+        return Err(format!(
+            "Ensure the headers have no more than {HEADER_BYTES} bytes."
+        ));
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn more_headers_than_a_request_holds_are_refused() {
+        let of = |count: usize, text: &str| {
+            let object = (0..count).map(|n| (format!("x-{n}"), json!(text)));
+            check_headers(&json!([object.collect::<serde_json::Map<_, _>>()]))
+        };
+        assert_eq!(of(100, "v"), Ok(()));
+        assert!(of(101, "v").unwrap_err().contains("100 headers"));
+        assert!(
+            of(2, &"v".repeat(9000))
+                .unwrap_err()
+                .contains("16384 bytes")
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! Why a download failed.
 
+use super::local;
 use crate::error::Error;
 use crate::tasking::TaskError;
 use std::time::Duration;
@@ -91,14 +92,23 @@ impl From<DownloadError> for TaskError {
     }
 }
 
-/// An address without user and password.
+/// An address without user, password and query, which may be a signature.
 #[must_use]
 pub fn public(url: &str) -> String {
-    let Some(mut parsed) = Url::parse(url).ok().filter(|url| !url.cannot_be_a_base()) else {
-        return url.rsplit('@').next().unwrap_or_default().to_owned();
-    };
-    if parsed.username().is_empty() && parsed.password().is_none() {
+    if local::path_of(url).is_some() {
         return url.to_owned();
+    }
+    let (head, _) = url.split_once(['?', '#']).unwrap_or((url, ""));
+    let Some(mut parsed) = Url::parse(url).ok().filter(|url| !url.cannot_be_a_base()) else {
+        // Where a query begins, and whether credentials end before it, cannot be told.
+        let is_plain = head.len() == url.len() || !url.contains('@');
+        let shown = head.rsplit('@').next().filter(|_| is_plain);
+        return shown.unwrap_or_default().to_owned();
+    };
+    parsed.set_query(None);
+    parsed.set_fragment(None);
+    if parsed.username().is_empty() && parsed.password().is_none() {
+        return head.to_owned();
     }
     if parsed.set_password(None).is_err() || parsed.set_username("").is_err() {
         return format!("{}:", parsed.scheme());
@@ -114,7 +124,12 @@ mod tests {
     fn no_credential_of_an_address_is_shown() {
         for (url, shown) in [
             ("http://u:hush@h/a", "http://h/a"),
-            ("http://hush@h/a?x=1", "http://h/a?x=1"),
+            ("http://hush@h/a?x=1", "http://h/a"),
+            ("http://h/a?sig=hush#b", "http://h/a"),
+            ("h/a?sig=hush", "h/a"),
+            ("h/a?u@sig=hush", ""),
+            ("http://u:hush?x@h/a", ""),
+            ("file:///a?b", "file:///a?b"),
             ("http://h/a%20b", "http://h/a%20b"),
             ("u:hush@h/a", "h/a"),
             ("file:///a b", "file:///a b"),

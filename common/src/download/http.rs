@@ -6,7 +6,7 @@ use super::pace::Pace;
 use crate::cause;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use reqwest::header::{CONTENT_LENGTH, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use std::collections::HashSet;
@@ -26,15 +26,18 @@ pub type Answer = (
 /// Asks for this address and follows redirects until the body begins.
 pub async fn get(clients: &Clients, pace: &Pace, url: &str) -> Result<Answer, DownloadError> {
     let mut target = parse(url, url)?;
-    let deadline = clients.total.map(|total| Instant::now() + total);
+    let mut left = clients.total;
     let mut seen = HashSet::new();
     while seen.len() <= REDIRECTS {
         pace.turn().await;
         let mut request = clients.get(target.clone());
-        if let Some(deadline) = deadline {
-            request = request.timeout(deadline.saturating_duration_since(Instant::now()));
+        if let Some(left) = left {
+            request = request.timeout(left);
         }
+        // Waiting for a turn is not a part of it.
+        let begun = Instant::now();
         let response = request.send().await.map_err(|e| broken(url, e))?;
+        left = left.map(|left| left.saturating_sub(begun.elapsed()));
         let Some(next) = redirection(url, &target, &response)? else {
             return answer(url, response);
         };
@@ -92,10 +95,48 @@ fn answer(url: &str, response: Response) -> Result<Answer, DownloadError> {
     let size = response.headers().get(CONTENT_LENGTH);
     let size = size.and_then(|size| size.to_str().ok()?.parse().ok());
     let url = url.to_owned();
-    let stream = response
-        .bytes_stream()
-        .map(move |piece| piece.map_err(|e| broken(&url, e)));
+    let stream = response.bytes_stream();
+    let stream = stream::try_unfold(
+        (stream, Floor::default()),
+        move |(mut stream, mut floor)| {
+            let url = url.clone();
+            async move {
+                let begun = Instant::now();
+                let Some(piece) = stream.next().await else {
+                    return Ok(None);
+                };
+                let piece = piece.map_err(|e| broken(&url, e))?;
+                if floor.is_undercut(piece.len(), begun.elapsed()) {
+                    return Err(DownloadError::broken(&url, "the bytes come too slowly"));
+                }
+                Ok(Some((piece, (stream, floor))))
+            }
+        },
+    );
     Ok((size, stream.boxed()))
+}
+
+/// Watches that a body comes on at all: drop by drop, it would hold its place without end. Only time
+/// that was spent waiting for bytes counts.
+#[derive(Default)]
+struct Floor {
+    bytes: usize,
+    waited: Duration,
+}
+
+impl Floor {
+    /// So many bytes must come while they are waited for so long.
+    const BYTES: usize = 64 * 1024;
+    const WAIT: Duration = Duration::from_secs(300);
+
+    fn is_undercut(&mut self, bytes: usize, waited: Duration) -> bool {
+        self.bytes += bytes;
+        self.waited += waited;
+        if self.bytes >= Self::BYTES {
+            *self = Self::default();
+        }
+        self.waited > Self::WAIT
+    }
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
@@ -117,4 +158,19 @@ fn broken(url: &str, error: reqwest::Error) -> DownloadError {
         return DownloadError::refused(url, cause::chain(&error));
     }
     DownloadError::broken(url, cause::chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_comes_drop_by_drop_is_given_up_and_a_slow_one_is_not() {
+        let minute = Duration::from_secs(60);
+        let mut floor = Floor::default();
+        assert!((0..5).all(|_| !floor.is_undercut(1, minute)));
+        assert!(floor.is_undercut(1, minute));
+        let mut floor = Floor::default();
+        assert!((0..100).all(|_| !floor.is_undercut(Floor::BYTES / 4, minute)));
+    }
 }

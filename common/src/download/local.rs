@@ -1,9 +1,12 @@
 //! Files of this machine, `file://`: only below the directories that the settings allow.
 
 use super::DownloadError;
+use crate::error::Error;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
@@ -63,21 +66,40 @@ pub(super) async fn open(
     let unreadable = |e: std::io::Error| DownloadError::refused(url, e.kind().to_string());
     // What the path really names: a link may not lead out of the allowed directories.
     let real = tokio::fs::canonicalize(path).await.map_err(unreadable)?;
-    let mut inside = false;
-    for root in allowed {
-        let root = tokio::fs::canonicalize(root).await;
-        inside |= root.is_ok_and(|root| real.starts_with(root));
-    }
-    if !inside {
+    if !is_inside(&real, allowed).await {
         return Err(outside());
     }
-    // Not before this is known: opening a pipe waits for its writer.
-    let found = tokio::fs::metadata(&real).await.map_err(unreadable)?;
-    if !found.is_file() {
+    let opened = tokio::task::spawn_blocking(move || open_file(&real)).await;
+    let opened = opened.map_err(|e| DownloadError::Ours(Error::internal(e)))?;
+    let (file, size, real) = opened.map_err(unreadable)?;
+    let Some(size) = size else {
         return Err(DownloadError::refused(url, "not a file"));
+    };
+    // Somebody may have put a link in the way meanwhile: what was opened counts.
+    if !is_inside(&real, allowed).await {
+        return Err(outside());
     }
-    let file = File::open(&real).await.map_err(unreadable)?;
-    Ok((Some(found.len()), pieces(url.to_owned(), file)))
+    Ok((Some(size), pieces(url.to_owned(), File::from_std(file))))
+}
+
+async fn is_inside(real: &Path, allowed: &[PathBuf]) -> bool {
+    for root in allowed {
+        let root = tokio::fs::canonicalize(root).await;
+        if root.is_ok_and(|root| real.starts_with(root)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Opens without waiting, as a pipe without a writer would have us do. Gives the size of a file that is a
+/// regular one, and where it really lies.
+fn open_file(path: &Path) -> std::io::Result<(std::fs::File, Option<u64>, PathBuf)> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let found = file.metadata()?;
+    let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    Ok((file, found.is_file().then_some(found.len()), real))
 }
 
 fn pieces(url: String, file: File) -> BoxStream<'static, Result<Bytes, DownloadError>> {

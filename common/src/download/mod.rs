@@ -12,7 +12,7 @@ pub mod local;
 mod pace;
 mod spool;
 
-pub use client::check_headers;
+pub use client::{SECONDS, check_headers};
 pub use error::{DownloadError, public};
 pub use fetch::Expected;
 pub use spool::Spooled;
@@ -32,6 +32,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Sources that a remote without a limit of its own is read from at the same time.
 const CONCURRENCY: i32 = 10;
+/// As many at most, whatever a remote says: each takes a connection, a file, and memory for its parts.
+const MOST: usize = 100;
+/// As many repetitions at most: with pauses of half a minute they take most of an hour.
+const MOST_RETRIES: u32 = 100;
 /// Repetitions where a remote does not say how many.
 const RETRIES: i32 = 3;
 
@@ -41,8 +45,11 @@ pub struct Body {
     /// Size in bytes, where the source said it.
     pub size: Option<u64>,
     stream: BoxStream<'static, Result<Bytes, DownloadError>>,
-    turn: OwnedSemaphorePermit,
+    turns: Turns,
 }
+
+/// A remote's own turn and the shared one, where there is such a limit.
+type Turns = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 impl Body {
     /// The next bytes; `None` at the end. An end before the announced size is an error.
@@ -55,10 +62,10 @@ impl Body {
 
     /// The bytes as a stream, which counts as the body does.
     pub fn into_stream(self) -> BoxStream<'static, Result<Bytes, DownloadError>> {
-        let Self { stream, turn, .. } = self;
+        let Self { stream, turns, .. } = self;
         stream
             .map(move |piece| {
-                let _held = &turn;
+                let _held = &turns;
                 piece
             })
             .boxed()
@@ -70,6 +77,7 @@ impl Body {
 #[derive(Clone)]
 pub struct Downloader {
     inner: Arc<Inner>,
+    shared: Option<Arc<Semaphore>>,
 }
 
 struct Inner {
@@ -93,17 +101,28 @@ impl Downloader {
         settings: &config::Remotes,
     ) -> Result<Self, Error> {
         let concurrency = remote.download_concurrency.unwrap_or(CONCURRENCY);
-        let concurrency = usize::try_from(concurrency).unwrap_or(1).max(1);
+        let concurrency = usize::try_from(concurrency).unwrap_or(1).clamp(1, MOST);
         Ok(Self {
             inner: Arc::new(Inner {
                 http: client::Clients::new(remote, keyring)?,
                 allowed: settings.allowed_import_paths.to_vec(),
-                turns: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
+                turns: Arc::new(Semaphore::new(concurrency)),
                 concurrency,
-                retries: u32::try_from(remote.max_retries.unwrap_or(RETRIES)).unwrap_or(0),
+                retries: u32::try_from(remote.max_retries.unwrap_or(RETRIES))
+                    .unwrap_or(0)
+                    .min(MOST_RETRIES),
                 pace: Pace::new(remote.rate_limit),
             }),
+            shared: None,
         })
+    }
+
+    /// The same under a further limit, which it shares with others. A turn of that is taken after the
+    /// remote's own, so one whose sources are slow keeps no others from theirs.
+    #[must_use]
+    pub fn sharing(mut self, turns: Arc<Semaphore>) -> Self {
+        self.shared = Some(turns);
+        self
     }
 
     /// How many sources it reads from at the same time; further ones wait.
@@ -121,13 +140,20 @@ impl Downloader {
     }
 
     async fn open_once(&self, url: &str) -> Result<Body, DownloadError> {
-        let turn = Arc::clone(&self.inner.turns).acquire_owned().await;
-        let turn = turn.map_err(|e| DownloadError::Ours(Error::internal(e)))?;
+        let own = turn(&self.inner.turns).await?;
+        let shared = match &self.shared {
+            Some(shared) => Some(turn(shared).await?),
+            None => None,
+        };
         let (size, stream) = match local::path_of(url) {
             Some(path) => local::open(url, path, &self.inner.allowed).await?,
             None => http::get(&self.inner.http, &self.inner.pace, url).await?,
         };
-        Ok(Body { size, stream, turn })
+        Ok(Body {
+            size,
+            stream,
+            turns: (own, shared),
+        })
     }
 
     /// Repeats an attempt that failed in passing, with pauses that grow.
@@ -148,4 +174,9 @@ impl Downloader {
             tokio::time::sleep(pause).await;
         }
     }
+}
+
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+    let turn = Arc::clone(turns).acquire_owned().await;
+    turn.map_err(Error::internal)
 }

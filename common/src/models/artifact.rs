@@ -154,6 +154,24 @@ impl Artifact {
         .await
     }
 
+    /// The artifact with this digest.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_by_sha256(
+        conn: &mut Conn,
+        domain: DomainId,
+        sha256: &str,
+    ) -> QueryResult<Option<Self>> {
+        artifact::table
+            .filter(artifact::pulp_domain.eq(domain))
+            .filter(artifact::sha256.eq(sha256))
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
     /// The artifact with this digest, locked: nobody deletes it before the transaction ends.
     ///
     /// # Errors
@@ -173,11 +191,17 @@ impl Artifact {
             .optional()
     }
 
-    /// Points the row to another copy of its bytes and buries the old copy. Lock the row before.
+    /// Points the row to another copy of its bytes, and buries the old copy if told so: only one that was
+    /// seen in the store and is wrong. Lock the row before.
     ///
     /// # Errors
     /// As the session.
-    pub async fn attach(&mut self, conn: &mut Conn, key: &StorageKey) -> QueryResult<()> {
+    pub async fn attach(
+        &mut self,
+        conn: &mut Conn,
+        key: &StorageKey,
+        bury: bool,
+    ) -> QueryResult<()> {
         let old = std::mem::replace(&mut self.storage_key, key.clone());
         diesel::update(artifact::table.find(self.pulp_id))
             .set((
@@ -186,7 +210,10 @@ impl Artifact {
             ))
             .execute(conn)
             .await?;
-        Tombstone::bury(conn, &old, Some(self.size)).await
+        if bury {
+            Tombstone::bury(conn, &old, Some(self.size)).await?;
+        }
+        Ok(())
     }
 
     /// Says that the artifact is of interest now. False: it is gone.

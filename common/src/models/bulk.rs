@@ -202,11 +202,16 @@ pub async fn attach_files(
     ids: &[ContentId],
     units: &[BulkUnit],
 ) -> QueryResult<()> {
+    // A conflict locks the row, though nothing is changed: rows that are right do not get that far.
     let artifacts: Vec<Option<Uuid>> = units.iter().map(|u| u.artifact.map(|id| id.0)).collect();
     sql_query(
         "INSERT INTO content_artifact AS have (pulp_id, content_id, artifact_id, relative_path) \
          SELECT u.id, u.content, u.artifact, u.path \
-           FROM unnest($1, $2, $3, $4) u (id, content, artifact, path) ORDER BY u.content \
+           FROM unnest($1, $2, $3, $4) u (id, content, artifact, path) \
+           LEFT JOIN LATERAL (SELECT artifact_id, true AS there FROM content_artifact \
+                WHERE content_id = u.content AND relative_path = u.path LIMIT 1) f ON true \
+          WHERE f.there IS NULL OR (f.artifact_id IS NULL AND u.artifact IS NOT NULL) \
+          ORDER BY u.content \
              ON CONFLICT (content_id, relative_path) DO UPDATE SET artifact_id = excluded.artifact_id \
           WHERE have.artifact_id IS NULL AND excluded.artifact_id IS NOT NULL",
     )
@@ -229,6 +234,7 @@ pub async fn note_sources(
     ids: &[ContentId],
     units: &[BulkUnit],
 ) -> QueryResult<()> {
+    // `IS NOT DISTINCT` keeps the planner from the index of a remote, which grows with every file.
     sql_query(
         "INSERT INTO remote_artifact AS have \
                 (pulp_id, content_artifact_id, remote_id, url, size, sha256) \
@@ -236,6 +242,10 @@ pub async fn note_sources(
            FROM unnest($2, $3, $4, $5, $6, $7) u (id, content, path, url, size, sha256) \
           CROSS JOIN LATERAL (SELECT pulp_id FROM content_artifact \
                                WHERE content_id = u.content AND relative_path = u.path LIMIT 1) f \
+           LEFT JOIN LATERAL (SELECT url, size, sha256 FROM remote_artifact \
+                WHERE content_artifact_id = f.pulp_id AND remote_id IS NOT DISTINCT FROM $1 \
+                LIMIT 1) s ON true \
+          WHERE (s.url, s.size, s.sha256) IS DISTINCT FROM (u.url, u.size, u.sha256) \
           ORDER BY f.pulp_id \
              ON CONFLICT (content_artifact_id, remote_id) DO UPDATE \
             SET url = excluded.url, size = excluded.size, sha256 = excluded.sha256, failed_at = NULL \

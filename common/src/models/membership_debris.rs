@@ -33,7 +33,7 @@ struct Step {
     #[diesel(sql_type = BigInt)]
     seen: i64,
     #[diesel(sql_type = Integer)]
-    version_added: i32,
+    version: i32,
     #[diesel(sql_type = SqlUuid)]
     content_id: Uuid,
 }
@@ -128,18 +128,27 @@ impl MembershipDebris {
 
 impl Record {
     async fn remove_some(&self, conn: &mut Conn, limit: i64) -> QueryResult<i64> {
-        let step: Option<Step> = sql_query(include_str!("membership_debris.sql"))
+        let text = match self.until {
+            Some(_) => include_str!("membership_debris.sql"),
+            None => include_str!("membership_debris_all.sql"),
+        };
+        let page = sql_query(text)
             .bind::<SqlUuid, _>(self.repository_id)
             .bind::<Integer, _>(self.done_version)
             .bind::<SqlUuid, _>(self.done_unit)
-            .bind::<Nullable<Integer>, _>(self.until)
-            .bind::<Integer, _>(self.behind)
-            .bind::<BigInt, _>(limit)
-            .get_result(conn)
-            .await
-            .optional()?;
+            .bind::<BigInt, _>(limit);
+        let step: Option<Step> = match self.until {
+            Some(until) => {
+                page.bind::<Integer, _>(self.behind)
+                    .bind::<Integer, _>(until)
+                    .get_result(conn)
+                    .await
+            }
+            None => page.get_result(conn).await,
+        }
+        .optional()?;
         let (seen, last) = match step {
-            Some(step) => (step.seen, Some((step.version_added, step.content_id))),
+            Some(step) => (step.seen, Some((step.version, step.content_id))),
             None => (0, None),
         };
         match last {

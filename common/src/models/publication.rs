@@ -2,8 +2,8 @@
 
 use super::selection::{Page, Selection};
 use crate::db::Conn;
-use crate::ids::{DomainId, PublicationId, RepositoryId, VersionId};
-use crate::schema::{publication, repository_version};
+use crate::ids::{DomainId, PublicationId, VersionId};
+use crate::schema::publication;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -66,45 +66,6 @@ impl Publication {
         selection: &Selection<publication::table>,
     ) -> QueryResult<Page<Self>> {
         crate::page!(conn, publication::table, Self, selection)
-    }
-
-    /// The newest publication of a version.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn of_version(conn: &mut Conn, version: VersionId) -> QueryResult<Option<Self>> {
-        publication::table
-            .filter(publication::repository_version_id.eq(version))
-            .order((
-                publication::pulp_created.desc(),
-                publication::pulp_id.desc(),
-            ))
-            .select(Self::as_select())
-            .first(conn)
-            .await
-            .optional()
-    }
-
-    /// The newest publication of a repository: of its newest version that has one.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn of_repository(
-        conn: &mut Conn,
-        repository: RepositoryId,
-    ) -> QueryResult<Option<Self>> {
-        publication::table
-            .inner_join(repository_version::table)
-            .filter(repository_version::repository_id.eq(repository))
-            .order((
-                repository_version::number.desc(),
-                publication::pulp_created.desc(),
-                publication::pulp_id.desc(),
-            ))
-            .select(Self::as_select())
-            .first(conn)
-            .await
-            .optional()
     }
 
     /// Deletes all publications of a version.

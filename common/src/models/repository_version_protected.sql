@@ -13,11 +13,9 @@ SELECT v.pulp_id
  WHERE v.repository_id = $1 AND p.checkpoint
    AND EXISTS (SELECT FROM distribution d WHERE d.repository_id = $1 AND d.checkpoint)
 UNION
-SELECT coalesce(
-         (SELECT v.pulp_id FROM repository_version v
-           WHERE v.repository_id = $1 AND v.complete
-             AND EXISTS (SELECT FROM publication p WHERE p.repository_version_id = v.pulp_id)
-           ORDER BY v.number DESC LIMIT 1),
-         (SELECT v.pulp_id FROM repository_version v
-           WHERE v.repository_id = $1 AND v.complete ORDER BY v.number DESC LIMIT 1))
- WHERE EXISTS (SELECT FROM distribution d WHERE d.repository_id = $1 AND NOT d.checkpoint)
+(SELECT coalesce(
+          (SELECT p.repository_version_id FROM publication p WHERE p.pulp_id = s.publication_id),
+          (SELECT v.pulp_id FROM repository_version v
+            WHERE v.repository_id = $1 AND v.complete ORDER BY v.number DESC LIMIT 1))
+   FROM distribution d JOIN served s ON s.distribution_id = d.pulp_id
+  WHERE d.repository_id = $1 AND NOT d.checkpoint LIMIT 1)

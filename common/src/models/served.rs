@@ -3,7 +3,7 @@
 use super::CountKind;
 use crate::db::Conn;
 use crate::ids::{ArtifactId, DistributionId, DomainId, PublicationId, RepositoryId};
-use crate::schema::{repository_version, repository_version_count, served};
+use crate::schema::{publication, repository_version, repository_version_count, served};
 use crate::storage::StorageKey;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -219,6 +219,17 @@ impl Served {
 }
 
 impl ServedPublication {
+    /// True while it exists. What was read of it before is all of it then: it keeps its version.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn exists(&self, conn: &mut Conn) -> QueryResult<bool> {
+        let found = publication::table.find(self.id);
+        diesel::select(diesel::dsl::exists(found))
+            .get_result(conn)
+            .await
+    }
+
     /// The file under this path: one of the publication's own goes before one of the version.
     ///
     /// # Errors

@@ -25,16 +25,28 @@ pub async fn remove_ended(conn: &mut Conn, limit: i64) -> QueryResult<usize> {
 ///
 /// # Errors
 /// As the session.
-pub async fn add(conn: &mut Conn, task: TaskId, object: Uuid) -> QueryResult<()> {
+pub async fn add(conn: &mut Conn, task: TaskId, objects: &[Uuid]) -> QueryResult<()> {
+    let use_of = |object: &Uuid| (task_use::task_id.eq(task), task_use::object_id.eq(*object));
+    let rows: Vec<_> = objects.iter().map(use_of).collect();
     diesel::insert_into(task_use::table)
-        .values((task_use::task_id.eq(task), task_use::object_id.eq(object)))
+        .values(rows)
         .on_conflict_do_nothing()
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// The artifact that a task uses. Reads all uses: for runs after a lost one, which are rare.
+/// Forgets all uses of a task, in the transaction in which something else began to need them.
+///
+/// # Errors
+/// As the session.
+pub async fn forget(conn: &mut Conn, task: TaskId) -> QueryResult<usize> {
+    diesel::delete(task_use::table.filter(task_use::task_id.eq(task)))
+        .execute(conn)
+        .await
+}
+
+/// The artifact that a task uses.
 ///
 /// # Errors
 /// As the session.

@@ -5,7 +5,7 @@
 //! is different, as the next one starts from its open intervals: it is made incomplete, which nobody sees,
 //! and then taken back as one that was never completed.
 
-use super::new_version::{BATCH, discard_stale};
+use super::new_version::{BATCH, NewVersion, discard_stale};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{DomainId, RepositoryId, VersionId};
@@ -15,7 +15,7 @@ use crate::models::{
 };
 use crate::tasking::{TaskContext, TaskError};
 use diesel::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is said of a version that serves content.
 pub const PROTECTED: &str = "The repository version cannot be deleted because it (or its publications) \
@@ -101,12 +101,13 @@ pub async fn delete_older(
     conn: &mut Conn,
     domain: DomainId,
     id: VersionId,
+    counted: &Recounts,
 ) -> Result<(), TaskError> {
     let version = lock_to_delete(conn, domain, id).await?;
     let (before, behind) = version.neighbours(conn).await?;
     let next = behind.ok_or_else(|| TaskError::failed("the version is the newest one now"))?;
     RepositoryVersion::delete_many(conn, &[id]).await?;
-    close_gap(conn, before.map(|v| v.number), &next).await?;
+    close_gap(conn, before.map(|v| v.number), &next, counted).await?;
     Ok(())
 }
 
@@ -116,17 +117,19 @@ async fn close_gap(
     conn: &mut Conn,
     previous: Option<i32>,
     next: &RepositoryVersion,
+    counted: &Recounts,
 ) -> QueryResult<()> {
     let behind = previous.unwrap_or(-1);
     let (repository, until) = (next.repository_id, next.number);
     MembershipDebris::leave(conn, repository, behind, until, BATCH).await?;
-    recount(conn, next, previous).await
+    recount(conn, next, previous, counted).await
 }
 
 async fn recount(
     conn: &mut Conn,
     version: &RepositoryVersion,
     previous: Option<i32>,
+    counted: &Recounts,
 ) -> QueryResult<()> {
     let id = version.pulp_id;
     let (added, removed) = match previous {
@@ -135,17 +138,87 @@ async fn recount(
             VersionCount::get(conn, id, CountKind::Present).await?,
             Counts::new(),
         ),
-        Some(previous) => {
-            let (repository, number) = (version.repository_id, version.number);
-            let count = RepositoryContent::count_changes;
-            (
-                count(conn, repository, previous, number, false).await?,
-                count(conn, repository, previous, number, true).await?,
-            )
-        }
+        Some(previous) => match counted.0.get(&(previous, id)) {
+            Some(changes) => changes.clone(),
+            None => changes(conn, version.repository_id, previous, version.number).await?,
+        },
     };
     VersionCount::set(conn, id, CountKind::Added, &added).await?;
     VersionCount::set(conn, id, CountKind::Removed, &removed).await
+}
+
+/// What was added and what was removed from one version to another, whatever lies between them.
+async fn changes(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    from: i32,
+    to: i32,
+) -> QueryResult<(Counts, Counts)> {
+    let count = RepositoryContent::count_changes;
+    Ok((
+        count(conn, repository, from, to, false).await?,
+        count(conn, repository, from, to, true).await?,
+    ))
+}
+
+/// Changes between versions that a deletion is going to make neighbours, counted before its transaction: the
+/// number of the earlier one and the id of the later one. What is missing is counted there.
+#[derive(Clone, Debug, Default)]
+pub struct Recounts(BTreeMap<(i32, VersionId), (Counts, Counts)>);
+
+impl Recounts {
+    /// Counts what the successor of a version changes once that is gone.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn without(conn: &mut Conn, id: VersionId) -> QueryResult<Self> {
+        let Some(version) = RepositoryVersion::find(conn, id).await? else {
+            return Ok(Self::default());
+        };
+        let (Some(before), Some(next)) = version.neighbours(conn).await? else {
+            return Ok(Self::default());
+        };
+        let counts = changes(conn, version.repository_id, before.number, next.number).await?;
+        Ok(Self([((before.number, next.pulp_id), counts)].into()))
+    }
+
+    /// Counts what completing a version is likely to need where its repository keeps so many. The run must
+    /// hold the repository exclusively, and the version must not change any more.
+    ///
+    /// # Errors
+    /// As the session.
+    pub(super) async fn foresee(
+        ctx: &TaskContext,
+        version: &NewVersion,
+        keep: i32,
+    ) -> Result<Self, TaskError> {
+        let mut conn = ctx.session().await;
+        let repository = version.repository;
+        let mut all = RepositoryVersion::all_of(&mut conn, repository).await?;
+        all.push((version.id, version.number));
+        let protected = RepositoryVersion::protected(&mut conn, repository).await?;
+        // What is served because it is the newest one gives its place to this version.
+        let mut moved = protected.clone();
+        if let Some(previous) = &version.previous
+            && moved.remove(&previous.pulp_id)
+        {
+            moved.insert(version.id);
+        }
+        let numbers: BTreeMap<VersionId, i32> = all.iter().copied().collect();
+        let mut counted = BTreeMap::new();
+        for protected in [protected, moved] {
+            let gone = beyond(&all, &protected, keep).into_iter().collect();
+            for (previous, next) in gaps(&all, &gone) {
+                if let (Some(from), Some(to)) = (previous, numbers.get(&next))
+                    && !counted.contains_key(&(from, next))
+                {
+                    let changes = changes(&mut conn, repository, from, *to).await?;
+                    counted.insert((from, next), changes);
+                }
+            }
+        }
+        Ok(Self(counted))
+    }
 }
 
 /// Deletes the complete versions beyond the newest `keep`, in the caller's transaction. Those that serve
@@ -153,7 +226,12 @@ async fn recount(
 ///
 /// # Errors
 /// As the session.
-pub async fn retain(conn: &mut Conn, repository: RepositoryId, keep: i32) -> QueryResult<()> {
+pub async fn retain(
+    conn: &mut Conn,
+    repository: RepositoryId,
+    keep: i32,
+    counted: &Recounts,
+) -> QueryResult<()> {
     let all = RepositoryVersion::all_of(conn, repository).await?;
     let beyond = beyond(
         &all,
@@ -175,7 +253,7 @@ pub async fn retain(conn: &mut Conn, repository: RepositoryId, keep: i32) -> Que
     for (previous, next) in gaps(&all, &gone) {
         let next = RepositoryVersion::find(conn, next).await?;
         if let Some(next) = next {
-            close_gap(conn, previous, &next).await?;
+            close_gap(conn, previous, &next, counted).await?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Completing a version: its rules, its counts, and the step that makes it visible.
 
 use super::added::Added;
-use super::delete_version::retain;
+use super::delete_version::{Recounts, retain};
 use super::new_version::{NewVersion, discard_stale};
 use super::publishing::PublicationDraft;
 use crate::content;
@@ -20,6 +20,8 @@ pub struct Draft {
     claim: ClaimId,
     added: Counts,
     removed: Counts,
+    /// For the versions that it supersedes.
+    recounts: Recounts,
     /// Where the repository publishes every version.
     publication: Option<PublicationDraft>,
 }
@@ -92,26 +94,38 @@ impl NewVersion {
             discard_stale(ctx, self.repository).await?;
             return Ok(None);
         }
-        let publication = self.publication(ctx).await?;
+        let row = {
+            let mut conn = ctx.session().await;
+            Repository::find(&mut conn, self.domain, self.repository).await?
+        };
+        let row = row.ok_or(Error::NotFound { what: "Repository" })?;
+        let publication = self.publication(ctx, &row).await?;
+        let recounts = match row.retain_repo_versions {
+            Some(keep) => Recounts::foresee(ctx, &self, keep).await?,
+            None => Recounts::default(),
+        };
         let (repository, from, to) = (self.repository, self.newest().number, self.number);
         let mut conn = ctx.session().await;
         let count = RepositoryContent::count_changes;
         let added = count(&mut conn, repository, from, to, false).await?;
         let removed = count(&mut conn, repository, from, to, true).await?;
+        drop(conn);
         Ok(Some(Draft {
             claim: ctx.claim(),
             version: self,
             added,
             removed,
+            recounts,
             publication,
         }))
     }
 
     /// The publication that comes with every version of a repository that says so.
-    async fn publication(&self, ctx: &TaskContext) -> Result<Option<PublicationDraft>, TaskError> {
-        let found =
-            Repository::find(&mut *ctx.session().await, self.domain, self.repository).await?;
-        let row = found.ok_or(Error::NotFound { what: "Repository" })?;
+    async fn publication(
+        &self,
+        ctx: &TaskContext,
+        row: &Repository,
+    ) -> Result<Option<PublicationDraft>, TaskError> {
         if !row.autopublish {
             return Ok(None);
         }
@@ -223,7 +237,7 @@ impl Draft {
             None => None,
         };
         if let Some(keep) = repository.retain_repo_versions {
-            retain(conn, version.repository, keep).await?;
+            retain(conn, version.repository, keep, &self.recounts).await?;
         }
         Ok(Finished {
             id: version.id,

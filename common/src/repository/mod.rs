@@ -11,10 +11,12 @@ mod delete_version;
 mod finish;
 mod new_version;
 mod publishing;
+mod reserved;
 
 pub use abandoned::remove_abandoned;
 pub use create::create;
-pub use delete_version::{PROTECTED, delete_newest, delete_older, retain};
+pub use delete_version::{PROTECTED, Recounts, delete_newest, delete_older, retain};
 pub use finish::{Draft, Finished};
 pub use new_version::{BATCH, NewVersion};
 pub use publishing::PublicationDraft;
+pub use reserved::require_reserved;

@@ -145,7 +145,9 @@ async fn write_manifest(ctx: &TaskContext, place: Membership) -> Result<Stored, 
     })
     .await?;
     drop(session);
-    Ok(upload.finish().await?)
+    let mut stored = upload.finish().await?;
+    stored.probe(ctx.domain()).await?;
+    Ok(stored)
 }
 
 fn lines(entries: &[ManifestEntry]) -> Result<Bytes, TaskError> {

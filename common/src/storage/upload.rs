@@ -20,6 +20,16 @@ pub struct Stored {
     ticket: Ticket,
     size: i64,
     digests: Digests,
+    broken: Option<Broken>,
+}
+
+/// A file in the store that is not what the artifact with its key needs.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    key: StorageKey,
+    /// The file was seen there, with another size. One that is only missing may be one that this process
+    /// does not see, because its root is another one or a volume is not mounted: it is left alone.
+    seen: bool,
 }
 
 /// What an upload became.
@@ -94,6 +104,7 @@ impl Upload {
             ticket,
             size: i64::try_from(size).map_err(Error::internal)?,
             digests,
+            broken: None,
         })
     }
 }
@@ -115,7 +126,8 @@ impl Stored {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the upload was given up meanwhile or the database does not answer.
-    pub async fn save(self, domain: DomainId) -> Result<Saved, Error> {
+    pub async fn save(mut self, domain: DomainId) -> Result<Saved, Error> {
+        self.probe(domain).await?;
         let mut conn = self.ticket.db.get().await?;
         let saved = transaction(&mut conn, async |conn| self.record(conn, domain).await).await?;
         drop(conn);
@@ -124,6 +136,18 @@ impl Stored {
         }
         self.recorded();
         Ok(saved)
+    }
+
+    /// Looks whether the domain has these bytes already under a key whose file is missing or has another
+    /// size: [`Stored::record`] lets this file take its place then. Call it before the transaction: it
+    /// asks the store.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database or the store does not answer.
+    pub async fn probe(&mut self, domain: DomainId) -> Result<(), Error> {
+        let Ticket { db, storage, .. } = &self.ticket;
+        self.broken = probe(db, storage, domain, &self.digests).await?;
+        Ok(())
     }
 
     /// Says that the transaction of a [`Stored::record`] was committed: whatever became of the upload, its
@@ -144,14 +168,15 @@ impl Stored {
     }
 
     /// As [`Stored::save`], in the caller's transaction, so that what uses the artifact comes with it. Call
-    /// [`Stored::recorded`] after the commit; dropped without it, the upload is given up.
+    /// [`Stored::probe`] before, and [`Stored::recorded`] after the commit; dropped without that, the
+    /// upload is given up.
     ///
     /// # Errors
     /// As [`Stored::save`].
     pub async fn record(&self, conn: &mut Conn, domain: DomainId) -> Result<Saved, Error> {
         let key = self.take_over(conn).await?;
-        let storage = &self.ticket.storage;
-        adopt(conn, storage, domain, key, self.size, &self.digests).await
+        let broken = self.broken.as_ref();
+        adopt(conn, domain, key, self.size, &self.digests, broken).await
     }
 
     /// Takes the file over for a row of another kind, which the caller writes in this transaction. Call
@@ -176,17 +201,18 @@ fn given_up() -> Error {
 }
 
 /// Makes the artifact of a file that is whole and durable and that no row needs, or finds the one that has
-/// these bytes already: then the file is buried. In the caller's transaction.
+/// these bytes already: then the file is buried, or takes the place of one that [`probe`] found broken.
+/// In the caller's transaction; does not ask the store.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when the database or the store does not answer.
+/// [`Error::Unavailable`] when the database does not answer.
 pub async fn adopt(
     conn: &mut Conn,
-    storage: &Storage,
     domain: DomainId,
     key: &StorageKey,
     size: i64,
     digests: &Digests,
+    broken: Option<&Broken>,
 ) -> Result<Saved, Error> {
     loop {
         let new = NewArtifact::new(domain, key, size, digests);
@@ -199,14 +225,43 @@ pub async fn adopt(
             continue;
         };
         Artifact::touch(conn, winner.pulp_id).await?;
-        let there = storage.size(&winner.storage_key).await?;
-        if there == u64::try_from(winner.size).ok() {
-            Tombstone::bury(conn, key, Some(size)).await?;
-            return Ok(Saved::Existing(winner));
+        if let Some(broken) = broken.filter(|broken| broken.key == winner.storage_key) {
+            winner.attach(conn, key, broken.seen).await?;
+            return Ok(Saved::Restored(winner));
         }
-        winner.attach(conn, key).await?;
-        return Ok(Saved::Restored(winner));
+        Tombstone::bury(conn, key, Some(size)).await?;
+        return Ok(Saved::Existing(winner));
     }
+}
+
+/// The file of the artifact that has these bytes, where the store lacks it or has it with another size.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the database or the store does not answer.
+pub async fn probe(
+    db: &Db,
+    storage: &Storage,
+    domain: DomainId,
+    digests: &Digests,
+) -> Result<Option<Broken>, Error> {
+    let found = Artifact::find_by_sha256(&mut *db.get().await?, domain, digests.sha256()).await?;
+    let Some(Artifact {
+        storage_key: key,
+        size,
+        ..
+    }) = found
+    else {
+        return Ok(None);
+    };
+    let there = storage.size(&key).await?;
+    if there == u64::try_from(size).ok() {
+        return Ok(None);
+    }
+    warn!(key:% = key; "the file {key} of an artifact has {there:?} bytes, not {size}");
+    Ok(Some(Broken {
+        key,
+        seen: there.is_some(),
+    }))
 }
 
 /// True where a row needs this file.

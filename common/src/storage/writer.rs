@@ -1,7 +1,7 @@
 //! Writing one file while hashing it, in bounded memory.
 
 use super::digests::{Digests, Hashers};
-use super::{Storage, StorageKey, s3, unavailable};
+use super::{Storage, StorageKey, s3};
 use crate::error::Error;
 use bytes::{Bytes, BytesMut};
 use object_store::multipart::{MultipartStore, PartId};
@@ -55,11 +55,11 @@ impl Writer {
         }
         let Some(s3) = &self.storage.s3 else {
             let parts = self.storage.store.put_multipart(&self.location).await;
-            self.parts = Some(Parts::Local(parts.map_err(unavailable)?));
+            self.parts = Some(Parts::Local(parts.map_err(not_written)?));
             return Ok(None);
         };
         let id = s3.create_multipart(&self.location).await;
-        let id = id.map_err(unavailable)?;
+        let id = id.map_err(not_written)?;
         self.parts = Some(Parts::Remote {
             id: id.clone(),
             taken: Vec::new(),
@@ -106,20 +106,29 @@ impl Writer {
                 hash(self.hashers.take(), bytes.clone()),
                 self.storage.store.put(&self.location, bytes.into())
             );
-            put.map_err(unavailable)?;
+            put.map_err(not_written)?;
             return Ok((self.size, hashers?.finish()));
         }
         if !self.buffer.is_empty() {
             self.put_part().await?;
         }
         match (self.parts.take().ok_or_else(lost)?, &self.storage.s3) {
-            (Parts::Local(mut parts), _) => parts.complete().await,
+            (Parts::Local(mut parts), _) => parts.complete().await.map(drop),
             (Parts::Remote { id, taken }, Some(s3)) => {
-                s3.complete_multipart(&self.location, &id, taken).await
+                match s3.complete_multipart(&self.location, &id, taken).await {
+                    // The answer to an earlier try may have been lost: then the file is there.
+                    Err(error @ object_store::Error::NotFound { .. }) => {
+                        match s3.head(&self.location).await {
+                            Ok(found) if found.size == self.size => Ok(()),
+                            _ => Err(error),
+                        }
+                    }
+                    completed => completed.map(drop),
+                }
             }
             (Parts::Remote { .. }, None) => return Err(lost()),
         }
-        .map_err(unavailable)?;
+        .map_err(not_written)?;
         let hashers = self.hashers.take().ok_or_else(lost)?;
         Ok((self.size, hashers.finish()))
     }
@@ -137,7 +146,7 @@ impl Writer {
             }
             (Parts::Remote { .. }, None) => return Err(lost()),
         };
-        put.map_err(unavailable)?;
+        put.map_err(not_written)?;
         self.hashers = Some(hashers?);
         // The same memory takes the next part: a new piece for each would leave the allocator with holes.
         if let Ok(mut used) = bytes.try_into_mut() {
@@ -157,6 +166,14 @@ async fn hash(hashers: Option<Hashers>, bytes: Bytes) -> Result<Hashers, Error> 
     })
     .await
     .map_err(Error::internal)
+}
+
+/// Whatever the store says: that something is missing where we write is no answer to a client.
+fn not_written(error: object_store::Error) -> Error {
+    Error::Unavailable {
+        what: "artifact store",
+        source: error.into(),
+    }
 }
 
 fn lost() -> Error {

@@ -2,10 +2,12 @@
 
 use super::progress::Progress;
 use super::registry::Registry;
+use super::resources::Resources;
 use super::task::TaskError;
 use crate::config::Settings;
 use crate::db::{Conn, Db, Work};
 use crate::ids::{ClaimId, DomainId, TaskGroupId, TaskId};
+use crate::schema::task;
 use crate::secrets::Keyring;
 use crate::storage::Storage;
 use diesel::prelude::*;
@@ -176,6 +178,28 @@ impl TaskContext {
             write(conn).await
         })
         .await
+    }
+
+    /// Fails unless the task has reserved these resources: for bodies whose arguments do not name what
+    /// they rely on, as whoever dispatches by name may leave it out.
+    ///
+    /// # Errors
+    /// A text for the client that names what is missing; else as the session.
+    pub async fn require(&self, needed: &Resources) -> Result<(), TaskError> {
+        let record: Vec<String> = task::table
+            .find(self.inner.task)
+            .select(task::reserved_resources_record)
+            .first(&mut *self.session().await)
+            .await?;
+        let held = Resources::from_record(&record);
+        let lacking = held.lacking(needed);
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let names = lacking.join(", ");
+        Err(TaskError::failed(format!(
+            "The task must be dispatched with a reservation of {names}."
+        )))
     }
 
     async fn show_claim(&self, conn: &mut Conn) -> Result<(), TaskError> {

@@ -80,7 +80,7 @@ impl NewTask {
         Self {
             id: TaskId::new(),
             name: kind.name,
-            class: kind.class,
+            class: needs.class,
             arguments,
             resources: needs.resources,
             uses: needs.uses,

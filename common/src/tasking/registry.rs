@@ -30,6 +30,8 @@ pub struct Needs {
     pub resources: Resources,
     /// See [`Task::uses`].
     pub uses: Vec<Uuid>,
+    /// See [`Task::class`].
+    pub class: &'static str,
 }
 
 impl Needs {
@@ -38,6 +40,7 @@ impl Needs {
         Self {
             resources: task.resources(),
             uses: task.uses(),
+            class: task.class(),
         }
     }
 }

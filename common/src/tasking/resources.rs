@@ -99,6 +99,16 @@ impl Resources {
         })
     }
 
+    /// Those that a task with these resources does not hold, or only shared where it needs them for itself;
+    /// sorted.
+    #[must_use]
+    pub fn lacking<'a>(&'a self, needed: &'a Self) -> Vec<&'a str> {
+        let exclusive = needed.exclusive.difference(&self.exclusive);
+        let shared = needed.shared.difference(&self.exclusive);
+        let shared = shared.filter(|name| !self.shared.contains(*name));
+        exclusive.chain(shared).map(String::as_str).collect()
+    }
+
     /// True where a task with these resources must wait for an earlier one with those.
     #[must_use]
     pub fn conflicts_with(&self, earlier: &Self) -> bool {
@@ -142,6 +152,15 @@ mod tests {
         assert!(x.conflicts_with(&x) && x.conflicts_with(&s) && s.conflicts_with(&x));
         assert!(!s.conflicts_with(&s));
         assert!(!x.conflicts_with(&Resources::exclusive("b")));
+    }
+
+    #[test]
+    fn what_is_held_exclusively_is_held_shared_too() {
+        let held = Resources::exclusive("a").and_shared("b");
+        let needed = Resources::shared("a").and_shared("b");
+        assert_eq!(held.lacking(&needed), Vec::<&str>::new());
+        let needed = Resources::exclusive("b").and_shared("c");
+        assert_eq!(held.lacking(&needed), ["b", "c"]);
     }
 
     #[test]

@@ -30,6 +30,11 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Longest time that the body may take.
     const TIMEOUT: Option<Duration> = None;
 
+    /// The class of this one, where the arguments decide: one that some task type has.
+    fn class(&self) -> &'static str {
+        Self::CLASS
+    }
+
     /// What the task reserves unless its dispatcher says otherwise; the domain is added.
     fn resources(&self) -> Resources {
         Resources::default()

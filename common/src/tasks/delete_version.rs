@@ -3,7 +3,7 @@
 use crate::ids::{RepositoryId, VersionId};
 use crate::models::RepositoryVersion;
 use crate::prn;
-use crate::repository::{delete_newest, delete_older};
+use crate::repository::{Recounts, delete_newest, delete_older, require_reserved};
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
 
@@ -37,14 +37,29 @@ impl Task for DeleteVersion {
         if ctx.attempt() > 1 && !RepositoryVersion::exists(&mut *ctx.session().await, id).await? {
             return Ok(Outcome::default());
         }
+        if let Some(repository) = repository_of(&ctx, id).await? {
+            require_reserved(&ctx, repository, |kind| Self::on(kind, repository)).await?;
+        }
         if delete_newest(&ctx, id).await? {
             return Ok(Outcome::default());
         }
+        let counted = Recounts::without(&mut *ctx.session().await, id).await?;
         Ok(Outcome::flip(move |conn| {
+            let counted = counted.clone();
             Box::pin(async move {
-                delete_older(conn, domain, id).await?;
+                delete_older(conn, domain, id, &counted).await?;
                 Ok(Effects::default())
             })
         }))
     }
+}
+
+/// The repository of a version, complete or not.
+async fn repository_of(
+    ctx: &TaskContext,
+    id: VersionId,
+) -> Result<Option<RepositoryId>, TaskError> {
+    let mut conn = ctx.session().await;
+    let found = RepositoryVersion::places(&mut conn, &[id]).await?;
+    Ok(found.first().map(|(_, repository, _)| *repository))
 }

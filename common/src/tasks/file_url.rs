@@ -77,11 +77,10 @@ pub async fn download(
     url: &str,
     config: Option<&Map<String, Value>>,
 ) -> Result<ArtifactId, TaskError> {
-    if ctx.attempt() > 1 {
-        let mut conn = ctx.session().await;
-        if let Some(earlier) = task_use::artifact_of(&mut conn, ctx.task()).await? {
-            return Ok(earlier);
-        }
+    // Whatever the number of the attempt says: a run that is handed back does not count.
+    let earlier = task_use::artifact_of(&mut *ctx.session().await, ctx.task()).await?;
+    if let Some(earlier) = earlier {
+        return Ok(earlier);
     }
     let settings = &ctx.settings().remotes;
     let change = read(url, config, settings).map_err(|e| TaskError::failed(e.to_string()))?;
@@ -89,11 +88,12 @@ pub async fn download(
     let downloader = Downloader::new(&remote, ctx.keyring(), settings)?;
     let anything = Expected::default();
     let fetched = downloader.fetch(url, &anything, ctx.db(), ctx.storage());
-    let stored = ctx.unless_stopped(async { Ok(fetched.await?) }).await?;
+    let mut stored = ctx.unless_stopped(async { Ok(fetched.await?) }).await?;
+    stored.probe(ctx.domain()).await?;
     let artifact = ctx
         .fenced(async |conn| {
             let artifact = stored.record(conn, ctx.domain()).await?.into_artifact();
-            task_use::add(conn, ctx.task(), artifact.pulp_id.0).await?;
+            task_use::add(conn, ctx.task(), &[artifact.pulp_id.0]).await?;
             Ok(artifact.pulp_id)
         })
         .await?;

@@ -5,11 +5,17 @@ use super::add_and_remove::refusal;
 use super::file_url;
 use super::kinds::file_content::{APP_LABEL, FileContentData, SERIALIZER};
 use super::kinds::{self, Creation, Kind, Scope, check_label};
-use crate::content::file::{self, PULP_TYPE};
+use super::synchronize::Synchronize;
+use crate::content::{
+    self,
+    file::{self, PULP_TYPE},
+};
 use crate::db::Conn;
 use crate::error::Error;
-use crate::ids::{ArtifactId, ContentId, DomainId, UploadId};
-use crate::models::{Artifact, Content, Membership, RepositoryContent, Upload, task_use};
+use crate::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
+use crate::models::{
+    Artifact, Content, Membership, Repository, RepositoryContent, Upload, task_use,
+};
 use crate::prn::{self, Prn};
 use crate::repository::{Draft, NewVersion};
 use crate::representation::FileContent;
@@ -114,6 +120,14 @@ impl Task for GeneralCreate {
         names.fold(Resources::default(), Resources::and_exclusive)
     }
 
+    /// A download takes as long as it takes: it does so among the long tasks.
+    fn class(&self) -> &'static str {
+        match self.data.get(file_url::FILE_URL) {
+            None | Some(Value::Null) => Self::CLASS,
+            Some(_) => Synchronize::CLASS,
+        }
+    }
+
     fn uses(&self) -> Vec<Uuid> {
         if self.other().is_some() {
             return Vec::new();
@@ -138,25 +152,22 @@ impl Task for GeneralCreate {
                 Box::pin(async move { (creation.run)(conn, &scope, &data).await })
             }));
         }
-        let mut data = self.typed()?;
+        let data = self.typed()?;
         let domain = ctx.domain();
-        if let Some(upload) = data.upload {
-            data.artifact = Some(commit(&ctx, upload).await?);
-        }
-        if let Some(url) = &data.file_url {
-            let config = data.downloader_config.as_ref();
-            data.artifact = Some(file_url::download(&ctx, url, config).await?);
-        }
-        if data.repository.is_none() {
+        let Some(repository) = data.repository else {
+            let file = File::of(&ctx, &data).await?;
             return Ok(Outcome::flip(move |conn| {
-                let data = data.clone();
+                let (data, file) = (data.clone(), file.clone());
                 Box::pin(async move {
-                    let unit = ensure(conn, domain, &data).await?;
+                    let artifact = file.artifact(conn, domain).await?;
+                    let unit = ensure(conn, domain, &data, &artifact).await?;
                     effects(conn, unit, None).await
                 })
             }));
-        }
-        let (unit, draft) = add_to_repository(&ctx, &data).await?;
+        };
+        check_type(&ctx, repository).await?;
+        let file = File::of(&ctx, &data).await?;
+        let (unit, draft) = add_to_repository(&ctx, repository, &data, &file).await?;
         Ok(Outcome::flip(move |conn| {
             let (unit, draft) = (unit.clone(), draft.clone());
             Box::pin(async move { effects(conn, unit, draft).await })
@@ -164,26 +175,63 @@ impl Task for GeneralCreate {
     }
 }
 
-/// Makes an artifact of an upload, which is gone then. A run after that finds the artifact among what its
-/// task uses, where clean-ups spare it.
-async fn commit(ctx: &TaskContext, upload: UploadId) -> Result<ArtifactId, TaskError> {
-    let earlier = {
-        let mut conn = ctx.session().await;
-        match Upload::find(&mut conn, ctx.domain(), upload).await? {
-            Some(_) => None,
-            None => task_use::artifact_of(&mut conn, ctx.task()).await?,
+/// What a unit is made of.
+#[derive(Clone)]
+enum File {
+    Artifact(ArtifactId),
+    /// It becomes an artifact together with the unit: where no unit can be made, it stays an upload.
+    Upload(Assembled),
+}
+
+impl File {
+    /// Brings the file together. A run after one that took the upload over finds the artifact among what
+    /// its task uses, where clean-ups spare it.
+    async fn of(ctx: &TaskContext, data: &FileContentData) -> Result<Self, TaskError> {
+        if let Some(url) = &data.file_url {
+            let config = data.downloader_config.as_ref();
+            let artifact = file_url::download(ctx, url, config).await?;
+            return Ok(Self::Artifact(artifact));
         }
-    };
-    if let Some(artifact) = earlier {
-        return Ok(artifact);
+        let artifact = match data.upload {
+            None => data.artifact,
+            Some(upload) => {
+                let mut conn = ctx.session().await;
+                match Upload::find(&mut conn, ctx.domain(), upload).await? {
+                    Some(_) => None,
+                    None => task_use::artifact_of(&mut conn, ctx.task()).await?,
+                }
+            }
+        };
+        match (artifact, data.upload) {
+            (Some(artifact), _) => Ok(Self::Artifact(artifact)),
+            (None, Some(upload)) => Ok(Self::Upload(Assembled::make(ctx, upload, None).await?)),
+            (None, None) => Err(Error::NotFound { what: "Artifact" }.into()),
+        }
     }
-    let file = Assembled::make(ctx, upload, None).await?;
-    ctx.fenced(async |conn| {
-        let artifact = file.into_artifact(conn).await?;
-        task_use::add(conn, ctx.task(), artifact.pulp_id.0).await?;
-        Ok(artifact.pulp_id)
-    })
-    .await
+
+    /// Its artifact, kept from being deleted until the transaction ends; an upload is gone then.
+    async fn artifact(&self, conn: &mut Conn, domain: DomainId) -> Result<Artifact, TaskError> {
+        match self {
+            Self::Artifact(id) => {
+                let found = Artifact::find_shared(conn, domain, *id).await?;
+                Ok(found.ok_or(Error::NotFound { what: "Artifact" })?)
+            }
+            Self::Upload(file) => file.into_artifact(conn).await,
+        }
+    }
+}
+
+/// Fails, before anything is taken, where the repository is gone or holds other units.
+async fn check_type(ctx: &TaskContext, repository: RepositoryId) -> Result<(), TaskError> {
+    let mut conn = ctx.session().await;
+    let row = Repository::find(&mut conn, ctx.domain(), repository).await?;
+    let row = row.ok_or(Error::NotFound { what: "Repository" })?;
+    if row.pulp_type == PULP_TYPE {
+        return Ok(());
+    }
+    Err(TaskError::failed(format!(
+        "Saw unsupported content types {{'{PULP_TYPE}'}}"
+    )))
 }
 
 /// Completes the version, if there is one, and says what was made: the version, then the unit.
@@ -209,38 +257,38 @@ async fn ensure(
     conn: &mut Conn,
     domain: DomainId,
     data: &FileContentData,
+    artifact: &Artifact,
 ) -> Result<Content, TaskError> {
-    let missing = Error::NotFound { what: "Artifact" };
-    let artifact = match data.artifact {
-        Some(id) => Artifact::find_shared(conn, domain, id).await?,
-        None => None,
-    };
-    let artifact = artifact.ok_or(missing)?;
     let labels = data.pulp_labels.clone().unwrap_or_default();
     let path = &data.relative_path;
-    let (unit, _) = file::ensure(conn, domain, path, &artifact, &json!(labels)).await?;
+    let (unit, _) = file::ensure(conn, domain, path, artifact, &json!(labels)).await?;
     Ok(unit)
 }
 
 async fn add_to_repository(
     ctx: &TaskContext,
+    repository: RepositoryId,
     data: &FileContentData,
+    file: &File,
 ) -> Result<(Content, Option<Draft>), TaskError> {
-    let Some(repository) = data.repository else {
-        return Err(TaskError::failed("a repository must be named"));
-    };
     let version = NewVersion::open(ctx, repository, None).await?;
     let (place, domain) = (version.membership(), version.domain);
     let newest = version.newest();
-    // In one transaction, so that the unit is in use from its first moment on.
+    // In one transaction, so that the unit is in use from its first moment on, and an upload is there as
+    // long as no unit is.
     let unit = ctx
         .fenced(async |conn| {
-            let unit = ensure(conn, domain, data).await?;
+            let artifact = file.artifact(conn, domain).await?;
+            let unit = ensure(conn, domain, data, &artifact).await?;
             let id = [unit.pulp_id];
             if !data.overwrite {
                 refuse_overwrite(conn, newest, &id).await?;
             }
             RepositoryContent::add(conn, place, domain, &id).await?;
+            if let File::Upload(_) = file {
+                task_use::add(conn, ctx.task(), &[artifact.pulp_id.0]).await?;
+                content::validate_version(conn, &version, &id).await?;
+            }
             Ok(unit)
         })
         .await?;

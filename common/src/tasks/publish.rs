@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::ids::{RepositoryId, VersionId};
 use crate::models::{Membership, RepositoryVersion};
 use crate::prn;
-use crate::repository::PublicationDraft;
+use crate::repository::{PublicationDraft, require_reserved};
 use crate::representation::FilePublication;
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,10 @@ impl Task for Publish {
         let version = found.ok_or(Error::NotFound {
             what: "RepositoryVersion",
         })?;
+        require_reserved(&ctx, version.repository_id, |_| {
+            Self::on(version.repository_id)
+        })
+        .await?;
         let place = Membership {
             repository: version.repository_id,
             number: version.number,

@@ -5,21 +5,27 @@ use crate::error::Error;
 use crate::ids::{ArtifactId, ContentId, RemoteId, RepositoryId, VersionId};
 use crate::models::{
     Artifact, ContentArtifact, Membership, Remote, RemoteSource, RepositoryContent,
-    RepositoryVersion,
+    RepositoryVersion, Tombstone,
 };
 use crate::prn;
-use crate::storage::{Hashers, Stored};
+use crate::repository::require_reserved;
+use crate::storage::{Hashers, Stored, tombstones};
 use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
 use futures_util::stream::{self, StreamExt};
 use log::warn;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Units whose files are looked at before the next ones are asked for.
 const BATCH: i64 = 500;
 /// Files that are read at the same time.
 const AT_ONCE: usize = 4;
+/// How often an object store is asked for a file before that counts as unreadable.
+const TRIES: u32 = 3;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Looks at the file of every unit of a version: one that is missing, or whose digest is another one, is
 /// fetched anew where a remote has it. What cannot be fetched is counted and logged. Each file that was
@@ -54,9 +60,11 @@ impl Task for RepairVersion {
         let version = found.ok_or(Error::NotFound {
             what: "RepositoryVersion",
         })?;
+        let repository = version.repository_id;
+        require_reserved(&ctx, repository, |kind| Self::on(kind, repository)).await?;
         let mut repair = Repair {
             place: Membership {
-                repository: version.repository_id,
+                repository,
                 number: version.number,
             },
             verify: self.verify_checksums,
@@ -160,7 +168,9 @@ impl Repair {
                     Artifact::lock_by_sha256(conn, artifact.pulp_domain, &artifact.sha256).await?;
                 match row {
                     Some(mut row) if row.storage_key == *old => {
-                        row.attach(conn, key).await?;
+                        // A file that is missing may only be out of this worker's sight.
+                        let bury = fault == Fault::Corrupted;
+                        row.attach(conn, key, bury).await?;
                         Ok(true)
                     }
                     // Deleted, or repaired by somebody else: the copy is given up.
@@ -171,6 +181,9 @@ impl Repair {
         match mended {
             Ok(_) => {
                 copy.recorded();
+                // Content processes may remember the old key: they ask anew once they find it gone.
+                let old = Tombstone::of(old.clone(), Some(artifact.size));
+                tombstones::unlink(self.ctx.db(), self.ctx.storage(), &[old]).await?;
                 self.repaired.add(1).await
             }
             Err(TaskError::Failed { .. }) => Ok(()),
@@ -221,30 +234,62 @@ impl Repair {
     }
 }
 
-/// What is wrong with the file of an artifact, if anything is.
+/// What is wrong with the file of an artifact, if anything is. One that cannot be read is corrupted: a bad
+/// sector answers no better later, and an object store is given a few tries.
 async fn look(
     ctx: &TaskContext,
     artifact: &Artifact,
     verify: bool,
 ) -> Result<Option<Fault>, TaskError> {
-    let storage = ctx.storage();
-    match storage.size(&artifact.storage_key).await? {
-        None => return Ok(Some(Fault::Missing)),
-        Some(size) if Some(size) != u64::try_from(artifact.size).ok() => {
-            return Ok(Some(Fault::Corrupted));
+    let is_local = ctx.storage().root().is_some();
+    let mut tries = if is_local { 1 } else { TRIES };
+    loop {
+        match look_once(ctx, artifact, verify).await? {
+            Ok(fault) => return Ok(fault),
+            Err(Error::NotFound { .. }) => return Ok(Some(Fault::Missing)),
+            Err(error) if tries <= 1 => {
+                let id = artifact.pulp_id;
+                warn!(artifact:% = id, task_id:% = ctx.task(), error:? = error;
+                    "the file of artifact {id} cannot be read");
+                return Ok(Some(Fault::Corrupted));
+            }
+            Err(_) => tries -= 1,
         }
-        Some(_) if !verify => return Ok(None),
-        Some(_) => {}
+        let pause = async {
+            tokio::time::sleep(PAUSE).await;
+            Ok(())
+        };
+        ctx.unless_stopped(pause).await?;
+    }
+}
+
+/// The same, once; the inner error is that of the store.
+async fn look_once(
+    ctx: &TaskContext,
+    artifact: &Artifact,
+    verify: bool,
+) -> Result<Result<Option<Fault>, Error>, TaskError> {
+    let storage = ctx.storage();
+    match storage.size(&artifact.storage_key).await {
+        Err(error) => return Ok(Err(error)),
+        Ok(None) => return Ok(Ok(Some(Fault::Missing))),
+        Ok(Some(size)) if Some(size) != u64::try_from(artifact.size).ok() => {
+            return Ok(Ok(Some(Fault::Corrupted)));
+        }
+        Ok(Some(_)) if !verify => return Ok(Ok(None)),
+        Ok(Some(_)) => {}
     }
     let mut bytes = match storage.read(&artifact.storage_key, None).await {
         Ok(bytes) => bytes,
-        Err(Error::NotFound { .. }) => return Ok(Some(Fault::Missing)),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Ok(Err(error)),
     };
     let mut hashers = Hashers::new(&["sha256".to_owned()])?;
     while let Some(piece) = bytes.next().await {
         ctx.checkpoint()?;
-        let piece = piece?;
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(error) => return Ok(Err(error)),
+        };
         hashers = ctx
             .blocking(move || {
                 hashers.update(&piece);
@@ -253,5 +298,5 @@ async fn look(
             .await?;
     }
     let is_whole = hashers.finish().sha256() == artifact.sha256;
-    Ok((!is_whole).then_some(Fault::Corrupted))
+    Ok(Ok((!is_whole).then_some(Fault::Corrupted)))
 }

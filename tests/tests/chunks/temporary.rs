@@ -5,7 +5,7 @@ use millrace_common::db::{Db, transaction};
 use millrace_common::error::Error;
 use millrace_common::ids::{DomainId, TemporaryFileId};
 use millrace_common::models::TemporaryFile;
-use millrace_common::storage::{Storage, StorageKey, Stored, Upload, tombstones};
+use millrace_common::storage::{Saved, Storage, StorageKey, Stored, Upload, tombstones};
 use millrace_tests::eventually::holds;
 use millrace_tests::{TestDb, eventually};
 use std::time::Duration;
@@ -123,4 +123,33 @@ async fn a_file_whose_commit_went_unheard_is_kept_and_one_that_was_rolled_back_g
     assert_eq!(sql.number("SELECT count(*) FROM temporary_file").await, 1);
     let files = millrace_tests::app::files_below(place.storage.root().unwrap());
     assert_eq!(files.len(), 1, "{files:?}");
+}
+
+#[tokio::test]
+async fn a_copy_takes_the_place_of_a_file_that_is_out_of_sight_and_buries_only_a_wrong_one() {
+    let place = Place::make().await;
+    let save = async || place.stored().await.save(DomainId::DEFAULT).await.unwrap();
+    let Saved::New(first) = save().await else {
+        panic!("the artifact is new");
+    };
+    assert!(matches!(save().await, Saved::Existing(_)));
+    let sql = place.test.sql().await;
+    let buried = "SELECT storage_key FROM tombstone";
+    let path = |key: &StorageKey| place.storage.root().unwrap().join(key.as_str());
+
+    // Out of sight: its file may be a good one.
+    std::fs::remove_file(path(&first.storage_key)).unwrap();
+    let Saved::Restored(second) = save().await else {
+        panic!("the file was missing");
+    };
+    assert_eq!(second.pulp_id, first.pulp_id);
+    assert_ne!(second.storage_key, first.storage_key);
+    assert!(sql.texts(buried).await.is_empty());
+
+    std::fs::write(path(&second.storage_key), "ab").unwrap();
+    let Saved::Restored(third) = save().await else {
+        panic!("the file had another size");
+    };
+    assert_eq!(sql.texts(buried).await, [second.storage_key.as_str()]);
+    assert!(place.has(&third.storage_key).await);
 }

@@ -125,3 +125,41 @@ async fn an_incomplete_upload_makes_no_unit_and_is_kept() {
     files_are(&app, 1).await;
     app.finish().await;
 }
+
+#[tokio::test]
+async fn an_upload_outlives_a_unit_that_may_not_be_added() {
+    let app = TestApp::with_workers(1).await;
+    let zoo = href(&app.repository("zoo").await);
+    let (one, two) = (bytes(40), bytes(50));
+    let first = begin(&app, one.len()).await;
+    put(&app, &first, &one, 0, 40).await.expect(200);
+    let second = begin(&app, two.len()).await;
+    put(&app, &second, &two, 0, 50).await.expect(200);
+    let add = async |upload: &str, path: &str, overwrite: &str| {
+        let fields = [
+            ("relative_path", path),
+            ("upload", upload),
+            ("repository", zoo.as_str()),
+            ("overwrite", overwrite),
+        ];
+        let task = create(&app, "content/file/files/", &fields).await.task();
+        app.finished(&task).await
+    };
+    let task = add(&first, "a", "false").await;
+    assert_eq!(task["state"], "completed", "{task:#}");
+    let task = add(&second, "a", "false").await;
+    assert_eq!(task["state"], "failed", "{task:#}");
+    assert!(task["error"].to_string().contains("PLP0023"), "{task:#}");
+    app.get(&second).await.expect(200);
+    let task = add(&second, "a/b", "true").await;
+    assert!(
+        task["error"].to_string().contains("Path errors found"),
+        "{task:#}"
+    );
+    app.get(&second).await.expect(200);
+    let task = add(&second, "a", "true").await;
+    assert_eq!(task["state"], "completed", "{task:#}");
+    nothing_of_uploads(&app).await;
+    files_are(&app, 2).await;
+    app.finish().await;
+}

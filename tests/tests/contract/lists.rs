@@ -211,7 +211,12 @@ async fn a_version_that_is_being_written_is_in_no_list() {
     let with = format!("repositories/file/file/?with_content={unit}");
     assert_eq!(hrefs(&app, &with).await, Vec::<String>::new());
     app.sql
-        .run("UPDATE repository SET next_version = next_version + 1")
+        .run(
+            "WITH moved AS (UPDATE repository SET next_version = next_version + 1
+                            RETURNING pulp_id, next_version - 1 AS number)
+             INSERT INTO repository_version (pulp_id, repository_id, number, complete)
+             SELECT gen_random_uuid(), pulp_id, number, true FROM moved",
+        )
         .await;
     assert_eq!(hrefs(&app, &with).await, [href(&repository)]);
     app.finish().await;

@@ -40,6 +40,7 @@ async fn a_directory_is_listed() {
     assert_eq!(names(&shop.content("dir/b.b/deep/").await.text), ["er/"]);
     let head = shop.ask(Method::HEAD, "dir/b/", &[]).await;
     assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
+    assert!(!head.headers.contains_key("content-length"), "{head:?}");
     for nothing in [
         "dir/x/",
         "dir/c/",

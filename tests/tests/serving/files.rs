@@ -161,6 +161,47 @@ async fn a_file_that_is_lost_and_found_is_served_again() {
 }
 
 #[tokio::test]
+async fn no_browser_runs_what_is_served() {
+    let names = ["a.html", "a.svg", "a.xml", "a.xhtml", "a.txt", "a.js", "a"];
+    let files = names.map(|name| (name, "<script>alert()</script>"));
+    let shop = Shop::with("run", &files).await;
+    for (path, run) in [
+        ("run/", true),
+        ("", true),
+        ("run/a.html", true),
+        ("run/a.svg", true),
+        ("run/a.xml", true),
+        ("run/a.xhtml", true),
+        ("run/a.txt", false),
+        ("run/a.js", false),
+        ("run/a", false),
+        ("run/nothing", false),
+        ("run", false),
+    ] {
+        for method in [Method::GET, Method::HEAD] {
+            let answer = shop.ask(method, path, &[]).await;
+            assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
+            let policy = header(&answer, "content-security-policy");
+            assert_eq!(
+                policy.starts_with("sandbox; default-src 'none'"),
+                run,
+                "{path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_not_kept_in_mind() {
+    let shop = Shop::with("hurt", &[("small", "as it was")]).await;
+    let [file] = files_below(&shop.media()).try_into().unwrap();
+    std::fs::write(&file, "as it is!").unwrap();
+    assert_eq!(shop.content("hurt/small").await.text, "as it is!");
+    std::fs::write(&file, "as it was").unwrap();
+    assert_eq!(shop.content("hurt/small").await.text, "as it was");
+}
+
+#[tokio::test]
 async fn one_of_the_publications_own_files_goes_before_one_of_the_version() {
     let shop = Shop::open().await;
     let repository = shop.repository("own").await;

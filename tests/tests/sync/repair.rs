@@ -33,6 +33,24 @@ async fn repair(shop: &Shop, body: &serde_json::Value) -> (i64, i64, i64) {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_is_replaced_and_the_old_file_is_gone() {
+    let shop = Shop::open("immediate").await;
+    shop.upstream.publish(DIRECTORY, &FILES);
+    shop.sync(&json!({})).await;
+    let (looped, wrong) = (place(&shop, "one").await, place(&shop, "two").await);
+    std::fs::remove_file(&looped).unwrap();
+    std::os::unix::fs::symlink(&looped, &looped).unwrap();
+    std::fs::write(&wrong, "TWO").unwrap();
+    assert_eq!(repair(&shop, &json!({})).await, (0, 2, 2));
+    for (old, text) in [(looped, "one"), (wrong, "two")] {
+        assert!(std::fs::symlink_metadata(&old).is_err(), "{text}");
+        let new = std::fs::read(place(&shop, text).await).unwrap();
+        assert_eq!(new, text.as_bytes());
+    }
+    shop.app.finish().await;
+}
+
+#[tokio::test]
 async fn what_is_missing_or_broken_is_fetched_anew_and_what_no_remote_has_is_counted() {
     let shop = Shop::open("immediate").await;
     shop.upstream.publish(DIRECTORY, &FILES);

@@ -147,6 +147,10 @@ async fn checkpoints_stay_while_a_distribution_serves_checkpoints() {
     stand
         .serve(json!({"repository": repository, "checkpoint": true}))
         .await;
+    // Of what is published later, it serves checkpoints only.
+    stand.publish(json!({"repository": repository})).await;
+    let served = "SELECT string_agg(version_number::text, ',') FROM served";
+    assert_eq!(stand.app.sql.text(served).await, "4");
     stand.assert_protected(4).await;
     stand.retain(json!(1)).await;
     stand.assert_left(&[4, 5]).await;
@@ -175,5 +179,44 @@ async fn a_version_that_is_served_before_its_deletion_starts_stays() {
         assert_eq!(task["error"]["description"], REFUSAL);
     }
     stand.assert_left(&[0, 1, 2, 3, 4]).await;
+    stand.app.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_dispatched_by_name_does_nothing_without_its_repository() {
+    let stand = Stand::open().await;
+    let lane = stand.repository["prn"].as_str().unwrap();
+    let version = stand.app.get(&stand.version(2)).await.expect(200);
+    let id = version["prn"].as_str().unwrap().rsplit(':').next().unwrap();
+    let publish = json!({"repository_version_pk": id, "manifest": null});
+    let repair = json!({"repository_version_pk": id, "verify_checksums": true});
+    // The last one takes the version away.
+    for (name, arguments, way) in [
+        (
+            "pulp_file.app.tasks.publishing.publish",
+            publish,
+            "shared_resources",
+        ),
+        (
+            "pulpcore.app.tasks.repository.repair_version",
+            repair,
+            "shared_resources",
+        ),
+        (
+            "pulpcore.app.tasks.repository.delete_version",
+            json!({"pk": id}),
+            "exclusive_resources",
+        ),
+    ] {
+        let body = json!({"name": name, "kwargs": arguments});
+        let task = stand.app.dispatch(&body).await;
+        let task = stand.app.finished(&task).await;
+        let text = format!("The task must be dispatched with a reservation of {lane}.");
+        assert_eq!(task["error"]["description"], text, "{task:#}");
+        let body = json!({"name": name, "kwargs": arguments, way: [lane]});
+        let task = stand.app.dispatch(&body).await;
+        stand.app.completed(&task).await;
+    }
+    stand.assert_left(&[0, 1, 3, 4]).await;
     stand.app.finish().await;
 }

@@ -1,6 +1,7 @@
 //! A client that follows a download.
 
 use super::{End, Progress};
+use crate::content::problem::Problem;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use futures_util::stream;
@@ -23,12 +24,14 @@ pub struct Following {
 
 /// What a download has come to before its first byte is passed on.
 pub enum Begun {
-    /// It can be followed.
+    /// It can be followed. What has come is not verified yet.
     Here,
+    /// All of it is here and right.
+    Whole,
     /// It is in the store.
     Stored,
-    /// There is no source for it.
-    Nowhere,
+    /// It does not come.
+    Not(Problem),
 }
 
 impl Following {
@@ -40,19 +43,23 @@ impl Following {
         }
     }
 
-    /// Waits until the first byte can be passed on, or none will be.
-    pub async fn begin(&mut self) -> Begun {
+    /// Waits until the first byte can be passed on, or none will be; with `whole`, until all of them can.
+    pub async fn begin(&mut self, whole: bool) -> Begun {
         let ready = self
             .progress
-            .wait_for(|progress| progress.released > 0 || progress.end.is_some());
-        // Without its sender the download broke down.
+            .wait_for(|progress| progress.end.is_some() || (!whole && progress.released > 0));
         let Ok(progress) = ready.await else {
-            return Begun::Nowhere;
+            return Begun::Not(Problem::internal("a download broke down"));
         };
-        match progress.end {
+        match &progress.end {
             Some(End::Stored) => Begun::Stored,
-            Some(End::Failed) => Begun::Nowhere,
-            Some(End::Whole) | None => {
+            Some(End::Failed(problem)) => Begun::Not(problem.clone()),
+            Some(End::Left) => Begun::Not(Problem::internal("a download was left by all but one")),
+            Some(End::Whole) => {
+                self.attempt = Some(progress.attempt);
+                Begun::Whole
+            }
+            None => {
                 self.attempt = Some(progress.attempt);
                 Begun::Here
             }
@@ -84,7 +91,8 @@ impl Following {
                 || mine.is_some_and(|mine| mine != progress.attempt)
         });
         let progress = moved.await.map_err(io::Error::other)?;
-        if mine.is_some_and(|mine| mine != progress.attempt) || progress.end == Some(End::Failed) {
+        let failed = matches!(progress.end, Some(End::Failed(_)));
+        if failed || mine.is_some_and(|mine| mine != progress.attempt) {
             return Err(io::Error::other("the source broke off"));
         }
         self.attempt = Some(progress.attempt);

@@ -12,11 +12,12 @@ mod run;
 
 pub use follow::{Begun, Following};
 
+use super::problem::Problem;
 use crate::app::App;
 use chrono::Utc;
 use log::warn;
 use millrace_common::db::Db;
-use millrace_common::download::Downloader;
+use millrace_common::download::{DownloadError, Downloader};
 use millrace_common::error::Error;
 use millrace_common::ids::RemoteId;
 use millrace_common::models::{ContentArtifact, Source};
@@ -47,14 +48,16 @@ struct Progress {
 }
 
 /// What became of a download.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 enum End {
     /// All of it has come, and it is right.
     Whole,
+    /// Nobody waited for it any more. It is off the list, so nobody reads this.
+    Left,
     /// It is in the store already.
     Stored,
-    /// No source had it.
-    Failed,
+    /// No source gave it, or we could not take it.
+    Failed(Problem),
 }
 
 /// The downloads of a process; cheap to clone.
@@ -69,7 +72,8 @@ struct Inner {
     keyring: Keyring,
     settings: config::Settings,
     runtime: tokio::runtime::Handle,
-    turns: Semaphore,
+    /// Taken after a remote's own: a slow one holds no more of them than it may have open.
+    turns: Arc<Semaphore>,
     running: Mutex<HashMap<Uuid, watch::Receiver<Progress>>>,
     downloaders: Mutex<HashMap<RemoteId, (chrono::DateTime<Utc>, Downloader)>>,
 }
@@ -79,7 +83,7 @@ impl Fetches {
     pub fn new(db: Db, storage: Storage, keyring: Keyring, settings: config::Settings) -> Self {
         Self {
             inner: Arc::new(Inner {
-                turns: Semaphore::new(settings.content.fetches),
+                turns: Arc::new(Semaphore::new(settings.content.fetches)),
                 runtime: tokio::runtime::Handle::current(),
                 running: Mutex::default(),
                 downloaders: Mutex::default(),
@@ -114,13 +118,13 @@ impl Inner {
             Ok(end) => end,
             Err(error) => {
                 warn!(error:% = cause::chain(&error); "not fetched: {}", cause::chain(&error));
-                End::Failed
+                End::Failed(error.into())
             }
         };
         // Who comes from now on looks into the database first.
         drop(leaving);
         progress.send_modify(|progress| {
-            if end == End::Whole
+            if matches!(end, End::Whole)
                 && let Some(size) = progress.size
             {
                 progress.released = size;
@@ -129,31 +133,64 @@ impl Inner {
         });
     }
 
+    /// Only a source that will not have the file a moment later either is left alone for a while. A fault of
+    /// ours is none of a source's, and another source would not help.
     async fn any(
         &self,
         content_artifact: Uuid,
         progress: &watch::Sender<Progress>,
     ) -> Result<End, Error> {
-        let _turn = self.turns.acquire().await.map_err(Error::internal)?;
         let mut conn = self.db.get().await?;
         if ContentArtifact::is_here(&mut conn, content_artifact).await? {
             return Ok(End::Stored);
         }
         let sources = Source::of(&mut conn, content_artifact).await?;
         drop(conn);
+        let mut problem = Problem::NotFound;
         for source in &sources {
             if !self.is_usable(source) {
                 continue;
             }
-            let Err(error) = self.one(content_artifact, source, progress).await else {
-                return Ok(End::Whole);
+            let error = match self.one(content_artifact, source, progress).await {
+                Ok(end) => return Ok(end),
+                Err(error) => error,
             };
-            warn!(error:% = error; "not fetched: {error}");
-            if !error.is_passing() {
-                Source::note_failure(&mut *self.db.get().await?, source.id).await?;
+            // What has come of it is wrong, or lacks its end: nobody begins with it any more.
+            progress.send_modify(|progress| {
+                *progress = Progress {
+                    attempt: progress.attempt + 1,
+                    ..Progress::default()
+                };
+            });
+            match error {
+                // The values of this remote; others may do.
+                DownloadError::Ours(error @ Error::Conflict(_)) => {
+                    warn!(error:% = error; "not fetched: {error}");
+                    problem = error.into();
+                }
+                DownloadError::Ours(error) => return Err(error),
+                error => {
+                    warn!(error:% = error; "not fetched: {error}");
+                    if error.is_passing() {
+                        problem = away(error).into();
+                    } else {
+                        self.note_failure(source).await;
+                    }
+                }
             }
         }
-        Ok(End::Failed)
+        Ok(End::Failed(problem))
+    }
+
+    /// Without its mark a source is only asked again too early.
+    async fn note_failure(&self, source: &Source) {
+        let noted = async {
+            Source::note_failure(&mut *self.db.get().await?, source.id).await?;
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = noted.await {
+            warn!(error:% = cause::chain(&error); "failure not noted: {}", cause::chain(&error));
+        }
     }
 
     /// True where nobody follows a download, and nobody will.
@@ -182,12 +219,21 @@ impl Inner {
         if known.len() >= DOWNLOADERS {
             known.clear();
         }
-        let downloader = Downloader::new(remote, &self.keyring, &self.settings.remotes)?;
+        let downloader = Downloader::new(remote, &self.keyring, &self.settings.remotes)?
+            .sharing(Arc::clone(&self.turns));
         known.insert(
             source.remote_id(),
             (remote.pulp_last_updated, downloader.clone()),
         );
         Ok(downloader)
+    }
+}
+
+/// What a source that may have the file a moment later means for who wants it now.
+fn away(error: DownloadError) -> Error {
+    Error::Unavailable {
+        what: "source of the file",
+        source: error.into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One download from one source.
 
-use super::{Inner, Progress};
+use super::{End, Inner, Progress};
 use bytes::Bytes;
 use log::warn;
 use millrace_common::cause::chain;
@@ -21,13 +21,14 @@ use uuid::Uuid;
 const HELD_BACK: u64 = 32 * 1024;
 
 impl Inner {
-    /// Fetches a file from one source; all of it has come, is right, and stored where it is to be, then.
+    /// Fetches a file from one source. [`End::Whole`]: all of it has come, is right, and stored where it is
+    /// to be. [`End::Left`]: nobody waits for it any more.
     pub(super) async fn one(
         &self,
         content_artifact: Uuid,
         source: &Source,
         progress: &watch::Sender<Progress>,
-    ) -> Result<(), DownloadError> {
+    ) -> Result<End, DownloadError> {
         let streamed = source.remote.policy == "streamed";
         let mut body = self.downloader(source)?.open(&source.url).await?;
         let expected = source.size;
@@ -64,7 +65,7 @@ impl Inner {
                 progress.released = spool.size.saturating_sub(HELD_BACK);
             });
             if streamed && self.is_abandoned(content_artifact, progress) {
-                return Err(wrong(source, "nobody waits for it any more"));
+                return Ok(End::Left);
             }
         }
         drop(body);
@@ -77,10 +78,11 @@ impl Inner {
             }
         }
         progress.send_modify(|progress| progress.size = Some(spool.size));
-        Ok(())
+        Ok(End::Whole)
     }
 
-    async fn keep(&self, content_artifact: Uuid, stored: Stored) -> Result<(), Error> {
+    async fn keep(&self, content_artifact: Uuid, mut stored: Stored) -> Result<(), Error> {
+        stored.probe(DomainId::DEFAULT).await?;
         let mut conn = self.db.get().await?;
         db::transaction(&mut conn, async |conn| {
             let saved = stored.record(conn, DomainId::DEFAULT).await?;

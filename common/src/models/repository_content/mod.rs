@@ -267,14 +267,17 @@ impl RepositoryContent {
     /// As the session.
     pub async fn discard(conn: &mut Conn, newest: Membership, limit: i64) -> QueryResult<usize> {
         let mut changes = 0;
+        // In the order of an index: what went before is not met again on the way to what is left.
         for statement in [
             "DELETE FROM repository_content WHERE ctid = ANY (ARRAY \
                (SELECT ctid FROM repository_content \
-                 WHERE repository_id = $1 AND version_added > $2 LIMIT $3))",
+                 WHERE repository_id = $1 AND version_added > $2 \
+                 ORDER BY version_added, content_id LIMIT $3))",
             // What came in between as well as went is deleted, so the two never meet in one unit.
             "UPDATE repository_content SET version_removed = NULL WHERE ctid = ANY (ARRAY \
                (SELECT ctid FROM repository_content \
-                 WHERE repository_id = $1 AND version_removed > $2 AND version_added <= $2 LIMIT $3))",
+                 WHERE repository_id = $1 AND version_removed > $2 AND version_added <= $2 \
+                 ORDER BY version_removed LIMIT $3))",
         ] {
             changes += sql_query(statement)
                 .bind::<SqlUuid, _>(newest.repository)

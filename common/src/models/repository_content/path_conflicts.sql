@@ -16,18 +16,20 @@ WITH added AS MATERIALIZED (
      GROUP BY d.directory
 )
 -- The fences (`OFFSET 0`) keep the planner from walking all units of the repository instead of one look at
--- an index a path, whatever the statistics say.
+-- an index a path, whatever the statistics say. What is removed is left out behind them: the index of what is
+-- present is walked as long as the statistics take it for empty.
 -- A directory of an added path is a file, which is found by its key.
 (SELECT d.directory, d.path
    FROM directories d
   CROSS JOIN LATERAL (SELECT true
-                        FROM (SELECT m.content_id FROM repository_content m
-                               WHERE m.repository_id = $1 AND m.version_removed IS NULL
+                        FROM (SELECT m.content_id, m.version_removed FROM repository_content m
+                               WHERE m.repository_id = $1
                                  AND m.repo_key = millrace_key_hash(sha256(convert_to(d.directory, 'UTF8')))
                               OFFSET 0) m
                        CROSS JOIN LATERAL (SELECT true FROM content c
                                             WHERE c.pulp_id = m.content_id AND c.pulp_type = 'file.file'
                                               AND c.fields ->> 'relative_path' = d.directory LIMIT 1) c
+                       WHERE m.version_removed IS NULL
                        LIMIT 1) file
   LIMIT 10)
 UNION ALL

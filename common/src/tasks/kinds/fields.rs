@@ -1,5 +1,6 @@
 //! Reading the fields of a body: typed values, and the texts that clients know for what is wrong.
 
+use crate::download::SECONDS;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -155,7 +156,7 @@ impl Fields {
         None
     }
 
-    /// A number of seconds, not negative, or null.
+    /// A number of seconds, not negative and not beyond [`SECONDS`], or null.
     pub fn nullable_seconds(&mut self, field: &str) -> Option<Option<f64>> {
         let value = self.take(field)?;
         let number = match &value {
@@ -169,6 +170,10 @@ impl Fields {
             None => self.refuse(field, "A valid number is required."),
             Some(number) if number < 0.0 => {
                 self.refuse(field, "Ensure this value is greater than or equal to 0.0.");
+            }
+            Some(number) if number > SECONDS => {
+                let message = format!("Ensure this value is less than or equal to {SECONDS:.1}.");
+                self.refuse(field, message);
             }
             Some(number) => return Some(Some(number)),
         }
@@ -322,6 +327,18 @@ mod tests {
             assert_eq!(f.labels("l"), Some(json!({"k": "v"})));
             f.finish(()).unwrap();
         }
+    }
+
+    #[test]
+    fn seconds_that_no_clock_counts_are_refused() {
+        let mut f = fields(json!({"a": 1e8, "b": 1e19, "c": "1e300"}));
+        assert_eq!(f.nullable_seconds("a"), Some(Some(1e8)));
+        assert_eq!(f.nullable_seconds("b"), None);
+        assert_eq!(f.nullable_seconds("c"), None);
+        let errors = f.finish(()).unwrap_err();
+        let message = "Ensure this value is less than or equal to 100000000.0.";
+        assert_eq!(errors.0["b"], [message]);
+        assert_eq!(errors.0["c"], [message]);
     }
 
     #[test]

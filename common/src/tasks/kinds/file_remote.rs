@@ -26,6 +26,8 @@ pub const SERIALIZER: &str = "FileRemoteSerializer";
 
 /// Longest name in bytes: it is a key of an index.
 const NAME_BYTES: usize = 2000;
+/// Longest address in bytes: more than servers take.
+const URL_BYTES: usize = 2000;
 
 const POLICIES: [&str; 3] = ["immediate", "on_demand", "streamed"];
 
@@ -74,6 +76,10 @@ pub fn read(data: &Data, partial: bool) -> Result<RemoteChange, FieldErrors> {
     if change.name.as_ref().is_some_and(|n| n.len() > NAME_BYTES) {
         let message = format!("Ensure this field has no more than {NAME_BYTES} bytes.");
         fields.refuse("name", message);
+    }
+    if change.url.as_ref().is_some_and(|url| url.len() > URL_BYTES) {
+        let message = format!("Ensure this field has no more than {URL_BYTES} bytes.");
+        fields.refuse("url", message);
     }
     if let Some(Err(message)) = change.url.as_deref().map(check_url) {
         fields.refuse("url", message);

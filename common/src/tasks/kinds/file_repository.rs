@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::ids::{DomainId, RemoteId, RepositoryId};
 use crate::models::{MembershipDebris, Remote, Repository, RepositoryChange};
 use crate::prn::{self, Prn};
-use crate::repository::{BATCH, retain};
+use crate::repository::{BATCH, Recounts, retain};
 use crate::representation::FileRepository;
 use crate::tasking::{Resources, TaskError};
 use chrono::{DateTime, Utc};
@@ -182,7 +182,7 @@ async fn update(
     if changed.retain_repo_versions != row.retain_repo_versions
         && let Some(keep) = changed.retain_repo_versions
     {
-        retain(conn, id, keep).await?;
+        retain(conn, id, keep, &Recounts::default()).await?;
     }
     let shown = FileRepository::load(conn, changed).await?;
     serde_json::to_value(shown).map_err(TaskError::internal)

@@ -6,10 +6,13 @@ use super::manifest::Entry;
 use crate::content::file::{self, PULP_TYPE, Unit};
 use crate::db::Conn;
 use crate::models::bulk::{self, BulkUnit};
-use crate::models::{RepositoryContent, VersionKept};
+use crate::models::{RepositoryContent, VersionKept, task_use};
 use crate::repository::NewVersion;
 use crate::tasking::{Progress, TaskContext, TaskError};
 use std::collections::HashSet;
+
+/// How often the files of a batch are looked for again, where clean-ups take them.
+const TRIES: usize = 5;
 
 /// The run over all batches, and its reports.
 pub struct Batches<'a> {
@@ -53,6 +56,7 @@ impl<'a> Batches<'a> {
         let lines = i64::try_from(entries.len()).unwrap_or(0);
         self.parsing.add(lines).await?;
         let units = units(self.source, &entries)?;
+        let mut tries = 0..TRIES;
         let added = loop {
             if self.source.is_immediate() {
                 fetch_missing(self.ctx, self.source, &entries, &mut self.downloading).await?;
@@ -60,6 +64,11 @@ impl<'a> Batches<'a> {
             // A clean-up may have taken a file meanwhile: then it is fetched again.
             if let Some(added) = self.write(&units).await? {
                 break added;
+            }
+            if tries.next().is_none() {
+                return Err(TaskError::failed(
+                    "Files of the repository were removed again and again while it was synced.",
+                ));
             }
         };
         self.associating.add(added).await
@@ -90,6 +99,7 @@ impl<'a> Batches<'a> {
         let ids = bulk::ensure_units(conn, domain, PULP_TYPE, &units).await?;
         bulk::attach_files(conn, &ids, &units).await?;
         bulk::note_sources(conn, self.source.remote.pulp_id, &ids, &units).await?;
+        task_use::forget(conn, self.ctx.task()).await?;
         let place = self.version.membership();
         let added = RepositoryContent::add(conn, place, domain, &ids).await?;
         if self.mirror {

@@ -3,7 +3,7 @@
 use super::Source;
 use super::manifest::Entry;
 use crate::download::{DownloadError, Expected};
-use crate::models::bulk;
+use crate::models::{bulk, task_use};
 use crate::storage::Stored;
 use crate::tasking::{Progress, TaskContext, TaskError};
 use futures_util::FutureExt;
@@ -54,7 +54,10 @@ async fn fetch(ctx: &TaskContext, source: &Source, entry: Entry) -> Result<Store
     let url = source.directory.file(&entry.path);
     let expected = Expected::sha256(entry.size, &entry.sha256);
     let (db, storage) = (ctx.db(), ctx.storage());
-    source.downloader.fetch(&url, &expected, db, storage).await
+    let fetching = source.downloader.fetch(&url, &expected, db, storage);
+    let mut stored = fetching.await?;
+    stored.probe(ctx.domain()).await?;
+    Ok(stored)
 }
 
 /// Those of these files that the domain has no artifact of, each once.
@@ -86,10 +89,13 @@ async fn save(
     fetched.sort_unstable_by(|a, b| a.digests().sha256().cmp(b.digests().sha256()));
     let domain = ctx.domain();
     ctx.fenced(async |conn| {
+        let mut saved = Vec::with_capacity(fetched.len());
         for stored in &fetched {
-            stored.record(conn, domain).await?;
+            let artifact = stored.record(conn, domain).await?.into_artifact();
+            saved.push(artifact.pulp_id.0);
         }
-        Ok(())
+        // Clean-ups spare them until the batch's units hold them.
+        Ok(task_use::add(conn, ctx.task(), &saved).await?)
     })
     .await?;
     let count = fetched.len();

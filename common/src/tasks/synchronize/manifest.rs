@@ -55,6 +55,10 @@ impl<R: BufRead> Manifest<R> {
             }
             self.number += 1;
             if line.last() != Some(&b'\n') && read as u64 == LINE_BYTES {
+                if line.trim_ascii_start().starts_with(b"#") {
+                    self.skip_line(&mut line)?;
+                    continue;
+                }
                 return Err(self.fault("it is too long"));
             }
             let text =
@@ -66,6 +70,20 @@ impl<R: BufRead> Manifest<R> {
             entries.push(parse(text).map_err(|why| self.fault(&why))?);
         }
         Ok(entries)
+    }
+
+    /// Reads on to the end of the line, and keeps nothing of it.
+    fn skip_line(&mut self, piece: &mut Vec<u8>) -> Result<(), TaskError> {
+        loop {
+            piece.clear();
+            let read = (&mut self.lines)
+                .take(LINE_BYTES)
+                .read_until(b'\n', piece)
+                .map_err(TaskError::internal)?;
+            if read == 0 || piece.last() == Some(&b'\n') {
+                return Ok(());
+            }
+        }
     }
 
     fn fault(&self, why: &str) -> TaskError {
@@ -127,6 +145,14 @@ mod tests {
         assert_eq!((entries[0].path.as_str(), entries[0].size), ("a,b/c", 12));
         assert_eq!(entries[0].sha256, DIGEST);
         assert_eq!(entries[1].path, "d");
+    }
+
+    #[test]
+    fn a_comment_may_have_any_length() {
+        for length in [2198, 2199, 2200, 2201, 10_000] {
+            let text = format!("#{}\na,{DIGEST},1\n #{0}", "é".repeat(length / 2));
+            assert_eq!(read(text.as_bytes()).unwrap().len(), 1, "{length}");
+        }
     }
 
     #[test]
