@@ -24,7 +24,7 @@ async fn a_change_is_seen_at_once_by_every_process_under_load() {
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicUsize::new(0)),
     );
-    let readers: Vec<_> = (0..8)
+    let readers: Vec<_> = (0..4)
         .map(|n| {
             let client = clients[n % 2].clone();
             let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
@@ -38,7 +38,7 @@ async fn a_change_is_seen_at_once_by_every_process_under_load() {
         })
         .collect();
     let same = shop.unit("same", "s").await;
-    for round in 1..30 {
+    for round in 1..12 {
         let text = round.to_string();
         let units = [shop.unit("file", &text).await, same.clone()];
         let version = shop.version_of(&repository, &units).await;
@@ -55,7 +55,7 @@ async fn a_change_is_seen_at_once_by_every_process_under_load() {
     for reader in readers {
         reader.await.unwrap();
     }
-    assert!(served.load(Ordering::Relaxed) > 100, "{served:?}");
+    assert!(served.load(Ordering::Relaxed) > 20, "{served:?}");
 }
 
 #[tokio::test]
