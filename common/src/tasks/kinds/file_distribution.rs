@@ -1,19 +1,22 @@
 //! File distributions: creating, changing, deleting (contract 1.10, 4.13).
 
+mod refusal;
+
+pub use refusal::{Refusal, refusal};
+
 use super::{Creation, Data, FieldErrors, Fields, Kind, Scope};
 use crate::content::check_relative_path;
 use crate::content::file::PULP_TYPE;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{DistributionId, DomainId};
-use crate::models::{Distribution, DistributionChange, Publication, Repository, RepositoryVersion};
+use crate::models::{Distribution, DistributionChange, Publication, RepositoryVersion};
 use crate::prn::{self, Prn};
 use crate::representation::FileDistribution;
 use crate::tasking::{Effects, Resources, TaskError};
 use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::{Value, json};
-use std::fmt;
 use uuid::Uuid;
 
 /// The component that file distributions belong to.
@@ -187,114 +190,6 @@ pub fn changes_nothing(row: &Distribution, wanted: &Distribution) -> bool {
         && row.checkpoint == wanted.checkpoint
 }
 
-/// Why a distribution cannot be like that.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Refusal {
-    /// These fields are wrong.
-    Fields(FieldErrors),
-    /// Its base path lies above or below that of the distribution with this name.
-    Overlap(String),
-}
-
-impl Refusal {
-    /// What is said of the base path where it overlaps.
-    #[must_use]
-    pub fn overlap_text(name: &str) -> String {
-        format!("Overlaps with existing distribution '{name}'")
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fields(errors) => errors.fmt(f),
-            Self::Overlap(name) => FieldErrors::one("base_path", Self::overlap_text(name)).fmt(f),
-        }
-    }
-}
-
-/// Checks what a distribution would be against what is there (contract 4.13); `row` is what it is now.
-/// The request asks, and the task asks again.
-///
-/// # Errors
-/// As the session.
-pub async fn refusal(
-    conn: &mut Conn,
-    row: Option<&Distribution>,
-    wanted: &Distribution,
-) -> Result<Option<Refusal>, DieselError> {
-    let (domain, but) = (wanted.pulp_domain, row.map(|row| row.pulp_id));
-    let mut errors = FieldErrors::default();
-    if Distribution::name_taken(conn, domain, &wanted.name, but).await? {
-        errors.add("name", UNIQUE);
-    }
-    let in_the_way = Distribution::overlapping(conn, domain, &wanted.base_path, but).await?;
-    if in_the_way
-        .as_ref()
-        .is_some_and(|(_, path)| *path == wanted.base_path)
-    {
-        errors.add("base_path", UNIQUE);
-    }
-    for field in missing(conn, wanted).await? {
-        errors.add(field, NO_OBJECT);
-    }
-    if errors.0.is_empty() {
-        if let Some((name, _)) = in_the_way {
-            return Ok(Some(Refusal::Overlap(name)));
-        }
-        if let Some(message) = combination(wanted) {
-            errors.add("non_field_errors", message);
-        }
-    }
-    Ok((!errors.0.is_empty()).then_some(Refusal::Fields(errors)))
-}
-
-/// The references that lead to nothing in the domain.
-async fn missing(conn: &mut Conn, wanted: &Distribution) -> Result<Vec<&'static str>, DieselError> {
-    let domain = wanted.pulp_domain;
-    let mut missing = Vec::new();
-    if let Some(id) = wanted.publication_id {
-        let found = Publication::find(conn, domain, id).await?;
-        if found.is_none_or(|row| row.pulp_type != PULP_TYPE) {
-            missing.push("publication");
-        }
-    }
-    if let Some(id) = wanted.repository_id {
-        let found = Repository::find(conn, domain, id).await?;
-        if found.is_none_or(|row| row.pulp_type != PULP_TYPE) {
-            missing.push("repository");
-        }
-    }
-    if let Some(id) = wanted.repository_version_id
-        && RepositoryVersion::find(conn, id).await?.is_none()
-    {
-        missing.push("repository_version");
-    }
-    Ok(missing)
-}
-
-fn combination(wanted: &Distribution) -> Option<String> {
-    let one_of = |a: &str, b: &str| {
-        Some(format!(
-            "Only one of the attributes '{a}' and '{b}' may be used simultaneously."
-        ))
-    };
-    let publication = wanted.publication_id.is_some();
-    let version = wanted.repository_version_id.is_some();
-    let repository = wanted.repository_id.is_some();
-    if publication && version {
-        one_of("publication", "repository_version")
-    } else if repository && publication {
-        one_of("repository", "publication")
-    } else if repository && version {
-        one_of("repository", "repository_version")
-    } else if wanted.checkpoint && !repository {
-        Some("The 'checkpoint' attribute may only be used with the 'repository' attribute.".into())
-    } else {
-        None
-    }
-}
-
 /// Checks under the lock on the domain's base paths, so that nobody else writes one before the commit.
 async fn accept(
     conn: &mut Conn,
@@ -385,7 +280,7 @@ async fn delete(conn: &mut Conn, domain: DomainId, id: Uuid) -> Result<(), TaskE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{PublicationId, RepositoryId, VersionId};
+    use crate::ids::RepositoryId;
 
     fn data(value: Value) -> Data {
         value.as_object().unwrap().clone()
@@ -419,23 +314,5 @@ mod tests {
         for field in ["publication", "repository", "content_guard", "base_path"] {
             assert!(errors.0.contains_key(field), "{errors}");
         }
-    }
-
-    #[test]
-    fn only_one_thing_is_served() {
-        let mut wanted = merged(None, &DistributionChange::default(), DomainId::DEFAULT);
-        assert_eq!(combination(&wanted), None);
-        wanted.checkpoint = true;
-        assert!(combination(&wanted).unwrap().contains("'checkpoint'"));
-        wanted.repository_id = Some(RepositoryId::new());
-        assert_eq!(combination(&wanted), None);
-        wanted.repository_version_id = Some(VersionId::new());
-        assert!(combination(&wanted).unwrap().starts_with("Only one of"));
-        wanted.publication_id = Some(PublicationId::new());
-        assert!(
-            combination(&wanted)
-                .unwrap()
-                .contains("'publication' and 'repository_version'")
-        );
     }
 }
