@@ -1,0 +1,1 @@
+DROP STATISTICS content_file_path_values, content_file_digest_values;
