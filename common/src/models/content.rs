@@ -164,6 +164,19 @@ impl Content {
             .await
     }
 
+    /// The domains and types of these units, each pair once.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn kinds(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<(DomainId, String)>> {
+        content::table
+            .filter(content::pulp_id.eq_any(ids))
+            .select((content::pulp_domain, content::pulp_type))
+            .distinct()
+            .load(conn)
+            .await
+    }
+
     /// Those of these units that exist, kept from being deleted until the transaction ends. Waits for a
     /// clean-up that is about to delete one.
     ///

@@ -141,22 +141,10 @@ impl NewVersion {
     }
 
     async fn check(&self, ctx: &TaskContext, added: Added<'_>) -> Result<(), TaskError> {
-        self.check_types(ctx, added).await?;
-        let mut batches = added.batches();
-        while let Some(batch) = batches.next(self, ctx).await? {
-            let old = {
-                let mut conn = ctx.session().await;
-                RepositoryContent::replaced(&mut conn, self.repository, self.start, batch).await?
-            };
-            self.remove(ctx, &old).await?;
-        }
-        let mut duplicates = 0;
-        let mut batches = added.batches();
-        while let Some(batch) = batches.next(self, ctx).await? {
-            let mut conn = ctx.session().await;
-            duplicates +=
-                RepositoryContent::count_duplicates(&mut conn, self.repository, batch).await?;
-        }
+        let duplicates = match self.replace(ctx, added).await? {
+            true => self.count_duplicates(ctx, added).await?,
+            false => 0,
+        };
         if duplicates > 0 {
             return Err(TaskError::coded(
                 "PLP0022",
@@ -175,30 +163,38 @@ impl NewVersion {
         Ok(())
     }
 
-    /// A repository holds units of its own type.
-    async fn check_types(&self, ctx: &TaskContext, added: Added<'_>) -> Result<(), TaskError> {
-        let row = {
-            let mut conn = ctx.session().await;
-            Repository::find(&mut conn, self.domain, self.repository).await?
-        };
-        let Some(row) = row else {
-            return Ok(());
-        };
+    /// Removes what added units replace. False: none of them has the key of any other unit.
+    async fn replace(&self, ctx: &TaskContext, added: Added<'_>) -> Result<bool, TaskError> {
+        let mut met = false;
+        let mut batches = added.batches();
+        while let Some(batch) = batches.next(self, ctx).await? {
+            let old = {
+                let mut conn = ctx.session().await;
+                let rivals = RepositoryContent::rivals(&mut conn, self.repository, batch).await?;
+                if rivals.is_empty() {
+                    continue;
+                }
+                RepositoryContent::replaced(&mut conn, self.repository, self.start, &rivals).await?
+            };
+            met = true;
+            self.remove(ctx, &old).await?;
+        }
+        Ok(met)
+    }
+
+    async fn count_duplicates(
+        &self,
+        ctx: &TaskContext,
+        added: Added<'_>,
+    ) -> Result<i64, TaskError> {
+        let mut duplicates = 0;
         let mut batches = added.batches();
         while let Some(batch) = batches.next(self, ctx).await? {
             let mut conn = ctx.session().await;
-            let odd =
-                RepositoryContent::other_types(&mut conn, self.membership(), batch, &row.pulp_type)
-                    .await?;
-            if !odd.is_empty() {
-                let list: Vec<String> = odd.iter().map(|t| format!("'{t}'")).collect();
-                return Err(TaskError::failed(format!(
-                    "Saw unsupported content types {{{}}}",
-                    list.join(", ")
-                )));
-            }
+            duplicates +=
+                RepositoryContent::count_duplicates(&mut conn, self.repository, batch).await?;
         }
-        Ok(())
+        Ok(duplicates)
     }
 }
 

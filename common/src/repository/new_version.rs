@@ -7,7 +7,7 @@ use crate::models::{
     Content, Membership, Repository, RepositoryContent, RepositoryVersion, VersionKept,
 };
 use crate::tasking::{Progress, TaskContext, TaskError};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use uuid::Uuid;
 
 /// Units of one transaction.
@@ -21,6 +21,8 @@ pub struct NewVersion {
     pub repository: RepositoryId,
     /// Its domain.
     pub domain: DomainId,
+    /// The type of its repository, and of its units.
+    pub pulp_type: String,
     /// Its id.
     pub id: VersionId,
     /// Its number.
@@ -74,6 +76,7 @@ impl NewVersion {
                     Self {
                         repository,
                         domain: row.pulp_domain,
+                        pulp_type: row.pulp_type,
                         id,
                         number: row.next_version,
                         previous,
@@ -110,21 +113,42 @@ impl NewVersion {
     /// Adds units; what it holds already and what does not exist is ignored.
     ///
     /// # Errors
-    /// A text for the client when a unit belongs to another domain; else as [`TaskContext::fenced`].
+    /// A text for the client when a unit belongs to another domain or is of another type than the
+    /// repository: then none is added. Else as [`TaskContext::fenced`].
     pub async fn add(&self, ctx: &TaskContext, units: &[ContentId]) -> Result<(), TaskError> {
+        self.check_kinds(ctx, units).await?;
         for batch in chunks(units) {
             ctx.fenced(async |conn| {
-                let known = Content::known(conn, batch).await?;
-                if known.iter().any(|(_, domain, _)| *domain != self.domain) {
-                    let message = "Content units are not a part of the repository's domain";
-                    return Err(TaskError::failed(message));
-                }
                 RepositoryContent::add(conn, self.membership(), self.domain, batch).await?;
                 Ok(())
             })
             .await?;
         }
         Ok(())
+    }
+
+    /// A repository holds units of its own domain and type.
+    async fn check_kinds(&self, ctx: &TaskContext, units: &[ContentId]) -> Result<(), TaskError> {
+        let mut odd = BTreeSet::new();
+        for batch in chunks(units) {
+            ctx.checkpoint()?;
+            let mut conn = ctx.session().await;
+            for (domain, pulp_type) in Content::kinds(&mut conn, batch).await? {
+                if domain != self.domain {
+                    let message = "Content units are not a part of the repository's domain";
+                    return Err(TaskError::failed(message));
+                }
+                if pulp_type != self.pulp_type {
+                    odd.insert(format!("'{pulp_type}'"));
+                }
+            }
+        }
+        if odd.is_empty() {
+            return Ok(());
+        }
+        let odd: Vec<String> = odd.into_iter().collect();
+        let message = format!("Saw unsupported content types {{{}}}", odd.join(", "));
+        Err(TaskError::failed(message))
     }
 
     /// Removes units; what it lacks is ignored.

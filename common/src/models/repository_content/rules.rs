@@ -20,30 +20,21 @@ pub struct PathConflict {
 }
 
 impl RepositoryContent {
-    /// The types of added units that are not this one.
+    /// Those added units whose key another unit that is there may have: a hash of it is compared.
     ///
     /// # Errors
     /// As the session.
-    pub async fn other_types(
+    pub async fn rivals(
         conn: &mut Conn,
-        version: Membership,
+        repository: RepositoryId,
         added: &[ContentId],
-        pulp_type: &str,
-    ) -> QueryResult<Vec<String>> {
-        let rows: Vec<CountRow> = sql_query(
-            "SELECT c.pulp_type, count(*) FROM unnest($2) u (id) CROSS JOIN LATERAL \
-               (SELECT true FROM repository_content m WHERE m.repository_id = $1 \
-                   AND m.content_id = u.id AND m.version_removed IS NULL LIMIT 1) present \
-              CROSS JOIN LATERAL (SELECT pulp_type FROM content \
-                WHERE pulp_id = u.id AND pulp_type <> $3 LIMIT 1) c \
-              GROUP BY c.pulp_type ORDER BY c.pulp_type",
-        )
-        .bind::<SqlUuid, _>(version.repository)
-        .bind::<Array<SqlUuid>, _>(uuids(added))
-        .bind::<Text, _>(pulp_type)
-        .load(conn)
-        .await?;
-        Ok(rows.into_iter().map(|row| row.pulp_type).collect())
+    ) -> QueryResult<Vec<ContentId>> {
+        let rows: Vec<IdRow> = sql_query(include_str!("rivals.sql"))
+            .bind::<SqlUuid, _>(repository)
+            .bind::<Array<SqlUuid>, _>(uuids(added))
+            .load(conn)
+            .await?;
+        Ok(rows.into_iter().map(|row| row.content_id).collect())
     }
 
     /// Units of `start` that an added unit replaces, because it has the same key.
