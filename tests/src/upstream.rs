@@ -98,6 +98,8 @@ impl Upstream {
         let accepting = tokio::spawn(async move {
             let mut served = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                // Head and body are written apart: the second would wait for the word that the first came.
+                let _ = stream.set_nodelay(true);
                 let (tls, state) = (tls.clone(), Arc::clone(&shared));
                 served.spawn(async move {
                     match tls {

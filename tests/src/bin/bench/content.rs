@@ -17,7 +17,7 @@ const BULK: usize = 100_000;
 const FILL: &str = include_str!("sql/big_repository.sql");
 
 /// Milliseconds from the start of a task's body to its end, by the database's clock.
-async fn run_time(app: &TestApp, task: &str) -> f64 {
+pub async fn run_time(app: &TestApp, task: &str) -> f64 {
     let task = app.finished_within(task, LONG).await;
     assert_eq!(task["state"], "completed", "{task:#}");
     let id = id_of(task["pulp_href"].as_str().unwrap_or_default());
@@ -26,6 +26,32 @@ async fn run_time(app: &TestApp, task: &str) -> f64 {
           WHERE pulp_id = '{id}'"
     );
     app.sql.number(&micros).await as f64 / 1000.0
+}
+
+/// Milliseconds that plain INSERTs of all rows of these tables into empty copies with the same indexes take, in
+/// one transaction. The copies have neither foreign keys nor triggers.
+///
+/// # Errors
+/// As the database.
+pub async fn beside(app: &TestApp, tables: &[&str]) -> anyhow::Result<f64> {
+    for table in tables {
+        let copy = format!("CREATE TABLE beside_{table} (LIKE {table} INCLUDING ALL)");
+        app.sql.batch_execute(&copy).await?;
+    }
+    let inserts = tables.iter().fold(String::new(), |text, table| {
+        text + &format!("INSERT INTO beside_{table} SELECT * FROM {table};")
+    });
+    let start = Instant::now();
+    app.sql
+        .batch_execute(&format!("BEGIN;{inserts}COMMIT"))
+        .await?;
+    let time = millis(start.elapsed());
+    for table in tables {
+        app.sql
+            .batch_execute(&format!("DROP TABLE beside_{table}"))
+            .await?;
+    }
+    Ok(time)
 }
 
 fn millis(time: Duration) -> f64 {
@@ -53,7 +79,10 @@ fn unit(id: &str) -> String {
 }
 
 /// Memberships that one modify writes in a second.
-pub async fn bulk(app: &TestApp, paper: &Paper) {
+///
+/// # Errors
+/// A database that does not answer.
+pub async fn bulk(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
     paper.heading(&format!("One modify of {BULK} units"));
     let statement = format!(
         "INSERT INTO content (pulp_id, pulp_domain, pulp_type, natural_key, repo_key, fields)
@@ -82,7 +111,16 @@ pub async fn bulk(app: &TestApp, paper: &Paper) {
                 BULK as f64 / whole
             ),
         );
+        if what == "added" {
+            let limit = beside(app, &["repository_content"]).await?;
+            let (rate, ratio) = (BULK as f64 * 1000.0 / limit, limit / time);
+            paper.fact(
+                "plain INSERT",
+                &format!("{rate:>7.0} a second beside it   ratio {ratio:.2}"),
+            );
+        }
     }
+    Ok(())
 }
 
 /// What a repository of so many units costs.

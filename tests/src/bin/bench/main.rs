@@ -7,6 +7,7 @@
 mod content;
 mod engine;
 mod serve;
+mod sync;
 
 use clap::{Parser, ValueEnum};
 use millrace_tests::TestApp;
@@ -42,6 +43,8 @@ enum Scenario {
     Bulk,
     /// Files of the content server, beside nginx.
     Serve,
+    /// A manifest of many lines, and many small files.
+    Sync,
 }
 
 #[tokio::main]
@@ -76,7 +79,10 @@ async fn main() -> anyhow::Result<()> {
         serve::serve(&app, &paper).await?;
     }
     if wants(Scenario::Bulk) {
-        content::bulk(&app, &paper).await;
+        content::bulk(&app, &paper).await?;
+    }
+    if wants(Scenario::Sync) {
+        sync::sync(&app, &paper).await?;
     }
     if wants(Scenario::Big) {
         content::big(&app, &paper, cli.units).await?;
