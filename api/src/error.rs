@@ -182,6 +182,11 @@ impl From<Error> for ApiError {
             Error::Invalid { field, message } => Self::field(&field, message),
             Error::Conflict(message) => Self::detail(StatusCode::CONFLICT, message),
             Error::Unavailable { what, source } => Self::unavailable(what, Some(source)),
+            Error::Full { .. } => {
+                let mut full = Self::detail(StatusCode::INSUFFICIENT_STORAGE, error.to_string());
+                full.cause = Some(error.into());
+                full
+            }
             // Somebody holds a lock, or the server is overrun: nothing is wrong with the request.
             Error::Internal(cause) if is_passing => Self::unavailable("database", Some(cause)),
             Error::Internal(cause) => Self::internal(cause),

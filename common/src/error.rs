@@ -32,6 +32,15 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is no room for what was to be written: the same call fails until somebody makes some.
+    #[error("There is no room left in the {what}.")]
+    Full {
+        /// Where.
+        what: &'static str,
+        /// The cause, for the log.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A fault of ours; the cause goes to the log only.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -52,10 +61,38 @@ impl Error {
         matches!(self, Self::Unavailable { .. }) || self.diesel().is_some_and(is_transient)
     }
 
+    /// What could not be written to this place: [`Error::Full`] where the system says so, else
+    /// [`Error::Unavailable`].
+    pub fn not_written(
+        what: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let source = source.into();
+        if is_full(source.as_ref()) {
+            Self::Full { what, source }
+        } else {
+            Self::Unavailable { what, source }
+        }
+    }
+
     /// A fault of ours.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())
     }
+}
+
+/// True where a disk or a quota is at the root of an error.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::{Error, ErrorKind};
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain
+        .filter_map(|error| error.downcast_ref::<Error>())
+        .any(|error| {
+            matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            )
+        })
 }
 
 impl From<DieselError> for Error {

@@ -94,7 +94,8 @@ impl From<Error> for Problem {
 impl From<Arc<Error>> for Problem {
     fn from(error: Arc<Error>) -> Self {
         let passes = |cause| is_transient(cause) || is_too_slow(cause);
-        if matches!(*error, Error::Unavailable { .. }) || error.diesel().is_some_and(passes) {
+        let is_away = matches!(*error, Error::Unavailable { .. } | Error::Full { .. });
+        if is_away || error.diesel().is_some_and(passes) {
             Self::Unavailable(error)
         } else {
             Self::Internal(error)

@@ -58,8 +58,5 @@ impl Downloader {
 }
 
 fn disk(error: std::io::Error) -> Error {
-    Error::Unavailable {
-        what: "temporary disk space",
-        source: error.into(),
-    }
+    Error::not_written("temporary disk space", error)
 }

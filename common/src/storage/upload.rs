@@ -77,7 +77,7 @@ impl Upload {
     /// Takes the next bytes in. Memory stays bounded: it returns once the store has whole parts.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store does not take them; the upload is lost then.
+    /// [`Error::Full`] or [`Error::Unavailable`] when the store does not take them; the upload is lost then.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         if let Some(id) = self.writer.open_parts_for(bytes.len()).await? {
             self.ticket.multipart = Some(id.clone());

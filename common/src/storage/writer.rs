@@ -70,7 +70,7 @@ impl Writer {
     /// Takes the next bytes in; returns once the store has whole parts of them.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store does not take them; the file is lost then.
+    /// [`Error::Full`] or [`Error::Unavailable`] when the store does not take them; the file is lost then.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), Error> {
         self.open_parts_for(bytes.len()).await?;
         self.size += bytes.len() as u64;
@@ -98,7 +98,7 @@ impl Writer {
     /// Ends the file: it is whole and durable under its key when this returns.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store does not take it.
+    /// [`Error::Full`] or [`Error::Unavailable`] when the store does not take it.
     pub async fn finish(mut self) -> Result<(u64, Digests), Error> {
         if self.parts.is_none() {
             let bytes = self.buffer.split().freeze();
@@ -170,10 +170,7 @@ async fn hash(hashers: Option<Hashers>, bytes: Bytes) -> Result<Hashers, Error> 
 
 /// Whatever the store says: that something is missing where we write is no answer to a client.
 fn not_written(error: object_store::Error) -> Error {
-    Error::Unavailable {
-        what: "artifact store",
-        source: error.into(),
-    }
+    Error::not_written("artifact store", error)
 }
 
 fn lost() -> Error {

@@ -199,9 +199,10 @@ impl From<diesel::result::Error> for TaskError {
 impl From<Error> for TaskError {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotFound { .. } | Error::Invalid { .. } | Error::Conflict(_) => {
-                Self::failed(error.to_string())
-            }
+            Error::NotFound { .. }
+            | Error::Invalid { .. }
+            | Error::Conflict(_)
+            | Error::Full { .. } => Self::failed(error.to_string()),
             Error::Unavailable { .. } | Error::Internal(_) => Self::Internal(error.into()),
         }
     }

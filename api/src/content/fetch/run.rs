@@ -157,8 +157,5 @@ impl Spool {
 }
 
 fn disk(error: std::io::Error) -> Error {
-    Error::Unavailable {
-        what: "temporary disk space",
-        source: error.into(),
-    }
+    Error::not_written("temporary disk space", error)
 }
