@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 const COLUMNS: &str = "SELECT table_name || '.' || column_name || ' ' || udt_name || ' ' || is_nullable \
      FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' ORDER BY 1";
 
-/// Columns, indexes, constraints and functions, as text.
+/// Columns, indexes, constraints, functions and statistics, as text.
 async fn describe(sql: &Sql) -> Vec<String> {
     let mut all = sql.texts(COLUMNS).await;
     all.extend(sql.texts("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE '\\_\\_%' ORDER BY 1").await);
@@ -25,6 +25,10 @@ async fn describe(sql: &Sql) -> Vec<String> {
     );
     all.extend(
         sql.texts("SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1")
+            .await,
+    );
+    all.extend(
+        sql.texts("SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext ORDER BY 1")
             .await,
     );
     all
