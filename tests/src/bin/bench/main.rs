@@ -75,14 +75,15 @@ async fn main() -> anyhow::Result<()> {
     if wants(Scenario::Backlog) {
         engine::backlog(&app, &mut dispatcher, &paper).await;
     }
+    // First of those that fill tables: it counts what it finds in them.
+    if wants(Scenario::Sync) {
+        sync::sync(&app, &paper).await?;
+    }
     if wants(Scenario::Serve) {
         serve::serve(&app, &paper).await?;
     }
     if wants(Scenario::Bulk) {
         content::bulk(&app, &paper).await?;
-    }
-    if wants(Scenario::Sync) {
-        sync::sync(&app, &paper).await?;
     }
     if wants(Scenario::Big) {
         content::big(&app, &paper, cli.units).await?;
