@@ -78,13 +78,9 @@ impl NewVersion {
         ctx: &TaskContext,
         added: Added<'_>,
     ) -> Result<Option<Draft>, TaskError> {
-        match self.check(ctx, added).await {
-            Ok(()) => {}
-            Err(error) => {
-                // Nobody sees it any more; a failure here leaves it to the janitor.
-                let _ = discard_stale(ctx, self.repository).await;
-                return Err(error);
-            }
+        if let Err(error) = self.check(ctx, added).await {
+            self.give_up(ctx).await;
+            return Err(error);
         }
         let changed = {
             let mut conn = ctx.session().await;
@@ -134,7 +130,7 @@ impl NewVersion {
         match draft.await {
             Ok(draft) => Ok(Some(draft)),
             Err(error) => {
-                let _ = discard_stale(ctx, self.repository).await;
+                self.give_up(ctx).await;
                 Err(error)
             }
         }

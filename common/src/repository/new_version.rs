@@ -7,6 +7,7 @@ use crate::models::{
     Content, Membership, Repository, RepositoryContent, RepositoryVersion, VersionKept,
 };
 use crate::tasking::{Progress, TaskContext, TaskError};
+use log::warn;
 use std::collections::{BTreeSet, HashSet};
 use uuid::Uuid;
 
@@ -114,7 +115,7 @@ impl NewVersion {
     ///
     /// # Errors
     /// A text for the client when a unit belongs to another domain or is of another type than the
-    /// repository: then none is added. Else as [`TaskContext::fenced`].
+    /// repository: then none of these is added. Else as [`TaskContext::fenced`].
     pub async fn add(&self, ctx: &TaskContext, units: &[ContentId]) -> Result<(), TaskError> {
         self.check_kinds(ctx, units).await?;
         for batch in chunks(units) {
@@ -125,6 +126,14 @@ impl NewVersion {
             .await?;
         }
         Ok(())
+    }
+
+    /// Takes back what was written, after a failure. What that leaves is removed by the next run on the
+    /// repository, or by the janitor; nobody sees it.
+    pub async fn give_up(&self, ctx: &TaskContext) {
+        if let Err(error) = discard_stale(ctx, self.repository).await {
+            warn!(task_id:% = ctx.task(), error:? = error; "a version is left to the janitor");
+        }
     }
 
     /// A repository holds units of its own domain and type.

@@ -92,11 +92,20 @@ async fn write_version(
     removals: &[ContentId],
 ) -> Result<Option<Draft>, TaskError> {
     let version = NewVersion::open(ctx, task.repository_pk, task.base_version_pk).await?;
-    if all {
-        version.remove_newest(ctx).await?;
+    let change = async {
+        if all {
+            version.remove_newest(ctx).await?;
+        }
+        version.remove(ctx, removals).await?;
+        version.add(ctx, &task.add_content_units).await
+    };
+    if let Err(error) = change.await {
+        // A run that is to be repeated begins with that, one that is to stop has no time for it.
+        if matches!(error, TaskError::Failed { .. }) {
+            version.give_up(ctx).await;
+        }
+        return Err(error);
     }
-    version.remove(ctx, removals).await?;
-    version.add(ctx, &task.add_content_units).await?;
     version.finish(ctx, &task.add_content_units).await
 }
 

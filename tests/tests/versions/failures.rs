@@ -148,6 +148,32 @@ async fn a_unit_of_another_domain_is_refused_by_the_request_and_by_the_task() {
 }
 
 #[tokio::test]
+async fn a_unit_of_another_type_is_refused_and_the_version_taken_back_at_once() {
+    let zoo = Zoo::furnish(TestApp::with_workers(1).await).await;
+    let id = id_of(&zoo.c);
+    zoo.app
+        .sql
+        .run(&format!(
+            "UPDATE content SET pulp_type = 'file.other' WHERE pulp_id = '{id}'"
+        ))
+        .await;
+    let body = json!({"name": "pulpcore.app.tasks.repository.add_and_remove",
+        "kwargs": {"repository_pk": id_of(href(&zoo.repository)),
+                   "add_content_units": [id], "remove_content_units": ["*"]}});
+    let task = zoo.app.dispatch(&body).await;
+    let task = zoo.app.finished(&task).await;
+    let unfinished = "SELECT (SELECT count(*) FROM repository_version WHERE NOT complete) \
+         + (SELECT count(*) FROM repository_content WHERE version_removed IS NOT NULL)";
+    assert_eq!(zoo.app.sql.number(unfinished).await, 0);
+    assert_eq!(
+        task["error"]["description"],
+        "Saw unsupported content types {'file.other'}"
+    );
+    assert_untouched(&zoo, &task).await;
+    zoo.app.finish().await;
+}
+
+#[tokio::test]
 async fn a_failure_at_the_last_step_leaves_nothing_that_anybody_sees() {
     let zoo = open().await;
     zoo.app

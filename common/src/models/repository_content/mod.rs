@@ -62,7 +62,8 @@ fn uuids(ids: &[ContentId]) -> Vec<Uuid> {
 
 impl RepositoryContent {
     /// Adds units to the version that is being written; those that it holds already are ignored, as
-    /// are those that do not exist in the domain. A removal in the same version is undone.
+    /// are those that do not exist in the domain. A removal in the same version is undone. The caller
+    /// answers for their types: a repository holds units of its own.
     ///
     /// # Errors
     /// As the session.

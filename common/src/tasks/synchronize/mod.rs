@@ -136,6 +136,12 @@ impl Source {
             what: "FileRepository",
         })?;
         drop(conn);
+        if repository.pulp_type != PULP_TYPE {
+            return Err(Error::NotFound {
+                what: "FileRepository",
+            }
+            .into());
+        }
         let url = task.url.clone().unwrap_or_else(|| remote.url.clone());
         if url.is_empty() {
             let message = "Sync failed: A remote must have a url specified to synchronize.";
