@@ -12,7 +12,7 @@ use millrace_tests::upstream::Upstream;
 use serde_json::json;
 use std::fmt::Write;
 
-/// Files of the manifest whose files are not fetched.
+/// Lines of the manifest whose files are not fetched.
 const LINES: usize = 100_000;
 /// Files that are fetched, and the bytes of each.
 const FILES: usize = 10_000;
@@ -35,7 +35,8 @@ pub async fn sync(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
         "content_artifact",
         "remote_artifact",
         "repository_content",
-    ];
+    ]
+    .map(|table| (table, "true"));
     let limit = beside(app, &rows).await?;
     paper.fact(
         "all new",
