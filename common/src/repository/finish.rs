@@ -51,12 +51,13 @@ impl Finished {
 }
 
 impl NewVersion {
-    /// Applies the rules of contract 1.8 to what was asked to be added. `None`: nothing differs from
+    /// Applies the rules of contract 1.8 to what was asked to be added; [`NewVersion::add`] has looked at
+    /// domains and types. `None`: nothing differs from
     /// the newest version, and nothing is left of this one.
     ///
     /// # Errors
-    /// What the client may read when a rule is broken; what was written is removed by the next run on
-    /// the repository, or by the janitor.
+    /// What the client may read when a rule is broken; what was written is taken back, or left to
+    /// the next run on the repository and the janitor.
     pub async fn finish(
         self,
         ctx: &TaskContext,

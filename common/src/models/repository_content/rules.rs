@@ -20,7 +20,8 @@ pub struct PathConflict {
 }
 
 impl RepositoryContent {
-    /// Those added units whose key another unit that is there may have: a hash of it is compared.
+    /// Those added units that share the hash of their key with another unit that is there: every unit that
+    /// replaces or doubles another is among them, and some are by chance.
     ///
     /// # Errors
     /// As the session.
