@@ -52,8 +52,7 @@ impl Finished {
 
 impl NewVersion {
     /// Applies the rules of contract 1.8 to what was asked to be added; [`NewVersion::add`] has looked at
-    /// domains and types. `None`: nothing differs from
-    /// the newest version, and nothing is left of this one.
+    /// domains and types. `None`: nothing differs from the newest version, and nothing is left of this one.
     ///
     /// # Errors
     /// What the client may read when a rule is broken; what was written is taken back, or left to
@@ -138,9 +137,11 @@ impl NewVersion {
     }
 
     async fn check(&self, ctx: &TaskContext, added: Added<'_>) -> Result<(), TaskError> {
-        let duplicates = match self.replace(ctx, added).await? {
-            true => self.count_duplicates(ctx, added).await?,
-            false => 0,
+        // Where no unit had a rival, none is left: the second walk is saved.
+        let duplicates = if self.replace(ctx, added).await? {
+            self.count_duplicates(ctx, added).await?
+        } else {
+            0
         };
         if duplicates > 0 {
             return Err(TaskError::coded(
@@ -160,36 +161,37 @@ impl NewVersion {
         Ok(())
     }
 
-    /// Removes what added units replace. False: none of them has the key of any other unit.
+    /// Removes what added units replace. True where one of them had the key of another unit, replaced or not.
     async fn replace(&self, ctx: &TaskContext, added: Added<'_>) -> Result<bool, TaskError> {
-        let mut met = false;
+        let mut had_rivals = false;
         let mut batches = added.batches();
         while let Some(batch) = batches.next(self, ctx).await? {
             let old = {
                 let mut conn = ctx.session().await;
-                let rivals = RepositoryContent::rivals(&mut conn, self.repository, batch).await?;
+                let rivals =
+                    RepositoryContent::rivals(&mut conn, self.repository, batch, false).await?;
                 if rivals.is_empty() {
                     continue;
                 }
                 RepositoryContent::replaced(&mut conn, self.repository, self.start, &rivals).await?
             };
-            met = true;
+            had_rivals = true;
             self.remove(ctx, &old).await?;
         }
-        Ok(met)
+        Ok(had_rivals)
     }
 
     async fn count_duplicates(
         &self,
         ctx: &TaskContext,
         added: Added<'_>,
-    ) -> Result<i64, TaskError> {
+    ) -> Result<usize, TaskError> {
         let mut duplicates = 0;
         let mut batches = added.batches();
         while let Some(batch) = batches.next(self, ctx).await? {
             let mut conn = ctx.session().await;
-            duplicates +=
-                RepositoryContent::count_duplicates(&mut conn, self.repository, batch).await?;
+            let later = RepositoryContent::rivals(&mut conn, self.repository, batch, true).await?;
+            duplicates += later.len();
         }
         Ok(duplicates)
     }

@@ -17,6 +17,7 @@ pub use abandoned::remove_abandoned;
 pub use create::create;
 pub use delete_version::{PROTECTED, Recounts, delete_newest, delete_older, retain};
 pub use finish::{Draft, Finished};
+pub(crate) use new_version::unsupported;
 pub use new_version::{BATCH, NewVersion};
 pub use publishing::PublicationDraft;
 pub use reserved::require_reserved;

@@ -148,16 +148,14 @@ impl NewVersion {
                     return Err(TaskError::failed(message));
                 }
                 if pulp_type != self.pulp_type {
-                    odd.insert(format!("'{pulp_type}'"));
+                    odd.insert(pulp_type);
                 }
             }
         }
         if odd.is_empty() {
             return Ok(());
         }
-        let odd: Vec<String> = odd.into_iter().collect();
-        let message = format!("Saw unsupported content types {{{}}}", odd.join(", "));
-        Err(TaskError::failed(message))
+        Err(unsupported(odd.iter().map(String::as_str)))
     }
 
     /// Removes units; what it lacks is ignored.
@@ -252,6 +250,15 @@ impl NewVersion {
         drop(conn);
         Ok(self)
     }
+}
+
+/// The refusal of units of these types in a repository of another one.
+pub(crate) fn unsupported<'a>(types: impl Iterator<Item = &'a str>) -> TaskError {
+    let types: Vec<String> = types.map(|name| format!("'{name}'")).collect();
+    TaskError::failed(format!(
+        "Saw unsupported content types {{{}}}",
+        types.join(", ")
+    ))
 }
 
 /// Those of the units that a version lacks.

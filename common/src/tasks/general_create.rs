@@ -17,7 +17,7 @@ use crate::models::{
     Artifact, Content, Membership, Repository, RepositoryContent, Upload, task_use,
 };
 use crate::prn::{self, Prn};
-use crate::repository::{Draft, NewVersion};
+use crate::repository::{Draft, NewVersion, unsupported};
 use crate::representation::FileContent;
 use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
 use crate::uploads::Assembled;
@@ -229,9 +229,7 @@ async fn check_type(ctx: &TaskContext, repository: RepositoryId) -> Result<(), T
     if row.pulp_type == PULP_TYPE {
         return Ok(());
     }
-    Err(TaskError::failed(format!(
-        "Saw unsupported content types {{'{PULP_TYPE}'}}"
-    )))
+    Err(unsupported([PULP_TYPE].into_iter()))
 }
 
 /// Completes the version, if there is one, and says what was made: the version, then the unit.

@@ -1,10 +1,10 @@
 //! What a new version must not hold (contract 1.8). Each query looks at a batch of added units only.
 
-use super::{CountRow, IdRow, Membership, RepositoryContent, uuids};
+use super::{IdRow, Membership, RepositoryContent, uuids};
 use crate::db::Conn;
 use crate::ids::{ContentId, RepositoryId};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Integer, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Integer, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 
@@ -20,8 +20,8 @@ pub struct PathConflict {
 }
 
 impl RepositoryContent {
-    /// Those added units that share the hash of their key with another unit that is there: every unit that
-    /// replaces or doubles another is among them, and some are by chance.
+    /// Those added units whose key another unit that is there has too; with `later`, only those that sort
+    /// behind such a one. Every unit that replaces another is among them.
     ///
     /// # Errors
     /// As the session.
@@ -29,10 +29,12 @@ impl RepositoryContent {
         conn: &mut Conn,
         repository: RepositoryId,
         added: &[ContentId],
+        later: bool,
     ) -> QueryResult<Vec<ContentId>> {
         let rows: Vec<IdRow> = sql_query(include_str!("rivals.sql"))
             .bind::<SqlUuid, _>(repository)
             .bind::<Array<SqlUuid>, _>(uuids(added))
+            .bind::<Bool, _>(later)
             .load(conn)
             .await?;
         Ok(rows.into_iter().map(|row| row.content_id).collect())
@@ -56,23 +58,6 @@ impl RepositoryContent {
             .load(conn)
             .await?;
         Ok(rows.into_iter().map(|row| row.content_id).collect())
-    }
-
-    /// How many added units have the key of another unit that sorts before them.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn count_duplicates(
-        conn: &mut Conn,
-        repository: RepositoryId,
-        added: &[ContentId],
-    ) -> QueryResult<i64> {
-        let row: CountRow = sql_query(include_str!("duplicates.sql"))
-            .bind::<SqlUuid, _>(repository)
-            .bind::<Array<SqlUuid>, _>(uuids(added))
-            .get_result(conn)
-            .await?;
-        Ok(row.count)
     }
 
     /// Paths of files that are directories of other files, where one of the two was added; some of

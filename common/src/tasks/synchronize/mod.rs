@@ -132,16 +132,11 @@ impl Source {
         let remote = Remote::find(&mut conn, ctx.domain(), task.remote_pk).await?;
         let remote = remote.ok_or(Error::NotFound { what: "FileRemote" })?;
         let repository = Repository::find(&mut conn, ctx.domain(), task.repository_pk).await?;
+        let repository = repository.filter(|row| row.pulp_type == PULP_TYPE);
         let repository = repository.ok_or(Error::NotFound {
             what: "FileRepository",
         })?;
         drop(conn);
-        if repository.pulp_type != PULP_TYPE {
-            return Err(Error::NotFound {
-                what: "FileRepository",
-            }
-            .into());
-        }
         let url = task.url.clone().unwrap_or_else(|| remote.url.clone());
         if url.is_empty() {
             let message = "Sync failed: A remote must have a url specified to synchronize.";
