@@ -164,3 +164,21 @@ pub fn is_too_slow(error: &DieselError) -> bool {
 pub fn is_out_of_locks(error: &DieselError) -> bool {
     matches!(error, DieselError::DatabaseError(_, info) if info.message().contains("out of shared memory"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error as IoError, ErrorKind};
+
+    #[test]
+    fn a_full_disk_is_told_from_one_that_fails_however_deep_it_lies() {
+        let wrapped = |kind| Error::internal(IoError::from(kind));
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            let error = Error::not_written("store", wrapped(kind));
+            assert!(matches!(error, Error::Full { .. }), "{error:?}");
+            assert!(!error.is_transient());
+        }
+        let error = Error::not_written("store", wrapped(ErrorKind::TimedOut));
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    }
+}

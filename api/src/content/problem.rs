@@ -94,8 +94,9 @@ impl From<Error> for Problem {
 impl From<Arc<Error>> for Problem {
     fn from(error: Arc<Error>) -> Self {
         let passes = |cause| is_transient(cause) || is_too_slow(cause);
-        let is_away = matches!(*error, Error::Unavailable { .. } | Error::Full { .. });
-        if is_away || error.diesel().is_some_and(passes) {
+        // To whom the bytes go it is the same: they cannot be had until somebody has made room.
+        let may_pass = matches!(*error, Error::Unavailable { .. } | Error::Full { .. });
+        if may_pass || error.diesel().is_some_and(passes) {
             Self::Unavailable(error)
         } else {
             Self::Internal(error)

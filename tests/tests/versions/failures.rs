@@ -143,6 +143,10 @@ async fn a_unit_of_another_domain_is_refused_by_the_request_and_by_the_task() {
                    "add_content_units": [id_of(&zoo.c)], "remove_content_units": []}});
     let task = zoo.app.dispatch(&body).await;
     let task = zoo.app.finished(&task).await;
+    assert_eq!(
+        task["error"]["description"],
+        "Content units are not a part of the repository's domain"
+    );
     assert_untouched(&zoo, &task).await;
     zoo.app.finish().await;
 }

@@ -10,7 +10,6 @@ use millrace_tests::TestApp;
 use millrace_tests::paper::Paper;
 use millrace_tests::upstream::Upstream;
 use serde_json::json;
-use std::fmt::Write;
 
 /// Lines of the manifest whose files are not fetched.
 const LINES: usize = 100_000;
@@ -27,7 +26,7 @@ pub async fn sync(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
     let upstream = Upstream::start().await;
     let manifest = lines(LINES);
     upstream.serve("/many/PULP_MANIFEST", manifest.clone());
-    let repository = repository(app, &upstream, "many", "on_demand").await?;
+    let repository = furnish(app, &upstream, "many", "on_demand").await?;
     let rate = |time: f64| LINES as f64 * 1000.0 / time;
     let first = run(app, &repository).await;
     let rows = [
@@ -63,7 +62,7 @@ pub async fn sync(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
         upstream.serve(&format!("/few/{name}"), bytes);
     }
     upstream.serve("/few/PULP_MANIFEST", manifest);
-    let repository = self::repository(app, &upstream, "few", "immediate").await?;
+    let repository = furnish(app, &upstream, "few", "immediate").await?;
     let time = run(app, &repository).await;
     paper.fact(
         "all new",
@@ -77,15 +76,11 @@ fn line(n: usize) -> String {
 }
 
 fn lines(count: usize) -> String {
-    (0..count).fold(String::new(), |mut text, n| {
-        // Writing into a text does not fail.
-        let _ = write!(text, "{}", line(n));
-        text
-    })
+    (0..count).map(line).collect()
 }
 
 /// A repository with a remote below this directory of the server.
-async fn repository(
+async fn furnish(
     app: &TestApp,
     upstream: &Upstream,
     name: &str,
