@@ -18,12 +18,14 @@ WITH added AS MATERIALIZED (
 -- The fences (`OFFSET 0`) keep the planner from walking all units of the repository instead of one look at
 -- an index a path, whatever the statistics say. What is removed is left out behind them: the index of what is
 -- present is walked as long as the statistics take it for empty.
+-- The repository is read from a subquery: of one that the statistics have not met, all memberships seem as
+-- quick to walk as one look at the index of keys.
 -- A directory of an added path is a file, which is found by its key.
 (SELECT d.directory, d.path
    FROM directories d
   CROSS JOIN LATERAL (SELECT true
                         FROM (SELECT m.content_id, m.version_removed FROM repository_content m
-                               WHERE m.repository_id = $1
+                               WHERE m.repository_id = (SELECT $1)
                                  AND m.repo_key = millrace_key_hash(sha256(convert_to(d.directory, 'UTF8')))
                               OFFSET 0) m
                        CROSS JOIN LATERAL (SELECT true FROM content c
