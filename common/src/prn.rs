@@ -58,6 +58,13 @@ pub fn orphans(domain: DomainId) -> String {
     format!("pdrn:{domain}:orphans")
 }
 
+/// The lane of what gives up files that can be fetched again; who reads files and must not lose them in
+/// between shares it.
+#[must_use]
+pub fn reclaim_space(domain: DomainId) -> String {
+    format!("pdrn:{domain}:reclaim_space")
+}
+
 /// The lane of everything that changes distributions of a domain.
 #[must_use]
 pub fn distributions(domain: DomainId) -> String {

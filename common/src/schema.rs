@@ -244,6 +244,14 @@ table! {
 }
 
 table! {
+    task_tally (task_id, key) {
+        task_id -> Uuid,
+        key -> Text,
+        value -> Int8,
+    }
+}
+
+table! {
     task_use (object_id, task_id) {
         object_id -> Uuid,
         task_id -> Uuid,
@@ -497,6 +505,7 @@ allow_tables_to_appear_in_same_query!(
     repository_version,
     repository_version_count,
     repository_content,
+    task_tally,
     task_use,
     used_object,
     remote,

@@ -2,6 +2,7 @@
 
 mod faults;
 mod races;
+mod results;
 
 use millrace_tests::app::files_below;
 use millrace_tests::eventually::holds;

@@ -6,5 +6,5 @@ mod file_url;
 mod large;
 mod mirror;
 mod repair;
-mod shop;
+pub mod shop;
 mod skipping;

@@ -26,6 +26,7 @@ pub enum Object {
     Content,
     Repository,
     Orphans,
+    Reclaim,
     Remote,
     Publication,
     Distribution,
@@ -39,7 +40,7 @@ pub enum Object {
 /// 403 in the contract's shape.
 pub fn authorize(actor: &Actor, action: Action, object: Object) -> Result<(), ApiError> {
     let for_admins_only = match object {
-        Object::Worker | Object::Artifact | Object::Orphans => true,
+        Object::Worker | Object::Artifact | Object::Orphans | Object::Reclaim => true,
         Object::Task => action == Action::Dispatch,
         Object::TaskGroup
         | Object::Content

@@ -58,6 +58,7 @@ pub mod membership;
 pub mod object;
 pub mod orphans;
 pub mod publications;
+pub mod reclaim;
 pub mod references;
 pub mod remotes;
 pub mod remotes_file;

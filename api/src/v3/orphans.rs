@@ -6,9 +6,17 @@ use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::ApiResult;
 use crate::v3::references;
+use actix_web::HttpResponse;
 use actix_web::web::Data;
+use millrace_common::db;
+use millrace_common::ids::DomainId;
+use millrace_common::models::disposable;
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::OrphanCleanup;
+use millrace_common::tasks::disposal::would_go;
+use millrace_common::tasks::orphan_cleanup::protected_since;
+use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// What is to be cleaned up.
@@ -20,12 +28,54 @@ pub struct OrphansCleanup {
     /// Minutes that an orphan is kept; null: as the settings say.
     #[schema(minimum = 0, maximum = 4294967295_u32)]
     pub orphan_protection_time: Option<u32>,
+    /// True: the task's result says what would go, and nothing does.
+    #[schema(required = false)]
+    pub dry_run: bool,
+}
+
+/// What clean-up would take now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrphansSummaryResponse)]
+pub struct OrphansSummary {
+    /// Minutes that an orphan is kept.
+    pub orphan_protection_time: u32,
+    /// Units of all types.
+    pub units: i64,
+    /// Artifacts: of these units alone, or of none.
+    pub artifacts: i64,
+    /// Their bytes.
+    pub bytes: i64,
+    /// The same by content type; an artifact of two types counts with both.
+    #[schema(value_type = Object)]
+    pub by_type: Value,
+}
+
+/// What clean-up with the protection time of the settings would take now, in its first pass.
+///
+/// # Errors
+/// 403.
+pub async fn summary(app: Data<App>, actor: Actor) -> ApiResult {
+    authorize(&actor, Action::Delete, Object::Orphans)?;
+    let minutes = app.settings.tasks.orphan_protection_time;
+    let mut conn = app.db.get().await?;
+    let before = protected_since(db::now(&mut conn).await?, minutes);
+    let found = disposable::orphans(&mut conn, DomainId::DEFAULT, before, None).await?;
+    let result = would_go(&found);
+    let figure = |key: &str| result[key].as_i64().unwrap_or_default();
+    Ok(HttpResponse::Ok().json(OrphansSummary {
+        orphan_protection_time: minutes,
+        units: figure("units"),
+        artifacts: figure("artifacts"),
+        bytes: figure("bytes"),
+        by_type: result["by_type"].clone(),
+    }))
 }
 
 impl FromFields for OrphansCleanup {
     fn read(fields: &mut Fields) -> Option<Self> {
         let hrefs = fields.nullable::<Vec<Text>>("content_hrefs");
         let minutes = fields.nullable::<i64>("orphan_protection_time");
+        let dry_run = fields.optional::<bool>("dry_run");
         let hrefs = hrefs?.flatten();
         if hrefs.as_ref().is_some_and(Vec::is_empty) {
             return fields.refuse("content_hrefs", "Must not be [].");
@@ -48,6 +98,7 @@ impl FromFields for OrphansCleanup {
         Some(Self {
             content_hrefs: hrefs.map(|list| list.into_iter().map(|text| text.0).collect()),
             orphan_protection_time: minutes,
+            dry_run: dry_run?.unwrap_or_default(),
         })
     }
 }
@@ -78,6 +129,7 @@ async fn dispatch(app: &App, actor: &Actor, request: OrphansCleanup) -> ApiResul
     let task = OrphanCleanup {
         content_pks,
         orphan_protection_time: minutes.unwrap_or(app.settings.tasks.orphan_protection_time),
+        dry_run: request.dry_run,
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?;
     dispatch_and_accept(app, actor, task).await

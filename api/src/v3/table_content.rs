@@ -1,7 +1,7 @@
 //! The part of the URL table about content: artifacts, units, repositories, orphans.
 
 use super::{
-    artifacts, content, content_file, labels, orphans, repositories, repositories_file,
+    artifacts, content, content_file, labels, orphans, reclaim, repositories, repositories_file,
     repositories_file_sync, repository_versions, uploads,
 };
 use crate::route::{Endpoint, delete, get, patch, post, put};
@@ -10,7 +10,8 @@ use content::MultipleArtifactContentResponse;
 use content_file::{FileContentRequest, FileContentUploadRequest};
 use labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
 use millrace_common::representation::{FileContent, FileRepository, Version};
-use orphans::OrphansCleanup;
+use orphans::{OrphansCleanup, OrphansSummary};
+use reclaim::ReclaimRequest;
 use repositories::RepositoryResponse;
 use repositories_file::{FileRepositoryRequest, Modify};
 use repositories_file_sync::Sync;
@@ -264,6 +265,15 @@ fn versions_and_orphans() -> Vec<Endpoint> {
             .tag("Repositories")
             .about("Repositories of all types")
             .lists::<RepositoryResponse, _>(&repositories::FILTERS),
+        post(
+            "repositories/reclaim_space/",
+            "repositories_reclaim_space_reclaim",
+            reclaim::reclaim,
+        )
+        .tag("Repositories: Reclaim_Space")
+        .about("Give up files that can be fetched again, in a task")
+        .accepts::<ReclaimRequest>()
+        .dispatches(),
         get(
             "repositories/file/file/{file_file_repository_href}/versions/",
             "repositories_file_file_versions_list",
@@ -310,6 +320,10 @@ fn versions_and_orphans() -> Vec<Endpoint> {
             .about("Delete what nothing needs, in a task")
             .accepts::<OrphansCleanup>()
             .dispatches(),
+        get("orphans/", "orphans_read", orphans::summary)
+            .tag("Orphans")
+            .about("What nothing needs, and how much room it takes")
+            .answers::<OrphansSummary>(200),
         delete("orphans/", "orphans_delete", orphans::remove)
             .tag("Orphans")
             .about("Delete what nothing needs, in a task")

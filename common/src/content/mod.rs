@@ -119,6 +119,18 @@ pub async fn validate_version(
     file::File::validate_version(conn, version, added).await
 }
 
+/// The types whose files may be given up, to be fetched again (contract 1.3).
+#[must_use]
+pub fn reclaimable() -> Vec<String> {
+    let mut types = ContentTypes::default();
+    register_all(&mut types);
+    types
+        .definitions()
+        .filter(|definition| !definition.protected_from_reclaim)
+        .map(|definition| definition.pulp_type.clone())
+        .collect()
+}
+
 /// Registers the built-in content types.
 pub fn register_all(types: &mut ContentTypes) {
     types.register::<file::File>();

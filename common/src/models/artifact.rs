@@ -281,25 +281,48 @@ impl Artifact {
             .await
     }
 
-    /// Deletes those of the given artifacts that belong to no content and buries their files, in the
-    /// caller's transaction. Remove the files of what comes back after the commit.
+    /// Locks those of the given artifacts that nothing needs, whenever they were last of interest, as
+    /// [`Artifact::lock_orphans`] does.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn lock_unneeded(
+        conn: &mut Conn,
+        ids: &[ArtifactId],
+    ) -> QueryResult<Vec<ArtifactId>> {
+        artifact::table
+            .filter(artifact::pulp_id.eq_any(ids))
+            .filter(is_unneeded())
+            .order(artifact::pulp_id)
+            .select(artifact::pulp_id)
+            .for_update()
+            .skip_locked()
+            .load(conn)
+            .await
+    }
+
+    /// Deletes those of the given artifacts that belong to no content and were last of interest before
+    /// this moment, if one is given, and buries their files, in the caller's transaction. Remove the files
+    /// of what comes back after the commit.
     ///
     /// # Errors
     /// A foreign key violation where a row that this query does not know of uses one of them.
     pub async fn bury_many(
         conn: &mut Conn,
         ids: &[ArtifactId],
-        before: DateTime<Utc>,
+        before: Option<DateTime<Utc>>,
     ) -> QueryResult<Vec<Tombstone>> {
-        let buried: Vec<(StorageKey, i64)> = diesel::delete(
-            artifact::table
-                .filter(artifact::pulp_id.eq_any(ids))
-                .filter(artifact::timestamp_of_interest.lt(before))
-                .filter(is_unneeded()),
-        )
-        .returning((artifact::storage_key, artifact::size))
-        .get_results(conn)
-        .await?;
+        let mut delete = diesel::delete(artifact::table)
+            .filter(artifact::pulp_id.eq_any(ids))
+            .filter(is_unneeded())
+            .into_boxed();
+        if let Some(before) = before {
+            delete = delete.filter(artifact::timestamp_of_interest.lt(before));
+        }
+        let buried: Vec<(StorageKey, i64)> = delete
+            .returning((artifact::storage_key, artifact::size))
+            .get_results(conn)
+            .await?;
         let buried: Vec<_> = buried
             .into_iter()
             .map(|(storage_key, size)| Tombstone::of(storage_key, Some(size)))

@@ -11,6 +11,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A content unit.
 #[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
@@ -292,7 +293,7 @@ impl Content {
             .await
     }
 
-    /// Deletes those of the given units that are orphans still; gives their number.
+    /// Deletes those of the given units that are orphans still; gives how many of each type.
     ///
     /// # Errors
     /// A foreign key violation where a row that this query does not know of uses one of them.
@@ -300,15 +301,21 @@ impl Content {
         conn: &mut Conn,
         ids: &[ContentId],
         before: DateTime<Utc>,
-    ) -> QueryResult<usize> {
-        diesel::delete(
+    ) -> QueryResult<BTreeMap<String, i64>> {
+        let deleted: Vec<String> = diesel::delete(
             content::table
                 .filter(content::pulp_id.eq_any(ids))
                 .filter(content::timestamp_of_interest.lt(before))
                 .filter(is_unneeded()),
         )
-        .execute(conn)
-        .await
+        .returning(content::pulp_type)
+        .get_results(conn)
+        .await?;
+        let mut by_type = BTreeMap::new();
+        for pulp_type in deleted {
+            *by_type.entry(pulp_type).or_insert(0) += 1;
+        }
+        Ok(by_type)
     }
 }
 

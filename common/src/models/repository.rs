@@ -111,6 +111,22 @@ impl Repository {
             .optional()
     }
 
+    /// All repositories of a domain, with their types.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn all(
+        conn: &mut Conn,
+        domain: DomainId,
+    ) -> QueryResult<Vec<(RepositoryId, String)>> {
+        repository::table
+            .filter(repository::pulp_domain.eq(domain))
+            .order(repository::pulp_id)
+            .select((repository::pulp_id, repository::pulp_type))
+            .load(conn)
+            .await
+    }
+
     /// The types of these repositories.
     ///
     /// # Errors

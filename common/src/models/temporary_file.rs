@@ -3,10 +3,10 @@
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{DomainId, TemporaryFileId};
-use crate::schema::temporary_file;
+use crate::schema::{temporary_file, used_object};
 use crate::storage::{StorageKey, Stored};
 use chrono::{DateTime, Utc};
-use diesel::dsl::exists;
+use diesel::dsl::{self, exists, not};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -91,6 +91,62 @@ impl TemporaryFile {
         Ok(Some(tombstone))
     }
 
+    /// How many files are older than this and of no incomplete task.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_stale(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+    ) -> QueryResult<i64> {
+        temporary_file::table
+            .filter(temporary_file::pulp_domain.eq(domain))
+            .filter(temporary_file::pulp_created.lt(before))
+            .filter(is_unneeded())
+            .count()
+            .get_result(conn)
+            .await
+    }
+
+    /// Deletes up to `limit` of them, the oldest first, and buries their files; unlink these after the commit. What
+    /// somebody has locked is left out.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn bury_stale(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+        limit: i64,
+    ) -> QueryResult<Vec<Tombstone>> {
+        let ids: Vec<TemporaryFileId> = temporary_file::table
+            .filter(temporary_file::pulp_domain.eq(domain))
+            .filter(temporary_file::pulp_created.lt(before))
+            .filter(is_unneeded())
+            .order(temporary_file::pulp_created)
+            .limit(limit)
+            .select(temporary_file::pulp_id)
+            .for_update()
+            .skip_locked()
+            .load(conn)
+            .await?;
+        let rows: Vec<(StorageKey, i64)> = diesel::delete(
+            temporary_file::table
+                .filter(temporary_file::pulp_id.eq_any(ids))
+                .filter(is_unneeded()),
+        )
+        .returning((temporary_file::storage_key, temporary_file::size))
+        .get_results(conn)
+        .await?;
+        let buried: Vec<Tombstone> = rows
+            .into_iter()
+            .map(|(storage_key, size)| Tombstone::of(storage_key, Some(size)))
+            .collect();
+        Tombstone::bury_all(conn, &buried).await?;
+        Ok(buried)
+    }
+
     /// True where a row needs this file.
     ///
     /// # Errors
@@ -102,4 +158,12 @@ impl TemporaryFile {
         .get_result(conn)
         .await
     }
+}
+
+/// Not about to be taken over by a task.
+#[dsl::auto_type]
+fn is_unneeded() -> _ {
+    let used =
+        used_object::table.filter(used_object::object_id.eq(temporary_file::pulp_id.nullable()));
+    not(exists(used))
 }

@@ -103,6 +103,45 @@ impl Upload {
         .await
     }
 
+    /// How many uploads nothing came for since this moment.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_stale(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+    ) -> QueryResult<i64> {
+        upload::table
+            .filter(upload::pulp_domain.eq(domain))
+            .filter(upload::pulp_last_updated.lt(before))
+            .count()
+            .get_result(conn)
+            .await
+    }
+
+    /// The next of them behind this id, in the order of ids. Lock one, and look again, before changing it.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn stale(
+        conn: &mut Conn,
+        domain: DomainId,
+        before: DateTime<Utc>,
+        behind: UploadId,
+        limit: i64,
+    ) -> QueryResult<Vec<UploadId>> {
+        upload::table
+            .filter(upload::pulp_domain.eq(domain))
+            .filter(upload::pulp_last_updated.lt(before))
+            .filter(upload::pulp_id.gt(behind))
+            .order(upload::pulp_id)
+            .limit(limit)
+            .select(upload::pulp_id)
+            .load(conn)
+            .await
+    }
+
     /// Notes that the pieces have changed; gives the upload as it is then.
     ///
     /// # Errors

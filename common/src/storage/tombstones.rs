@@ -14,11 +14,13 @@ const AT_ONCE: usize = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unlinked {
     /// Files that are gone.
-    pub files: u64,
+    pub files: i64,
     /// Their bytes, as far as they are known.
-    pub bytes: u64,
+    pub bytes: i64,
     /// Files that could not be removed; their tombstones stay, and the janitor tries again.
-    pub failed: u64,
+    pub failed: i64,
+    /// Their bytes, as far as they are known.
+    pub bytes_failed: i64,
 }
 
 impl std::ops::AddAssign for Unlinked {
@@ -26,6 +28,7 @@ impl std::ops::AddAssign for Unlinked {
         self.files += more.files;
         self.bytes += more.bytes;
         self.failed += more.failed;
+        self.bytes_failed += more.bytes_failed;
     }
 }
 
@@ -35,7 +38,7 @@ impl std::ops::AddAssign for Unlinked {
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the database does not answer.
-pub async fn unlink_due(db: &Db, storage: &Storage, limit: i64) -> Result<u64, Error> {
+pub async fn unlink_due(db: &Db, storage: &Storage, limit: i64) -> Result<i64, Error> {
     let claimed = Tombstone::claim_due(&mut *db.get().await?, limit).await?;
     Ok(unlink(db, storage, &claimed).await?.files)
 }
@@ -57,13 +60,14 @@ pub async fn unlink(db: &Db, storage: &Storage, buried: &[Tombstone]) -> Result<
         .await;
     let keys: Vec<&str> = gone.iter().map(|t| t.storage_key.as_str()).collect();
     Tombstone::forget(&mut *db.get().await?, &keys).await?;
+    let number = |files: usize| i64::try_from(files).unwrap_or(i64::MAX);
+    let size = |files: &[Tombstone]| files.iter().filter_map(|t| t.size).sum::<i64>();
+    let bytes = size(&gone);
     Ok(Unlinked {
-        files: gone.len() as u64,
-        bytes: gone
-            .iter()
-            .filter_map(|t| u64::try_from(t.size?).ok())
-            .sum(),
-        failed: (buried.len() - gone.len()) as u64,
+        files: number(gone.len()),
+        bytes,
+        failed: number(buried.len() - gone.len()),
+        bytes_failed: size(buried) - bytes,
     })
 }
 

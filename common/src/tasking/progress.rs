@@ -73,6 +73,11 @@ impl Progress {
         self.write("running").await
     }
 
+    /// Goes on where an earlier run of the task stopped.
+    pub fn resume(&mut self, done: i64) {
+        self.done = done;
+    }
+
     /// What has been counted so far.
     #[must_use]
     pub fn done(&self) -> i64 {

@@ -3,6 +3,7 @@
 pub mod add_and_remove;
 pub mod delete_version;
 pub mod diagnostics;
+pub mod disposal;
 pub mod file_url;
 pub mod general_create;
 pub mod general_delete;
@@ -11,8 +12,11 @@ pub mod kinds;
 pub mod orphan_cleanup;
 pub mod publish;
 pub mod purge;
+pub mod reclaim_space;
 pub mod repair_version;
 pub mod synchronize;
+pub mod tmpfile_cleanup;
+pub mod upload_cleanup;
 pub mod upload_commit;
 
 pub use add_and_remove::AddAndRemove;
@@ -23,8 +27,11 @@ pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
 pub use orphan_cleanup::OrphanCleanup;
 pub use publish::Publish;
 pub use purge::Purge;
+pub use reclaim_space::ReclaimSpace;
 pub use repair_version::RepairVersion;
 pub use synchronize::Synchronize;
+pub use tmpfile_cleanup::TmpfileCleanup;
+pub use upload_cleanup::UploadCleanup;
 pub use upload_commit::UploadCommit;
 
 use crate::tasking::Registry;
@@ -41,7 +48,10 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<OrphanCleanup>();
     registry.register::<Publish>();
     registry.register::<Purge>();
+    registry.register::<ReclaimSpace>();
     registry.register::<RepairVersion>();
+    registry.register::<TmpfileCleanup>();
+    registry.register::<UploadCleanup>();
     registry.register::<UploadCommit>();
     registry.register::<Synchronize>();
     if diagnostics {

@@ -1,0 +1,193 @@
+//! Giving up files that can be fetched again (contract 3.3).
+
+use super::disposal::{self, BATCH, UNITS, bury, count, would_go};
+use crate::content;
+use crate::db::Conn;
+use crate::error::Error;
+use crate::ids::{ArtifactId, DomainId, RepositoryId, VersionId};
+use crate::models::{
+    Artifact, Detached, Disposable, Reclaim, Repository, RepositoryVersion, Tally, Tombstone,
+    disposable,
+};
+use crate::prn;
+use crate::storage::tombstones::unlink;
+use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Removes the files of units that are in the given repositories and in no other one, in whichever version. The
+/// units stay; the next download fetches the file again. Units of a protected type, of a version that is to
+/// be kept, and of which no remote has the file keep theirs. What somebody uses at that moment is skipped
+/// and counted. Safe to run again after dying anywhere; the result is that of all runs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReclaimSpace {
+    /// The repositories.
+    pub repo_pks: Vec<RepositoryId>,
+    /// What these versions hold keeps its files; they may be of any repository.
+    #[serde(default)]
+    pub keeplist_rv_pks: Option<Vec<VersionId>>,
+    /// True: files that no remote has go too. They are lost.
+    #[serde(default)]
+    pub force: bool,
+    /// True: says what would go, and changes nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl Task for ReclaimSpace {
+    const NAME: &'static str = "pulpcore.app.tasks.reclaim_space.reclaim_space";
+    const ARGS: &'static [&'static str] = &["repo_pks", "keeplist_rv_pks", "force", "dry_run"];
+    const CLASS: &'static str = "storage";
+    const RERUN_AFTER_LOSS: bool = true;
+
+    /// Those who read files without a reservation of their repository, as exports do, share this one.
+    fn resources(&self) -> Resources {
+        Resources::exclusive(prn::reclaim_space(DomainId::DEFAULT))
+    }
+
+    async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        let keep = self.keeplist_rv_pks.as_deref();
+        if !self.dry_run {
+            return reclaim_space(&ctx, &self.repo_pks, keep, self.force).await;
+        }
+        let reclaim = selection(&ctx, &self.repo_pks, keep, self.force).await?;
+        let mut conn = ctx.session().await;
+        let found = disposable::reclaimable(&mut conn, &reclaim).await?;
+        Ok(Outcome::result(would_go(&found)))
+    }
+}
+
+/// Removes the files of units exclusive to these repositories, within the task that calls it; the outcome holds
+/// what went as the result (seed: `reclaim_space`). The task must hold the lane of [`prn::reclaim_space`], and
+/// share the repositories.
+///
+/// # Errors
+/// A text for the client where a version is not there; else as [`TaskContext::fenced`]. What was removed until
+/// then stays removed.
+pub async fn reclaim_space(
+    ctx: &TaskContext,
+    repo_pks: &[RepositoryId],
+    keeplist_rv_pks: Option<&[VersionId]>,
+    force: bool,
+) -> Result<Outcome, TaskError> {
+    let reclaim = selection(ctx, repo_pks, keeplist_rv_pks, force).await?;
+    let (total, done) = totals(ctx, &reclaim).await?;
+    let mut progress = ctx
+        .progress("Reclaim disk space", "reclaim-space.artifact", Some(total))
+        .await?;
+    progress.resume(done);
+    for repository in &reclaim.repositories {
+        pass(ctx, &reclaim, *repository, &mut progress).await?;
+    }
+    let skipped = (total - progress.done()).max(0);
+    progress.finish().await?;
+    disposal::finish(ctx, "reclaim-space", skipped).await
+}
+
+/// How many artifacts there were to go at the start of the first run.
+const TOTAL: &str = "total";
+
+async fn totals(ctx: &TaskContext, reclaim: &Reclaim) -> Result<(i64, i64), TaskError> {
+    ctx.fenced(async |conn| {
+        let counted = Tally::of(conn, ctx.task()).await?;
+        let total = match counted.noted(TOTAL) {
+            Some(total) => total,
+            None => {
+                let found = disposable::reclaimable(conn, reclaim).await?;
+                let all = |d: &&Disposable| d.pulp_type.is_none();
+                let artifacts = found.iter().find(all).map_or(0, |d| d.artifacts);
+                Tally::note(conn, ctx.task(), TOTAL, artifacts).await?
+            }
+        };
+        Ok((total, counted.get(disposal::ARTIFACTS)))
+    })
+    .await
+}
+
+async fn selection(
+    ctx: &TaskContext,
+    repo_pks: &[RepositoryId],
+    keeplist_rv_pks: Option<&[VersionId]>,
+    force: bool,
+) -> Result<Reclaim, TaskError> {
+    let mut conn = ctx.session().await;
+    let mut kept = Vec::new();
+    for id in keeplist_rv_pks.unwrap_or_default() {
+        let found = RepositoryVersion::find(&mut conn, *id).await?;
+        let version = found.ok_or(Error::NotFound {
+            what: "RepositoryVersion",
+        })?;
+        kept.push((version.repository_id, version.number));
+    }
+    let kept_in = kept.iter().map(|(repository, _)| *repository);
+    let named: Vec<RepositoryId> = repo_pks.iter().copied().chain(kept_in).collect();
+    let types = Repository::types(&mut conn, &named).await?;
+    drop(conn);
+    let needed = types
+        .iter()
+        .map(|(id, pulp_type)| prn::repository(pulp_type, *id))
+        .fold(Resources::default(), Resources::and_shared)
+        .and_exclusive(prn::reclaim_space(ctx.domain()));
+    ctx.require(&needed).await?;
+    let repositories: BTreeSet<RepositoryId> = repo_pks.iter().copied().collect();
+    Ok(Reclaim {
+        domain: ctx.domain(),
+        repositories: repositories.into_iter().collect(),
+        types: content::reclaimable(),
+        kept,
+        force,
+    })
+}
+
+async fn pass(
+    ctx: &TaskContext,
+    reclaim: &Reclaim,
+    repository: RepositoryId,
+    progress: &mut Progress,
+) -> Result<(), TaskError> {
+    let mut behind = Uuid::nil();
+    loop {
+        let (last, buried) = ctx
+            .fenced(async |conn| {
+                let page = reclaim.lock(conn, repository, behind, BATCH).await?;
+                let buried = give_up(ctx, conn, reclaim, &page.units).await?;
+                Ok((page.last, buried))
+            })
+            .await?;
+        let Some(last) = last else { return Ok(()) };
+        behind = last;
+        unlink(ctx.db(), ctx.storage(), &buried).await?;
+        progress.add(count(buried.len())).await?;
+    }
+}
+
+/// Takes the files of locked units away, and buries the artifacts that no other unit has.
+async fn give_up(
+    ctx: &TaskContext,
+    conn: &mut Conn,
+    reclaim: &Reclaim,
+    units: &[Uuid],
+) -> Result<Vec<Tombstone>, TaskError> {
+    if units.is_empty() {
+        return Ok(Vec::new());
+    }
+    let detached = reclaim.detach(conn, units).await?;
+    Tally::add(conn, ctx.task(), units_by_type(&detached)).await?;
+    let artifacts: Vec<ArtifactId> = detached.iter().map(|d| d.artifact_id).collect();
+    let locked = Artifact::lock_unneeded(conn, &artifacts).await?;
+    bury(ctx, conn, &locked, None).await
+}
+
+/// A unit counts once, however many files it has lost.
+fn units_by_type(detached: &[Detached]) -> impl Iterator<Item = (String, i64)> {
+    let mut units: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
+    for file in detached {
+        let of_type = units.entry(file.pulp_type.clone()).or_default();
+        of_type.insert(file.content_id);
+    }
+    units
+        .into_iter()
+        .map(|(pulp_type, ids)| (format!("{UNITS}{pulp_type}"), count(ids.len())))
+}
