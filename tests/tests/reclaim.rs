@@ -106,7 +106,13 @@ async fn files_go_and_come_back_with_the_next_download() {
                 2,
                 2
             ],
-            ["reclaim-space.bytes", "Free bytes", "completed", 40003, 40003],
+            [
+                "reclaim-space.bytes",
+                "Free bytes",
+                "completed",
+                40003,
+                40003
+            ],
             [
                 "reclaim-space.failed",
                 "Files that cannot be removed now",

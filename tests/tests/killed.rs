@@ -1,0 +1,90 @@
+//! Long tasks whose workers are killed at random moments end in the state of one that nobody disturbed.
+//!
+//! `MILLRACE_TEST_SEEDS` says how many runs are disturbed (3), `MILLRACE_TEST_SEED` which is the first.
+
+mod cases;
+
+use cases::{Case, snapshot};
+use millrace_tests::eventually::holds;
+use millrace_tests::{TestApp, eventually};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// Runs the case to its end; `moments`: after how long each worker is killed. Gives the state in the end, and
+/// how long the task took.
+async fn play(case: &Case, moments: &[Duration]) -> (Value, Duration) {
+    let mut app = TestApp::with_workers(1).await;
+    let call = (case.prepare)(&app).await;
+    let started = Instant::now();
+    let task = app.dispatch(&call).await;
+    eventually(Duration::from_secs(30), async || {
+        let state = app.row(millrace_tests::client::id_of(&task)).await.0;
+        holds(state != "waiting", || state.clone())
+    })
+    .await;
+    for moment in moments {
+        tokio::time::sleep(*moment).await;
+        let last = app.workers.len() - 1;
+        app.workers[last].kill();
+        app.spawn_worker(&[]);
+    }
+    let ended = app.finished_within(&task, Duration::from_secs(120)).await;
+    let took = started.elapsed();
+    assert_eq!(ended["state"], "completed", "{ended:#}");
+    // Files whose writer died are given up once its sessions are surely gone.
+    let shot = eventually(Duration::from_secs(60), async || {
+        let left = "SELECT count(*) FROM tombstone";
+        let left = app.sql.number(left).await;
+        holds(left == 0, || format!("{left} files are still buried"))?;
+        Ok::<_, String>(snapshot(&app, &ended, case).await)
+    })
+    .await;
+    app.finish().await;
+    (shot, took)
+}
+
+async fn disturbed_runs_end_like_an_undisturbed_one(case: Case) {
+    let (wanted, took) = play(&case, &[]).await;
+    let first = variable("MILLRACE_TEST_SEED").unwrap_or_else(rand::random);
+    let seeds = variable("MILLRACE_TEST_SEEDS").unwrap_or(3);
+    for seed in (0..seeds).map(|n| first.wrapping_add(n)) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        // Twice at most: a third loss would fail the task.
+        let kills = rng.random_range(1..=2);
+        let moments: Vec<Duration> = (0..kills)
+            .map(|_| took.mul_f64(rng.random::<f64>()))
+            .collect();
+        println!(
+            "{}: MILLRACE_TEST_SEED={seed}, killed after {moments:?}",
+            case.name
+        );
+        let (state, _) = play(&case, &moments).await;
+        assert_eq!(state, wanted, "{}: MILLRACE_TEST_SEED={seed}", case.name);
+    }
+}
+
+#[tokio::test]
+async fn orphan_clean_up() {
+    disturbed_runs_end_like_an_undisturbed_one(cases::orphan_clean_up()).await;
+}
+
+#[tokio::test]
+async fn reclaim() {
+    disturbed_runs_end_like_an_undisturbed_one(cases::reclaim()).await;
+}
+
+#[tokio::test]
+async fn add_and_remove() {
+    disturbed_runs_end_like_an_undisturbed_one(cases::add_and_remove()).await;
+}
+
+#[tokio::test]
+async fn purge() {
+    disturbed_runs_end_like_an_undisturbed_one(cases::purge()).await;
+}
