@@ -6,6 +6,7 @@
 
 mod content;
 mod engine;
+mod room;
 mod serve;
 mod sync;
 
@@ -45,6 +46,10 @@ enum Scenario {
     Serve,
     /// A manifest of many lines, and many small files.
     Sync,
+    /// Cleaning up a million orphans, and many with a file each.
+    Orphans,
+    /// Giving up many files that can be fetched again.
+    Reclaim,
 }
 
 #[tokio::main]
@@ -78,6 +83,12 @@ async fn main() -> anyhow::Result<()> {
     // First of those that fill tables: it counts what it finds in them.
     if wants(Scenario::Sync) {
         sync::sync(&app, &paper).await?;
+    }
+    if wants(Scenario::Orphans) {
+        room::orphans(&app, &paper).await?;
+    }
+    if wants(Scenario::Reclaim) {
+        room::reclaim(&app, &paper).await?;
     }
     if wants(Scenario::Serve) {
         serve::serve(&app, &paper).await?;

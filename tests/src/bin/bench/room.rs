@@ -1,0 +1,163 @@
+//! Making room: orphans, and files that can be fetched again.
+
+use crate::content::run_time;
+use millrace_tests::TestApp;
+use millrace_tests::paper::Paper;
+use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Orphan units that have no file.
+const BARE: u64 = 1_000_000;
+/// Units with a file each.
+const FILES: u64 = 100_000;
+const TEXT: [u8; 64] = [b'x'; 64];
+
+/// Clean-up of units without files, and of units with one each.
+///
+/// # Errors
+/// A database that does not answer, a disk that is full.
+pub async fn orphans(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
+    paper.heading(&format!("{BARE} orphan units without a file"));
+    fill(app, "bare", BARE, false).await?;
+    let mut best = Duration::MAX;
+    for _ in 0..3 {
+        let start = Instant::now();
+        app.get("orphans/").await.expect(200);
+        best = best.min(start.elapsed());
+    }
+    paper.fact("summary", &format!("{:.2} s", best.as_secs_f64()));
+    let limit = deletes(app, &["content_artifact", "content"]).await?;
+    let time = clean(app).await;
+    paper.fact("clean-up", &beside(BARE, time, limit, "plain DELETEs"));
+    memory(app, paper);
+
+    paper.heading(&format!(
+        "{FILES} orphan units with a file of 64 bytes each"
+    ));
+    fill(app, "full", FILES, true).await?;
+    let limit =
+        deletes(app, &["content_artifact", "content", "artifact"]).await? + removal(app, "full")?;
+    let time = clean(app).await;
+    let peer = "plain DELETEs and `rm -r`";
+    paper.fact("clean-up", &beside(FILES, time, limit, peer));
+    memory(app, paper);
+    Ok(())
+}
+
+/// Reclaim of files that a remote has.
+///
+/// # Errors
+/// As [`orphans`].
+pub async fn reclaim(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
+    paper.heading(&format!("{FILES} files of 64 bytes of one repository"));
+    fill(app, "remote", FILES, true).await?;
+    let repository = app.repository("reclaim").await;
+    app.sql
+        .batch_execute(
+            "INSERT INTO remote (pulp_id, pulp_domain, pulp_type, name, url) \
+             SELECT gen_random_uuid(), pulp_id, 'file.file', 'reclaim', 'http://127.0.0.1/PULP_MANIFEST' FROM domain; \
+             INSERT INTO remote_artifact (pulp_id, content_artifact_id, remote_id, url) \
+             SELECT gen_random_uuid(), ca.pulp_id, r.pulp_id, 'http://127.0.0.1/file' FROM content_artifact ca, remote r \
+              WHERE ca.relative_path LIKE 'remote/%' AND r.name = 'reclaim'; \
+             INSERT INTO repository_content (repository_id, content_id, version_added, repo_key) \
+             SELECT r.pulp_id, c.pulp_id, 1, millrace_key_hash(c.repo_key) FROM content c, repository r \
+              WHERE c.fields ->> 'relative_path' LIKE 'remote/%' AND r.name = 'reclaim'; \
+             INSERT INTO repository_version (pulp_id, repository_id, number, complete) \
+             SELECT gen_random_uuid(), pulp_id, 1, true FROM repository WHERE name = 'reclaim'; \
+             ANALYZE",
+        )
+        .await?;
+    let limit = deletes(app, &["artifact"]).await? + removal(app, "remote")?;
+    let body = json!({"repo_hrefs": [repository["pulp_href"]]});
+    let task = app.post("repositories/reclaim_space/", &body).await.task();
+    let time = run_time(app, &task).await;
+    let peer = "DELETE of the artifacts and `rm -r`";
+    paper.fact("reclaim", &beside(FILES, time, limit, peer));
+    memory(app, paper);
+    Ok(())
+}
+
+fn beside(count: u64, time: f64, limit: f64, peer: &str) -> String {
+    format!(
+        "{:>7.0} units a second ({:.1} s)   {peer} {:.0}   ratio {:.2}",
+        count as f64 * 1000.0 / time,
+        time / 1000.0,
+        count as f64 * 1000.0 / limit,
+        limit / time
+    )
+}
+
+/// Most memory that a worker ever had.
+fn memory(app: &TestApp, paper: &Paper) {
+    let peak = |id: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+        kib.unwrap_or_default() / 1024.0
+    };
+    let peaks = app.workers.iter().map(|worker| peak(worker.id()));
+    paper.fact("VmHWM", &format!("{:.1} MiB", peaks.fold(0.0, f64::max)));
+}
+
+/// Milliseconds that the clean-up of everything takes.
+async fn clean(app: &TestApp) -> f64 {
+    let body = json!({"orphan_protection_time": 0});
+    let task = app.post("orphans/cleanup/", &body).await.task();
+    run_time(app, &task).await
+}
+
+async fn fill(app: &TestApp, name: &str, units: u64, files: bool) -> anyhow::Result<()> {
+    let rows = include_str!("sql/orphans.sql")
+        .replace("$name", name)
+        .replace("$units", &units.to_string())
+        .replace("$files", &files.to_string());
+    app.sql.batch_execute(&rows).await?;
+    if files {
+        write(&app.media().join("artifact"), name, units)?;
+    }
+    Ok(())
+}
+
+fn write(root: &Path, name: &str, count: u64) -> std::io::Result<()> {
+    for n in 0..256 {
+        std::fs::create_dir_all(root.join(format!("{n:02x}")))?;
+    }
+    for n in 1..=count {
+        std::fs::write(root.join(format!("{:02x}/{name}-{n}", n % 256)), TEXT)?;
+    }
+    Ok(())
+}
+
+/// Milliseconds that `rm -r` of as many files in as many directories takes.
+fn removal(app: &TestApp, name: &str) -> anyhow::Result<f64> {
+    let copy = app.media().join("beside");
+    write(&copy, name, FILES)?;
+    let start = Instant::now();
+    let status = Command::new("rm").arg("-r").arg(&copy).status()?;
+    anyhow::ensure!(status.success(), "rm failed");
+    Ok(start.elapsed().as_secs_f64() * 1000.0)
+}
+
+/// Milliseconds that plain DELETEs of copies of all rows of these tables take, in one transaction. The copies have the same
+/// indexes, and neither foreign keys nor triggers.
+async fn deletes(app: &TestApp, tables: &[&str]) -> anyhow::Result<f64> {
+    for table in tables {
+        let copy = format!(
+            "CREATE TABLE beside_{table} (LIKE {table} INCLUDING ALL); INSERT INTO beside_{table} SELECT * FROM {table}"
+        );
+        app.sql.batch_execute(&copy).await?;
+    }
+    let all = tables.iter().fold(String::new(), |text, table| {
+        text + &format!("DELETE FROM beside_{table};")
+    });
+    let start = Instant::now();
+    app.sql.batch_execute(&format!("BEGIN;{all}COMMIT")).await?;
+    let time = start.elapsed().as_secs_f64() * 1000.0;
+    for table in tables {
+        let drop = format!("DROP TABLE beside_{table}");
+        app.sql.batch_execute(&drop).await?;
+    }
+    Ok(time)
+}
