@@ -279,7 +279,8 @@ pub async fn modify(
         base_version_pk: base,
         overwrite: request.overwrite,
     };
-    let task = NewTask::new(&app.catalog.tasks, &task)?;
+    let task = NewTask::new(&app.catalog.tasks, &task)?
+        .resources(AddAndRemove::on(&row.pulp_type, row.pulp_id));
     dispatch_made(&app, &actor, async |conn| {
         references::keep_units(conn, "add_content_units", &named, &add).await?;
         touch(conn, &add).await?;

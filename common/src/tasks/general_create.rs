@@ -6,10 +6,7 @@ use super::file_url;
 use super::kinds::file_content::{APP_LABEL, FileContentData, SERIALIZER};
 use super::kinds::{self, Creation, Kind, Scope, check_label};
 use super::synchronize::Synchronize;
-use crate::content::{
-    self,
-    file::{self, PULP_TYPE},
-};
+use crate::content::file::{self, PULP_TYPE};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
@@ -269,6 +266,7 @@ async fn add_to_repository(
     data: &FileContentData,
     file: &File,
 ) -> Result<(Content, Option<Draft>), TaskError> {
+    let types = ctx.content()?;
     let version = NewVersion::open(ctx, repository, None).await?;
     let (place, domain) = (version.membership(), version.domain);
     let newest = version.newest();
@@ -285,7 +283,7 @@ async fn add_to_repository(
             RepositoryContent::add(conn, place, domain, &id).await?;
             if let File::Upload(_) = file {
                 task_use::add(conn, ctx.task(), &[artifact.pulp_id.0]).await?;
-                content::validate_version(conn, &version, &id).await?;
+                types.validate_version(conn, &version, &id).await?;
             }
             Ok(unit)
         })
