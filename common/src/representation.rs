@@ -12,7 +12,7 @@ pub use version::{ContentSummary, TypeSummary, Version, content_collection};
 use crate::content::file;
 use crate::db::Conn;
 use crate::ids::{ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId};
-use crate::models::{Artifact, Content, ContentArtifact, Repository, RepositoryVersion};
+use crate::models::{Artifact, Content, ContentArtifact, Repository};
 use crate::prn;
 use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::QueryResult;
@@ -122,30 +122,6 @@ impl FileRepository {
             last_sync_details: row.last_sync_details,
             pulp_href: href,
         }
-    }
-
-    /// The same for many, in their order.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn load_many(conn: &mut Conn, rows: Vec<Repository>) -> QueryResult<Vec<Self>> {
-        let ids: Vec<_> = rows.iter().map(|row| row.pulp_id).collect();
-        let latest = RepositoryVersion::latest_numbers(conn, &ids).await?;
-        let latest: HashMap<_, _> = latest.into_iter().collect();
-        let shown = |row: Repository| {
-            let number = latest.get(&row.pulp_id).copied();
-            Self::new(row, number)
-        };
-        Ok(rows.into_iter().map(shown).collect())
-    }
-
-    /// The same for one.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn load(conn: &mut Conn, row: Repository) -> QueryResult<Self> {
-        let latest = RepositoryVersion::latest(conn, row.pulp_id).await?;
-        Ok(Self::new(row, latest.map(|v| v.number)))
     }
 }
 

@@ -1,19 +1,13 @@
-//! The part of the URL table about content: artifacts, units, repositories, orphans.
+//! The part of the URL table about content: artifacts, units, orphans.
 
-use super::{
-    artifacts, content, content_file, labels, orphans, repositories, repositories_file,
-    repositories_file_sync, repository_versions, uploads,
-};
-use crate::route::{Endpoint, delete, get, patch, post, put};
+use super::{artifacts, content, content_file, labels, orphans, uploads};
+use crate::route::{Endpoint, delete, get, post, put};
 use artifacts::{ArtifactRequest, ArtifactResponse};
 use content::MultipleArtifactContentResponse;
 use content_file::{FileContentRequest, FileContentUploadRequest};
 use labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
-use millrace_common::representation::{FileContent, FileRepository, Version};
+use millrace_common::representation::FileContent;
 use orphans::OrphansCleanup;
-use repositories::RepositoryResponse;
-use repositories_file::{FileRepositoryRequest, Modify};
-use repositories_file_sync::Sync;
 use uploads::{
     UploadChunkRequest, UploadCommitRequest, UploadDetailResponse, UploadRequest, UploadResponse,
 };
@@ -23,9 +17,7 @@ pub fn table() -> Vec<Endpoint> {
     let mut table = artifacts();
     table.extend(uploads());
     table.extend(content());
-    table.extend(file_repositories());
-    table.extend(file_repository_actions());
-    table.extend(versions_and_orphans());
+    table.extend(orphans());
     table
 }
 
@@ -163,153 +155,17 @@ fn content() -> Vec<Endpoint> {
     ]
 }
 
-fn file_repositories() -> Vec<Endpoint> {
-    const LIST: &str = "repositories/file/file/";
-    const ONE: &str = "repositories/file/file/{file_file_repository_href}/";
-    const TAG: &str = "Repositories: File";
-    vec![
-        get(LIST, "repositories_file_file_list", repositories_file::list)
-            .tag(TAG)
-            .about("File repositories")
-            .lists::<FileRepository, _>(&repositories_file::FILTERS),
-        post(
-            LIST,
-            "repositories_file_file_create",
-            repositories_file::create,
-        )
-        .tag(TAG)
-        .about("Make a file repository")
-        .accepts::<FileRepositoryRequest>()
-        .answers::<FileRepository>(201),
-        get(ONE, "repositories_file_file_read", repositories_file::read)
-            .tag(TAG)
-            .about("One file repository")
-            .answers::<FileRepository>(200),
-        put(
-            ONE,
-            "repositories_file_file_update",
-            repositories_file::update,
-        )
-        .tag(TAG)
-        .about("Replace its values")
-        .accepts::<FileRepositoryRequest>()
-        .answers::<FileRepository>(200)
-        .dispatches(),
-        patch(
-            ONE,
-            "repositories_file_file_partial_update",
-            repositories_file::partial_update,
-        )
-        .tag(TAG)
-        .about("Change some of its values")
-        .accepts_some_of::<FileRepositoryRequest>()
-        .answers::<FileRepository>(200)
-        .dispatches(),
-        delete(
-            ONE,
-            "repositories_file_file_delete",
-            repositories_file::remove,
-        )
-        .tag(TAG)
-        .about("Delete it with its versions, in a task")
-        .dispatches(),
-    ]
-}
-
-fn file_repository_actions() -> Vec<Endpoint> {
-    const TAG: &str = "Repositories: File";
+fn orphans() -> Vec<Endpoint> {
     vec![
         post(
-            "repositories/file/file/{file_file_repository_href}/modify/",
-            "repositories_file_file_modify",
-            repositories_file::modify,
+            "orphans/cleanup/",
+            "orphans_cleanup_cleanup",
+            orphans::cleanup,
         )
-        .tag(TAG)
-        .about("Add and remove units, in a task")
-        .accepts::<Modify>()
+        .tag("Orphans: Cleanup")
+        .about("Delete what nothing needs, in a task")
+        .accepts::<OrphansCleanup>()
         .dispatches(),
-        post(
-            "repositories/file/file/{file_file_repository_href}/sync/",
-            "repositories_file_file_sync",
-            repositories_file_sync::sync,
-        )
-        .tag(TAG)
-        .about("Fill it from a remote, in a task")
-        .accepts::<Sync>()
-        .dispatches(),
-        post(
-            "repositories/file/file/{file_file_repository_href}/set_label/",
-            "repositories_file_file_set_label",
-            repositories_file::set_label,
-        )
-        .tag(TAG)
-        .about("Set a label")
-        .accepts::<SetLabel>()
-        .answers::<SetLabelResponse>(201),
-        post(
-            "repositories/file/file/{file_file_repository_href}/unset_label/",
-            "repositories_file_file_unset_label",
-            repositories_file::unset_label,
-        )
-        .tag(TAG)
-        .about("Take a label away")
-        .accepts::<UnsetLabel>()
-        .answers::<UnsetLabelResponse>(201),
-    ]
-}
-
-fn versions_and_orphans() -> Vec<Endpoint> {
-    vec![
-        get("repositories/", "repositories_list", repositories::list)
-            .tag("Repositories")
-            .about("Repositories of all types")
-            .lists::<RepositoryResponse, _>(&repositories::FILTERS),
-        get(
-            "repositories/file/file/{file_file_repository_href}/versions/",
-            "repositories_file_file_versions_list",
-            repository_versions::list,
-        )
-        .tag("Repositories: File Versions")
-        .about("Versions of a file repository")
-        .lists::<Version, _>(&repository_versions::FILTERS),
-        get(
-            "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/",
-            "repositories_file_file_versions_read",
-            repository_versions::read,
-        )
-        .tag("Repositories: File Versions")
-        .about("One version")
-        .answers::<Version>(200),
-        delete(
-            "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/",
-            "repositories_file_file_versions_delete",
-            repository_versions::remove,
-        )
-        .tag("Repositories: File Versions")
-        .about("Delete it, in a task; no other version changes")
-        .dispatches(),
-        post(
-            "repositories/file/file/{file_file_repository_href}/versions/{file_file_repository_version_href}/repair/",
-            "repositories_file_file_versions_repair",
-            repository_versions::repair,
-        )
-        .tag("Repositories: File Versions")
-        .about("Fetch its files anew that are missing or broken, in a task")
-        .accepts::<repository_versions::Repair>()
-        .dispatches(),
-        get(
-            "repository_versions/",
-            "repository_versions_list",
-            repository_versions::list_all,
-        )
-        .tag("Repository_Versions")
-        .about("Versions of all repositories")
-        .lists::<Version, _>(&repository_versions::FILTERS),
-        post("orphans/cleanup/", "orphans_cleanup_cleanup", orphans::cleanup)
-            .tag("Orphans: Cleanup")
-            .about("Delete what nothing needs, in a task")
-            .accepts::<OrphansCleanup>()
-            .dispatches(),
         delete("orphans/", "orphans_delete", orphans::remove)
             .tag("Orphans")
             .about("Delete what nothing needs, in a task")

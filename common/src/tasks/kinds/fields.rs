@@ -68,6 +68,12 @@ impl Fields {
         }
     }
 
+    /// True where the field was given and not read yet.
+    #[must_use]
+    pub fn has(&self, field: &str) -> bool {
+        self.data.contains_key(field)
+    }
+
     /// Takes a field as it is.
     pub fn take(&mut self, field: &str) -> Option<Value> {
         self.data.remove(field)

@@ -6,6 +6,7 @@ pub mod file_content;
 pub mod file_distribution;
 pub mod file_remote;
 pub mod file_repository;
+pub mod repository;
 
 pub use fields::{FieldErrors, Fields, check_label};
 
