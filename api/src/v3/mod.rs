@@ -74,6 +74,7 @@ mod table_serving;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
+pub mod units_of;
 pub mod uploads;
 pub mod workers;
 

@@ -1,16 +1,42 @@
 //! The part of the URL table about content: artifacts, units, orphans.
 
+use super::units_of::{self, UnitCalls};
 use super::{artifacts, content, content_file, labels, orphans, uploads};
 use crate::route::{Endpoint, delete, get, post, put};
 use artifacts::{ArtifactRequest, ArtifactResponse};
 use content::MultipleArtifactContentResponse;
-use content_file::{FileContentRequest, FileContentUploadRequest};
+use content_file::FileContentUploadRequest;
 use labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
 use millrace_common::representation::FileContent;
 use orphans::OrphansCleanup;
 use uploads::{
     UploadChunkRequest, UploadCommitRequest, UploadDetailResponse, UploadRequest, UploadResponse,
 };
+
+/// Addresses, operation ids and tag of the units of a type: component, name, title.
+macro_rules! names {
+    ($app:literal, $name:literal, $title:literal) => {
+        Names {
+            tag: concat!("Content: ", $title),
+            all: [
+                concat!("content/", $app, "/", $name, "s/"),
+                concat!("content_", $app, "_", $name, "s_list"),
+                concat!("content_", $app, "_", $name, "s_create"),
+            ],
+            one: names!(@one $app, $name, "", "read"),
+            set_label: names!(@one $app, $name, "set_label/", "set_label"),
+            unset_label: names!(@one $app, $name, "unset_label/", "unset_label"),
+        }
+    };
+    (@one $app:literal, $name:literal, $rest:literal, $action:literal) => {
+        [
+            concat!(
+                "content/", $app, "/", $name, "s/{", $app, "_", $name, "_content_href}/", $rest
+            ),
+            concat!("content_", $app, "_", $name, "s_", $action),
+        ]
+    };
+}
 
 /// Its calls.
 pub fn table() -> Vec<Endpoint> {
@@ -95,28 +121,11 @@ fn uploads() -> Vec<Endpoint> {
 }
 
 fn content() -> Vec<Endpoint> {
-    vec![
+    let mut table = vec![
         get("content/", "content_list", content::list)
             .tag("Content")
             .about("Units of all types")
             .lists::<MultipleArtifactContentResponse, _>(&content::FILTERS),
-        get(
-            "content/file/files/",
-            "content_file_files_list",
-            content_file::list,
-        )
-        .tag("Content: Files")
-        .about("File units")
-        .lists::<FileContent, _>(&content_file::FILTERS),
-        post(
-            "content/file/files/",
-            "content_file_files_create",
-            content_file::create,
-        )
-        .tag("Content: Files")
-        .about("Make a file unit, in a task")
-        .accepts_upload::<FileContentRequest>()
-        .dispatches(),
         post(
             "content/file/files/upload/",
             "content_file_files_upload",
@@ -126,32 +135,51 @@ fn content() -> Vec<Endpoint> {
         .about("Make a file unit at once")
         .accepts_upload::<FileContentUploadRequest>()
         .answers::<FileContent>(201),
-        get(
-            "content/file/files/{file_file_content_href}/",
-            "content_file_files_read",
-            content_file::read,
-        )
-        .tag("Content: Files")
-        .about("One file unit")
-        .answers::<FileContent>(200),
-        post(
-            "content/file/files/{file_file_content_href}/set_label/",
-            "content_file_files_set_label",
-            content_file::set_label,
-        )
-        .tag("Content: Files")
-        .about("Set a label")
-        .accepts::<SetLabel>()
-        .answers::<SetLabelResponse>(201),
-        post(
-            "content/file/files/{file_file_content_href}/unset_label/",
-            "content_file_files_unset_label",
-            content_file::unset_label,
-        )
-        .tag("Content: Files")
-        .about("Take a label away")
-        .accepts::<UnsetLabel>()
-        .answers::<UnsetLabelResponse>(201),
+    ];
+    table.extend(units::<FileContent>(&names!("file", "file", "Files")));
+    table
+}
+
+/// What the calls of a type are called: an address, then the ids of its operations.
+struct Names {
+    tag: &'static str,
+    all: [&'static str; 3],
+    one: [&'static str; 2],
+    set_label: [&'static str; 2],
+    unset_label: [&'static str; 2],
+}
+
+/// All calls on the units of a type.
+fn units<K: UnitCalls>(names: &Names) -> Vec<Endpoint> {
+    let [all, list, create] = names.all;
+    let [one, read] = names.one;
+    let [set, set_id] = names.set_label;
+    let [unset, unset_id] = names.unset_label;
+    let tag = names.tag;
+    vec![
+        get(all, list, units_of::list::<K>)
+            .tag(tag)
+            .about("Units of this type")
+            .lists::<K, _>(K::filters()),
+        post(all, create, units_of::create::<K>)
+            .tag(tag)
+            .about("Make a unit of this type, in a task")
+            .accepts_upload::<K::Request>()
+            .dispatches(),
+        get(one, read, units_of::read::<K>)
+            .tag(tag)
+            .about("One unit")
+            .answers::<K>(200),
+        post(set, set_id, units_of::set_label::<K>)
+            .tag(tag)
+            .about("Set a label")
+            .accepts::<SetLabel>()
+            .answers::<SetLabelResponse>(201),
+        post(unset, unset_id, units_of::unset_label::<K>)
+            .tag(tag)
+            .about("Take a label away")
+            .accepts::<UnsetLabel>()
+            .answers::<UnsetLabelResponse>(201),
     ]
 }
 

@@ -1,17 +1,19 @@
 //! Content types: what a unit of a type holds, and which units may be in one version.
 //!
 //! A type is described by a definition file in `types/`; a type that makes units has a Rust file too,
-//! which implements [`ContentType`], and a line in [`register_all`]. What a process knows is one set,
+//! which implements [`ContentType`] and [`FromFile`], and a line in [`register_all`]. What a process knows is one set,
 //! [`ContentTypes`]: nothing else lists types.
 
 mod definition;
 pub mod file;
 mod path;
 mod registry;
+mod unit;
 
 pub use definition::{Definition, SearchIndex};
 pub use path::{check_relative_path, is_canonical};
 pub use registry::ContentTypes;
+pub use unit::{FromFile, NewUnit, StoredFile, UnitKind};
 
 use crate::db::Conn;
 use crate::ids::ContentId;
@@ -69,7 +71,7 @@ pub fn key_of(parts: &[&str]) -> Option<Vec<u8>> {
 
 /// Registers the built-in content types.
 pub fn register_all(types: &mut ContentTypes) {
-    types.register::<file::File>();
+    types.register_from_file::<file::File>();
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The content types that a process knows.
 
-use super::{ContentType, Definition};
+use super::{ContentType, Definition, FromFile, UnitKind};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::ContentId;
@@ -21,6 +21,7 @@ pub struct ContentTypes {
     types: BTreeMap<String, Definition>,
     /// By `pulp_type`.
     rules: BTreeMap<String, Rule>,
+    kinds: Vec<UnitKind>,
     /// What is wrong with what was registered.
     faults: Vec<String>,
 }
@@ -34,6 +35,32 @@ impl ContentTypes {
         self.rules.insert(pulp_type, |conn, version, added| {
             Box::pin(T::validate_version(conn, version, added))
         });
+    }
+
+    /// Adds a type whose units are made from one file each: general tasks make them then.
+    pub fn register_from_file<T: FromFile>(&mut self) {
+        self.register::<T>();
+        if self.get(T::PULP_TYPE).is_none() {
+            let name = T::PULP_TYPE;
+            self.faults.push(format!(
+                "content type `{name}`: its definition is of another type"
+            ));
+        }
+        self.kinds.push(UnitKind::of::<T>());
+    }
+
+    /// The kind of units with a validator of this name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on `serializer_name`.
+    pub fn kind(&self, app_label: &str, serializer_name: &str) -> Result<&UnitKind, Error> {
+        let mut kinds = self.kinds.iter();
+        kinds
+            .find(|k| k.app_label == app_label && k.serializer_name == serializer_name)
+            .ok_or_else(|| {
+                let message = format!("there is no `{serializer_name}` in `{app_label}`");
+                Error::invalid("serializer_name", message)
+            })
     }
 
     /// Adds a type that is only described.
