@@ -105,7 +105,7 @@ impl App {
             fetches,
             files: Files::new(settings.content.cache_bytes),
             credentials: Credentials::new(&settings.api),
-            documents: Documents::new(&v3::table(), &catalog.tasks),
+            documents: Documents::new(&v3::table(), &catalog),
             waiters: Waiters::new(settings.api.immediate_waiters),
             dispatching: Semaphore::new(settings.database.pool_size.saturating_sub(2).max(1)),
             db,

@@ -1,6 +1,7 @@
 //! Everything that can be added without touching the engine: task types and content types.
 
 use crate::content::ContentTypes;
+use crate::error::Error;
 use crate::tasking::{Component, Registry};
 use crate::{ADVERTISED_CORE_VERSION, content, tasks};
 
@@ -29,7 +30,21 @@ impl Catalog {
         }
         tasks::register_all(&mut catalog.tasks, diagnostics);
         content::register_all(&mut catalog.content);
+        catalog.tasks.provide(catalog.content.clone());
         catalog
+    }
+
+    /// What ships with Millrace, and what `register` adds to it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where content types do not fit together.
+    pub fn load(diagnostics: bool, register: fn(&mut Self)) -> Result<Self, Error> {
+        let mut catalog = Self::builtin(diagnostics);
+        register(&mut catalog);
+        catalog.content.check()?;
+        // Tasks find them where they find task types.
+        catalog.tasks.provide(catalog.content.clone());
+        Ok(catalog)
     }
 }
 

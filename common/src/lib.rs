@@ -12,6 +12,7 @@ pub mod content;
 pub mod db;
 pub mod download;
 pub mod error;
+mod hashing;
 pub mod ids;
 pub mod logging;
 pub mod models;
@@ -23,6 +24,7 @@ pub mod secrets;
 pub mod storage;
 pub mod tasking;
 pub mod tasks;
+mod temporary;
 pub mod uploads;
 
 /// The version of Millrace itself.

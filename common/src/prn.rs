@@ -104,10 +104,21 @@ pub fn repository(pulp_type: &str, id: RepositoryId) -> Prn {
     detail(pulp_type, "repository", id)
 }
 
-/// The PRN of a content unit of this type.
+/// The PRN of a content unit of this type. Its model is named as its type is, but that of files:
+/// `prn:file.filecontent:<id>`, `prn:rpm.package:<id>`.
 #[must_use]
 pub fn content(pulp_type: &str, id: ContentId) -> Prn {
-    detail(pulp_type, "content", id)
+    match pulp_type {
+        "file.file" => detail(pulp_type, "content", id),
+        _ => Prn::new(pulp_type, id),
+    }
+}
+
+/// True for what may be the model of a content unit.
+#[must_use]
+pub fn is_content(model: &str) -> bool {
+    let others = ["repository", "remote", "publication", "distribution"];
+    !model.starts_with("core.") && !others.iter().any(|other| model.ends_with(other))
 }
 
 /// The PRN of a remote of this type.
@@ -145,6 +156,21 @@ mod tests {
             repository("file.file", RepositoryId(Uuid::nil())).to_string(),
             "prn:file.filerepository:00000000-0000-0000-0000-000000000000"
         );
+    }
+
+    #[test]
+    fn units_are_told_from_other_objects_by_their_model() {
+        for unit in ["file.file", "rpm.package"] {
+            assert!(is_content(&content(unit, ContentId::new()).model), "{unit}");
+        }
+        let others = [
+            repository("rpm.rpm", RepositoryId::new()),
+            remote("file.file", RemoteId::new()),
+            Prn::from(ArtifactId::new()),
+        ];
+        for other in others {
+            assert!(!is_content(&other.model), "{other}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub use version::{ContentSummary, TypeSummary, Version, content_collection};
 use crate::content::file;
 use crate::db::Conn;
 use crate::ids::{ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId};
-use crate::models::{Artifact, Content, ContentArtifact, Repository, RepositoryVersion};
+use crate::models::{Artifact, Content, ContentArtifact, Repository};
 use crate::prn;
 use chrono::{DateTime, SecondsFormat, Utc};
 use diesel::QueryResult;
@@ -123,30 +123,6 @@ impl FileRepository {
             pulp_href: href,
         }
     }
-
-    /// The same for many, in their order.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn load_many(conn: &mut Conn, rows: Vec<Repository>) -> QueryResult<Vec<Self>> {
-        let ids: Vec<_> = rows.iter().map(|row| row.pulp_id).collect();
-        let latest = RepositoryVersion::latest_numbers(conn, &ids).await?;
-        let latest: HashMap<_, _> = latest.into_iter().collect();
-        let shown = |row: Repository| {
-            let number = latest.get(&row.pulp_id).copied();
-            Self::new(row, number)
-        };
-        Ok(rows.into_iter().map(shown).collect())
-    }
-
-    /// The same for one.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn load(conn: &mut Conn, row: Repository) -> QueryResult<Self> {
-        let latest = RepositoryVersion::latest(conn, row.pulp_id).await?;
-        Ok(Self::new(row, latest.map(|v| v.number)))
-    }
 }
 
 /// A file unit.
@@ -206,19 +182,28 @@ impl FileContent {
     /// # Errors
     /// As the session.
     pub async fn load_many(conn: &mut Conn, rows: Vec<Content>) -> QueryResult<Vec<Self>> {
-        let ids: Vec<_> = rows.iter().map(|row| row.pulp_id).collect();
-        let links = ContentArtifact::of(conn, &ids).await?;
-        let wanted: Vec<_> = links.iter().filter_map(|link| link.artifact_id).collect();
-        let artifacts = Artifact::find_many(conn, &wanted).await?;
-        let artifacts: HashMap<_, _> = artifacts.into_iter().map(|a| (a.pulp_id, a)).collect();
-        let of_unit: HashMap<_, _> = links
-            .into_iter()
-            .filter_map(|link| Some((link.content_id, link.artifact_id?)))
-            .collect();
-        let shown = |row: Content| {
-            let artifact = of_unit.get(&row.pulp_id).and_then(|id| artifacts.get(id));
-            Self::new(row, artifact.cloned())
-        };
-        Ok(rows.into_iter().map(shown).collect())
+        with_artifacts(conn, rows, Self::new).await
     }
+}
+
+/// Units of one file each as clients see them, in their order, with three statements in all.
+async fn with_artifacts<T>(
+    conn: &mut Conn,
+    rows: Vec<Content>,
+    shown: fn(Content, Option<Artifact>) -> T,
+) -> QueryResult<Vec<T>> {
+    let ids: Vec<_> = rows.iter().map(|row| row.pulp_id).collect();
+    let links = ContentArtifact::of(conn, &ids).await?;
+    let wanted: Vec<_> = links.iter().filter_map(|link| link.artifact_id).collect();
+    let artifacts = Artifact::find_many(conn, &wanted).await?;
+    let artifacts: HashMap<_, _> = artifacts.into_iter().map(|a| (a.pulp_id, a)).collect();
+    let of_unit: HashMap<_, _> = links
+        .into_iter()
+        .filter_map(|link| Some((link.content_id, link.artifact_id?)))
+        .collect();
+    let shown = |row: Content| {
+        let artifact = of_unit.get(&row.pulp_id).and_then(|id| artifacts.get(id));
+        shown(row, artifact.cloned())
+    };
+    Ok(rows.into_iter().map(shown).collect())
 }

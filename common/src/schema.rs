@@ -429,6 +429,7 @@ table! {
         storage_key -> Text,
         size -> Int8,
         sha256 -> Text,
+        task_id -> Nullable<Uuid>,
     }
 }
 

@@ -6,13 +6,15 @@
 //! by one that finds the whole file or makes it. A piece that is the whole file from the beginning is not
 //! copied: it is read once, to hash it, and its file becomes the artifact's.
 
+use crate::content::StoredFile;
 use crate::db::Conn;
 use crate::error::Error;
+use crate::hashing;
 use crate::ids::{DomainId, UploadId};
 use crate::models::upload_chunk::{Span, UploadChunk};
 use crate::models::{Artifact, Tombstone, Upload};
 use crate::storage::upload::Broken;
-use crate::storage::{self, Digests, Hashers, Saved, StorageKey, tombstones};
+use crate::storage::{self, Digests, Saved, StorageKey, tombstones};
 use crate::tasking::{Progress, TaskContext, TaskError};
 use bytes::BytesMut;
 use futures_util::StreamExt;
@@ -20,8 +22,6 @@ use std::sync::Arc;
 
 /// Rows of one batch.
 const BATCH: i64 = 1000;
-/// Bytes hashed at a time.
-const HASHED: usize = 1 << 20;
 /// Gaps that a failure names.
 const GAPS: i64 = 10;
 
@@ -82,6 +82,16 @@ impl Assembled {
         })
     }
 
+    /// The file as it lies in the store.
+    #[must_use]
+    pub fn file(&self) -> StoredFile {
+        StoredFile {
+            key: self.key.clone(),
+            size: self.size,
+            sha256: self.digests.sha256().to_owned(),
+        }
+    }
+
     /// Makes the artifact and deletes the upload, in the caller's transaction: three rows.
     ///
     /// # Errors
@@ -140,32 +150,13 @@ async fn hash(
     piece: &UploadChunk,
     progress: &mut Progress,
 ) -> Result<Digests, TaskError> {
-    let mut hashers = Hashers::new(ctx.storage().checksums())?;
-    let mut stream = ctx.storage().read(&piece.storage_key, None).await?;
-    let (mut gathered, mut size) = (BytesMut::with_capacity(HASHED), 0);
-    loop {
-        let next = stream.next().await.transpose()?;
-        if let Some(bytes) = &next {
-            gathered.extend_from_slice(bytes);
-            size += length(bytes)?;
-        }
-        if gathered.len() >= HASHED || next.is_none() {
-            progress.add(length(&gathered)?).await?;
-            ctx.checkpoint()?;
-            (hashers, gathered) = ctx
-                .blocking(move || {
-                    hashers.update(&gathered);
-                    gathered.clear();
-                    (hashers, gathered)
-                })
-                .await?;
-        }
-        if next.is_none() {
-            break;
-        }
-    }
+    let storage = ctx.storage();
+    let stream = storage.read(&piece.storage_key, None).await?;
+    let algorithms = storage.checksums();
+    let (digests, size) =
+        hashing::hash(ctx, algorithms, BytesMut::new(), stream, Some(progress)).await?;
     whole_file(piece, size)?;
-    Ok(hashers.finish())
+    Ok(digests)
 }
 
 /// Copies the pieces into one file and puts that in the place of the first one.

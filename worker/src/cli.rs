@@ -52,8 +52,7 @@ fn execute(
     settings: Settings,
     register: fn(&mut Catalog),
 ) -> Result<(), Failure> {
-    let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
-    register(&mut catalog);
+    let catalog = Catalog::load(settings.diagnostics.enabled, register)?;
     let classes = catalog.tasks.types().map(|task| task.class);
     settings.worker.check_classes(classes)?;
     match command {

@@ -20,6 +20,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
+use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// Parts of one body at most.
@@ -147,6 +148,14 @@ impl Upload {
     /// 400 for a NUL, or JSON that is no object.
     pub fn into_fields(self) -> ApiResult<Fields> {
         self.whole.unwrap_or(Raw::Form(self.texts)).into_fields()
+    }
+
+    /// The same as one object; all values of a form are texts.
+    ///
+    /// # Errors
+    /// As [`Upload::into_fields`].
+    pub fn into_object(self) -> ApiResult<Map<String, Value>> {
+        self.whole.unwrap_or(Raw::Form(self.texts)).into_object()
     }
 }
 

@@ -69,8 +69,7 @@ fn execute(
     register: fn(&mut Catalog),
 ) -> Result<(), Failure> {
     if let Command::CheckConfig = command {
-        let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
-        register(&mut catalog);
+        let catalog = Catalog::load(settings.diagnostics.enabled, register)?;
         let classes = catalog.tasks.types().map(|task| task.class);
         settings.worker.check_classes(classes)?;
         // Written, not printed: a reader that stops early (`| head`) is no fault.

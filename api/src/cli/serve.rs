@@ -38,8 +38,7 @@ pub async fn serve(
         admin::ensure(&settings).await?;
     }
     raise_file_limit();
-    let mut catalog = Catalog::builtin(settings.diagnostics.enabled);
-    register(&mut catalog);
+    let catalog = Catalog::load(settings.diagnostics.enabled, register)?;
     let app = App::new(settings, catalog, serves)?;
     app.storage.check().await?;
     server::serve(app).await?;

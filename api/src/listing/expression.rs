@@ -26,7 +26,7 @@ enum Token {
 pub fn parse<T>(
     text: &str,
     filters: &Filters<T>,
-    defaults: Defaults,
+    defaults: Defaults<'_>,
 ) -> Result<Predicate<T>, String> {
     let tokens = tokens(text).ok_or(SYNTAX)?;
     let weight = tokens
@@ -109,7 +109,7 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
 struct Reader<'f, T> {
     tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
     filters: &'f Filters<T>,
-    defaults: Defaults,
+    defaults: Defaults<'f>,
 }
 
 impl<T> Reader<'_, T> {
@@ -155,6 +155,7 @@ impl<T> Reader<'_, T> {
 mod tests {
     use super::*;
     use diesel::pg::Pg;
+    use millrace_common::content::ContentTypes;
     use millrace_common::schema::task;
 
     fn read(text: &str) -> Result<String, String> {
@@ -164,6 +165,7 @@ mod tests {
         let defaults = Defaults {
             page_limit: 100,
             orphan_protection_time: 5,
+            types: &ContentTypes::default(),
         };
         let predicate = parse(text, &filters, defaults)?;
         Ok(diesel::debug_query::<Pg, _>(&predicate).to_string())

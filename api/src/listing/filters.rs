@@ -3,20 +3,46 @@
 use diesel::expression::{AppearsOnTable, Expression};
 use diesel::pg::Pg;
 use diesel::query_builder::QueryFragment;
+use millrace_common::content::ContentTypes;
 use millrace_common::ids::DomainId;
 use millrace_common::models::selection::{Bind, Predicate, SortKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads a value into a condition; the error is the message for the parameter.
-type Parse<T> = Box<dyn Fn(&str, Defaults) -> Result<Predicate<T>, String> + Send + Sync>;
+type Parse<T> = Box<dyn Fn(&str, Defaults<'_>) -> Result<Predicate<T>, String> + Send + Sync>;
 
-/// Settings that lists depend on.
-#[derive(Clone, Copy, Debug)]
-pub struct Defaults {
+/// What lists depend on beside the request.
+#[derive(Clone, Copy)]
+pub struct Defaults<'a> {
     /// Rows of a page at most.
     pub page_limit: i64,
     /// Minutes that an orphan is kept.
     pub orphan_protection_time: u32,
+    /// The content types that there are.
+    pub types: &'a ContentTypes,
+}
+
+/// Which names of types a filter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Types {
+    /// Those of units, as the registry has them.
+    Units,
+    /// Those of repositories, as the registry has them.
+    Repositories,
+    /// These.
+    Named(&'static [&'static str]),
+}
+
+impl Types {
+    /// The names.
+    #[must_use]
+    pub fn names(self, types: &ContentTypes) -> BTreeSet<&str> {
+        match self {
+            Self::Units => types.unit_types(),
+            Self::Repositories => types.repository_types(),
+            Self::Named(names) => names.iter().copied().collect(),
+        }
+    }
 }
 
 /// What the values of a filter look like, for the OpenAPI document.
@@ -39,6 +65,9 @@ pub enum Kind {
     Integers,
     Uuids,
     WordList(&'static [&'static str]),
+    /// The name of a type.
+    Type(Types),
+    TypeList(Types),
 }
 
 /// One query parameter of a list.
@@ -147,14 +176,14 @@ impl<T> Filters<T> {
         self.filter_by_settings(name, kind, help, move |value, _| parse(value))
     }
 
-    /// Adds a filter that depends on settings.
+    /// Adds a filter that depends on settings, or on the types that there are.
     #[must_use]
     pub fn filter_by_settings(
         mut self,
         name: impl Into<String>,
         kind: Kind,
         help: impl Into<String>,
-        parse: impl Fn(&str, Defaults) -> Result<Predicate<T>, String> + Send + Sync + 'static,
+        parse: impl Fn(&str, Defaults<'_>) -> Result<Predicate<T>, String> + Send + Sync + 'static,
     ) -> Self {
         self.list.push(Filter {
             name: name.into(),
@@ -218,7 +247,12 @@ impl Kind {
     pub fn is_list(self) -> bool {
         matches!(
             self,
-            Self::Texts | Self::Times | Self::Integers | Self::Uuids | Self::WordList(_)
+            Self::Texts
+                | Self::Times
+                | Self::Integers
+                | Self::Uuids
+                | Self::WordList(_)
+                | Self::TypeList(_)
         )
     }
 }

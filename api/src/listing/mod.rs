@@ -12,7 +12,7 @@ mod parse;
 mod sets;
 
 pub use fields::Wanted;
-pub use filters::{Defaults, Filter, Filters, Kind};
+pub use filters::{Defaults, Filter, Filters, Kind, Types};
 pub use labels::label_select;
 pub use page::{Listing, Paging, pairs};
 pub use sets::truth;

@@ -71,6 +71,7 @@ impl<T> Listing<T> {
         let defaults = Defaults {
             page_limit: app.settings.api.page_limit,
             orphan_protection_time: app.settings.tasks.orphan_protection_time,
+            types: &app.catalog.content,
         };
         let Parsed {
             selection,

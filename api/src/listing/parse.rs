@@ -41,7 +41,7 @@ pub struct Parsed<T> {
 pub fn parse<T>(
     pairs: &[(String, String)],
     filters: &Filters<T>,
-    defaults: Defaults,
+    defaults: Defaults<'_>,
 ) -> ApiResult<Parsed<T>> {
     let values = last_values(pairs, filters)?;
     let (mut predicate, mut errors, mut regex) = (filters.base(), Map::new(), None);
@@ -173,6 +173,7 @@ fn offset(value: Option<&String>) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use millrace_common::content::ContentTypes;
     use millrace_common::schema::task;
 
     fn parse_text(query: &str) -> Result<Parsed<task::table>, String> {
@@ -187,6 +188,7 @@ mod tests {
         let defaults = Defaults {
             page_limit: 1000,
             orphan_protection_time: 5,
+            types: &ContentTypes::default(),
         };
         parse(&pairs, &filters, defaults).map_err(|e| e.to_string())
     }

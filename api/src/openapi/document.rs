@@ -5,7 +5,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::route::{Endpoint, Media};
 use crate::v3::href::ROOT;
 use millrace_common::VERSION;
-use millrace_common::tasking::Registry;
+use millrace_common::catalog::Catalog;
+use millrace_common::content::ContentTypes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -34,10 +35,10 @@ struct Operation {
 }
 
 impl Documents {
-    /// Makes the documents of a table.
+    /// Makes the documents of a table, for a process that knows this catalog.
     #[must_use]
-    pub fn new(table: &[Endpoint], registry: &Registry) -> Self {
-        let versions = registry.versions();
+    pub fn new(table: &[Endpoint], catalog: &Catalog) -> Self {
+        let versions = catalog.tasks.versions();
         let schemas = table
             .iter()
             .flat_map(|e| {
@@ -51,7 +52,7 @@ impl Documents {
             table
                 .iter()
                 .filter(|e| !e.hidden)
-                .map(|e| Operation::new(e, by_href, &versions))
+                .map(|e| Operation::new(e, by_href, &versions, &catalog.content))
                 .collect()
         };
         Self {
@@ -115,7 +116,12 @@ impl Documents {
 }
 
 impl Operation {
-    fn new(endpoint: &Endpoint, by_href: bool, versions: &BTreeMap<String, String>) -> Self {
+    fn new(
+        endpoint: &Endpoint,
+        by_href: bool,
+        versions: &BTreeMap<String, String>,
+        types: &ContentTypes,
+    ) -> Self {
         let (path, placeholders) = if by_href {
             href_path(endpoint.path)
         } else {
@@ -131,7 +137,7 @@ impl Operation {
             component: component.to_owned(),
             path,
             method: endpoint.method.as_str().to_ascii_lowercase(),
-            object: operation_object(endpoint, placeholders),
+            object: operation_object(endpoint, placeholders, types),
         }
     }
 }
@@ -172,7 +178,7 @@ fn ordinary_path(path: &str) -> (String, Vec<String>) {
     (format!("{ROOT}{path}"), names)
 }
 
-fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>) -> Value {
+fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>, types: &ContentTypes) -> Value {
     let diagnostics = Parameter::header(
         "X-Task-Diagnostics",
         "Diagnostics to record for tasks that this call dispatches.",
@@ -183,7 +189,7 @@ fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>) -> Value {
     parameters.extend(placeholders.into_iter().map(
         |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
     ));
-    parameters.extend(endpoint.query.iter().map(|p| p.object.clone()));
+    parameters.extend(endpoint.query.iter().map(|p| p.described(types)));
     let mut responses: Map<String, Value> = endpoint
         .answers
         .iter()

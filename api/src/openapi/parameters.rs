@@ -1,6 +1,7 @@
 //! Query parameters of the document.
 
-use crate::listing::{Filters, Kind};
+use crate::listing::{Filters, Kind, Types};
+use millrace_common::content::ContentTypes;
 use serde_json::{Value, json};
 
 /// A parameter of an operation.
@@ -10,6 +11,8 @@ pub struct Parameter {
     pub name: String,
     /// The parameter object.
     pub object: Value,
+    /// The names of types that it takes, which a process knows once its catalog is whole.
+    types: Option<Types>,
 }
 
 impl Parameter {
@@ -17,7 +20,29 @@ impl Parameter {
         Self {
             name: name.to_owned(),
             object: json!({"name": name, "in": "query", "description": help, "schema": schema}),
+            types: None,
         }
+    }
+
+    /// The parameter object for a process that knows these types.
+    #[must_use]
+    pub fn described(&self, types: &ContentTypes) -> Value {
+        let mut object = self.object.clone();
+        if let Some(names) = self.types.map(|which| which.names(types)) {
+            let is_list = object.pointer("/schema/items").is_some();
+            let at = if is_list { "/schema/items" } else { "/schema" };
+            if let Some(Value::Object(schema)) = object.pointer_mut(at) {
+                schema.insert("enum".into(), json!(names));
+            }
+        }
+        object
+    }
+
+    fn of_types(mut self, kind: Kind) -> Self {
+        if let Kind::Type(which) | Kind::TypeList(which) = kind {
+            self.types = Some(which);
+        }
+        self
     }
 
     /// A list that goes into one value, separated by commas.
@@ -40,6 +65,7 @@ impl Parameter {
         Self {
             name: name.to_owned(),
             object,
+            types: None,
         }
     }
 }
@@ -47,14 +73,14 @@ impl Parameter {
 fn schema(kind: Kind) -> Value {
     let list = |items: Value| json!({"type": "array", "items": items});
     match kind {
-        Kind::Text | Kind::Reference => json!({"type": "string"}),
+        Kind::Text | Kind::Reference | Kind::Type(_) => json!({"type": "string"}),
         Kind::Integer => json!({"type": "integer"}),
         Kind::Number => json!({"type": "number"}),
         Kind::Boolean => json!({"type": "boolean"}),
         Kind::Time => json!({"type": "string", "format": "date-time"}),
         Kind::Uuid => json!({"type": "string", "format": "uuid"}),
         Kind::Words(words) => json!({"type": "string", "enum": words}),
-        Kind::Texts => list(schema(Kind::Text)),
+        Kind::Texts | Kind::TypeList(_) => list(schema(Kind::Text)),
         Kind::Times => list(schema(Kind::Time)),
         Kind::Integers => list(schema(Kind::Integer)),
         Kind::Uuids => list(schema(Kind::Uuid)),
@@ -84,7 +110,8 @@ pub fn list_parameters<T>(filters: &Filters<T>) -> Vec<Parameter> {
     let mut parameters: Vec<Parameter> = filters
         .iter()
         .map(|filter| {
-            let one = Parameter::query(&filter.name, &filter.help, &schema(filter.kind));
+            let one = Parameter::query(&filter.name, &filter.help, &schema(filter.kind))
+                .of_types(filter.kind);
             if filter.kind.is_list() {
                 one.joined()
             } else {

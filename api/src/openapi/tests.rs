@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 fn document(query: &Query) -> Value {
     let catalog = Catalog::builtin(false);
-    Documents::new(&v3::table(), &catalog.tasks)
+    Documents::new(&v3::table(), &catalog)
         .document("http://h/", query)
         .unwrap()
 }
@@ -159,7 +159,7 @@ fn ordinary_paths_are_offered_on_request() {
         ..Query::default()
     };
     let catalog = Catalog::builtin(false);
-    let documents = Documents::new(&v3::table(), &catalog.tasks);
+    let documents = Documents::new(&v3::table(), &catalog);
     assert!(documents.document("http://h/", &bad).is_err());
 }
 

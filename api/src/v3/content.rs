@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::error::ApiResult;
-use crate::listing::{Filters, Kind, Listing};
+use crate::listing::{Defaults, Filters, Kind, Listing, Types};
 use crate::v3::{href, membership, time};
 use actix_web::HttpRequest;
 use actix_web::web::Data;
@@ -23,9 +23,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 use utoipa::ToSchema;
-
-/// The types whose units can be.
-pub const TYPES: &[&str] = &["file.file"];
 
 /// The expression that the index on paths of file units is over.
 #[derive(Clone, Copy, Debug, QueryId)]
@@ -91,9 +88,9 @@ pub fn orphaned(filters: Filters<table::table>) -> Filters<table::table> {
 
 /// Adds `pulp_type` and `pulp_type__in`.
 #[must_use]
-pub fn by_type<T: 'static>(filters: Filters<T>, column: &'static str) -> Filters<T> {
-    let check = |word: &str| {
-        if TYPES.contains(&word) {
+pub fn by_type<T: 'static>(filters: Filters<T>, column: &'static str, types: Types) -> Filters<T> {
+    let check = move |word: &str, defaults: Defaults<'_>| {
+        if types.names(defaults.types).contains(word) {
             Ok(word.to_owned())
         } else {
             Err(format!(
@@ -102,16 +99,22 @@ pub fn by_type<T: 'static>(filters: Filters<T>, column: &'static str) -> Filters
         }
     };
     filters
-        .filter("pulp_type", Kind::Words(TYPES), "of this type", move |v| {
-            let word = check(v)?;
-            Ok(Predicate::sql(column).then(" = ").bind(Bind::Text(word)))
-        })
-        .filter(
+        .filter_by_settings(
+            "pulp_type",
+            Kind::Type(types),
+            "of this type",
+            move |v, defaults| {
+                let word = check(v, defaults)?;
+                Ok(Predicate::sql(column).then(" = ").bind(Bind::Text(word)))
+            },
+        )
+        .filter_by_settings(
             "pulp_type__in",
-            Kind::WordList(TYPES),
+            Kind::TypeList(types),
             "of these types",
-            move |v| {
-                let words = v.split(',').map(check).collect::<Result<_, _>>()?;
+            move |v, defaults| {
+                let words = v.split(',').map(|word| check(word, defaults));
+                let words = words.collect::<Result<_, _>>()?;
                 Ok(Predicate::sql(column)
                     .then(" = ANY (")
                     .bind(Bind::Texts(words))
@@ -122,7 +125,7 @@ pub fn by_type<T: 'static>(filters: Filters<T>, column: &'static str) -> Filters
 
 /// The filters of `content/`.
 pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
-    let filters = by_type(common_filters(), "content.pulp_type");
+    let filters = by_type(common_filters(), "content.pulp_type", Types::Units);
     orphaned(membership::by_version(filters, table::pulp_id))
 });
 

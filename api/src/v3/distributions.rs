@@ -5,7 +5,7 @@ use crate::auth::{self, Action, Actor, authorize};
 use crate::body::Body;
 use crate::dispatching::{dispatch_and_accept, immediate};
 use crate::error::{ApiError, ApiResult};
-use crate::listing::{Filters, Kind, Listing, Wanted, truth};
+use crate::listing::{Filters, Kind, Listing, Types, Wanted, truth};
 use crate::v3::labels::{self, SetLabel, UnsetLabel};
 use crate::v3::object::Object;
 use crate::v3::{content, path_id, references};
@@ -175,8 +175,13 @@ fn of_repositories(ids: Vec<Uuid>) -> Result<Predicate<table::table>, String> {
 }
 
 /// The filters of `distributions/`.
-pub static FILTERS: LazyLock<Filters<table::table>> =
-    LazyLock::new(|| content::by_type(common_filters(), "distribution.pulp_type"));
+pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
+    content::by_type(
+        common_filters(),
+        "distribution.pulp_type",
+        Types::Named(&["file.file"]),
+    )
+});
 
 /// The filters of `distributions/file/file/`.
 pub static FILE_FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(common_filters);

@@ -231,7 +231,7 @@ mod tests {
             ("workers", "core.appstatus"),
             ("repositories/file/file", "file.filerepository"),
             ("content/file/files", "file.filecontent"),
-            ("content/rpm/packages", "rpm.packagecontent"),
+            ("content/rpm/packages", "rpm.package"),
             ("remotes/file/file", "file.fileremote"),
             ("publications/file/file", "file.filepublication"),
             ("distributions/file/file", "file.filedistribution"),

@@ -65,14 +65,17 @@ pub mod remotes_file;
 pub mod repositories;
 pub mod repositories_file;
 pub mod repositories_file_sync;
+pub mod repositories_of;
 pub mod repository_versions;
 pub mod status;
 mod table_content;
 mod table_remotes;
+mod table_repositories;
 mod table_serving;
 pub mod task_groups;
 pub mod tasks;
 pub mod time;
+pub mod units_of;
 pub mod uploads;
 pub mod workers;
 
@@ -93,6 +96,7 @@ pub fn table() -> Vec<Endpoint> {
         system(),
         tasks(),
         table_content::table(),
+        table_repositories::table(),
         table_remotes::table(),
         table_serving::table(),
     ]

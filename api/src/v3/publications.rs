@@ -5,7 +5,7 @@ use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::{Body, Fields, FromFields, Text};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
-use crate::listing::{Filters, Kind, Listing, Wanted, truth};
+use crate::listing::{Filters, Kind, Listing, Types, Wanted, truth};
 use crate::v3::membership::VersionRef;
 use crate::v3::{content, path_id, references};
 use actix_web::web::{Data, Path};
@@ -167,8 +167,13 @@ fn serves(units: Vec<Uuid>) -> Result<Predicate<table::table>, String> {
 }
 
 /// The filters of `publications/`.
-pub static FILTERS: LazyLock<Filters<table::table>> =
-    LazyLock::new(|| content::by_type(common_filters(), "publication.pulp_type"));
+pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
+    content::by_type(
+        common_filters(),
+        "publication.pulp_type",
+        Types::Named(&["file.file"]),
+    )
+});
 
 /// The filters of `publications/file/file/`.
 pub static FILE_FILTERS: LazyLock<Filters<table::table>> =

@@ -18,7 +18,7 @@ const WRONG_MATCH: &str = "Invalid hyperlink - Incorrect URL match.";
 /// What is said of an object that is not there.
 pub const NO_OBJECT: &str = "Invalid hyperlink - Object does not exist.";
 
-/// The id in a reference to an object whose model ends like this.
+/// The id in a reference to an object whose model ends like this; `content` stands for units of all types.
 ///
 /// # Errors
 /// 400 for the field.
@@ -28,7 +28,11 @@ pub fn object_id(field: &str, reference: &str, model: &str) -> ApiResult<Uuid> {
         (None, Some(Target::Version { .. })) => return Err(ApiError::field(field, WRONG_MATCH)),
         (None, None) => return Err(ApiError::field(field, NO_MATCH)),
     };
-    if !prn.model.ends_with(model) {
+    let fits = match model {
+        "content" => prn::is_content(&prn.model),
+        _ => prn.model.ends_with(model),
+    };
+    if !fits {
         return Err(ApiError::field(field, WRONG_MATCH));
     }
     prn.uuid().ok_or_else(|| ApiError::field(field, NO_MATCH))
@@ -214,6 +218,6 @@ fn unit(reference: &str) -> Option<(String, ContentId)> {
         (Some(prn), _) | (None, Some(Target::Object(prn))) => prn,
         _ => return None,
     };
-    let id = prn.uuid().filter(|_| prn.model.ends_with("content"))?;
+    let id = prn.uuid().filter(|_| prn::is_content(&prn.model))?;
     Some((prn.model, ContentId(id)))
 }

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::error::ApiResult;
-use crate::listing::{Filters, Listing};
+use crate::listing::{Filters, Listing, Types};
 use crate::v3::{content, href, time};
 use actix_web::HttpRequest;
 use actix_web::web::Data;
@@ -80,8 +80,13 @@ pub fn common_filters() -> Filters<remote::table> {
 }
 
 /// The filters of `remotes/`.
-pub static FILTERS: LazyLock<Filters<remote::table>> =
-    LazyLock::new(|| content::by_type(common_filters(), "remote.pulp_type"));
+pub static FILTERS: LazyLock<Filters<remote::table>> = LazyLock::new(|| {
+    content::by_type(
+        common_filters(),
+        "remote.pulp_type",
+        Types::Named(&["file.file"]),
+    )
+});
 
 /// A page of remotes.
 ///

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::error::ApiResult;
-use crate::listing::{Filters, Kind, Listing};
+use crate::listing::{Filters, Kind, Listing, Types};
 use crate::v3::{content, href, references, time};
 use actix_web::HttpRequest;
 use actix_web::web::Data;
@@ -116,8 +116,13 @@ fn unit(value: &str) -> Result<Bind, String> {
 }
 
 /// The filters of `repositories/`.
-pub static FILTERS: LazyLock<Filters<repository::table>> =
-    LazyLock::new(|| content::by_type(common_filters(), "repository.pulp_type"));
+pub static FILTERS: LazyLock<Filters<repository::table>> = LazyLock::new(|| {
+    content::by_type(
+        common_filters(),
+        "repository.pulp_type",
+        Types::Repositories,
+    )
+});
 
 /// The condition that hides what users are not shown.
 #[must_use]

@@ -5,12 +5,13 @@ use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::{Body, Fields, FromFields, Text};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
-use crate::v3::{references, repositories_file};
+use crate::v3::{references, repositories_of};
 use actix_web::web::{Data, Path};
 use millrace_common::db::Conn;
 use millrace_common::ids::{DomainId, RemoteId};
 use millrace_common::models::{Remote, Repository};
 use millrace_common::prn;
+use millrace_common::representation::FileRepository;
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::Synchronize;
 use millrace_common::tasks::synchronize::MIRROR_AUTOPUBLISHED;
@@ -55,7 +56,7 @@ pub async fn sync(
 ) -> ApiResult {
     authorize(&actor, Action::Change, Object::Repository)?;
     let mut conn = app.db.get().await?;
-    let repository = repositories_file::find(&mut conn, &path).await?;
+    let repository = repositories_of::find::<FileRepository>(&mut conn, &path).await?;
     let remote = remote(&mut conn, &repository, request.remote.as_deref()).await?;
     drop(conn);
     if request.mirror && repository.autopublish {

@@ -1,4 +1,4 @@
-//! `repository_versions/` and `repositories/file/file/<id>/versions/` (contract 4.7).
+//! `repository_versions/` and `repositories/<component>/<name>/<id>/versions/` (contract 4.7).
 
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
@@ -6,14 +6,14 @@ use crate::body::{Body, Fields, FromFields};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
+use crate::v3::repositories_of::{RepositoryCalls, find};
 use crate::v3::{href, path_id, references};
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
-use millrace_common::content::file::PULP_TYPE;
 use millrace_common::db::Conn;
-use millrace_common::ids::{DomainId, RepositoryId};
+use millrace_common::ids::DomainId;
+use millrace_common::models::RepositoryVersion;
 use millrace_common::models::selection::{Bind, Page, Predicate};
-use millrace_common::models::{Repository, RepositoryVersion};
 use millrace_common::prn::Prn;
 use millrace_common::repository::PROTECTED;
 use millrace_common::representation::Version;
@@ -113,31 +113,22 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
     answer(&app, &request, visible).await
 }
 
-/// A page of versions of a file repository.
+/// A page of versions of a repository.
 ///
 /// # Errors
 /// 400 for a filter, 404.
-pub async fn list(
+pub async fn list<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
     authorize(&actor, Action::View, Object::Repository)?;
-    let repository = find(&mut *app.db.get().await?, &path).await?;
+    let repository = find::<K>(&mut *app.db.get().await?, &path).await?;
     let mine =
         Predicate::sql("repository_version.complete AND repository_version.repository_id = ")
-            .bind(Bind::Uuid(repository.0));
+            .bind(Bind::Uuid(repository.pulp_id.0));
     answer(&app, &request, mine).await
-}
-
-async fn find(conn: &mut Conn, id: &str) -> ApiResult<RepositoryId> {
-    let id: RepositoryId = path_id(id, "FileRepository")?;
-    Repository::find(conn, DomainId::DEFAULT, id)
-        .await?
-        .filter(|row| row.pulp_type == PULP_TYPE)
-        .map(|row| row.pulp_id)
-        .ok_or_else(|| ApiError::no("FileRepository"))
 }
 
 async fn answer(app: &App, request: &HttpRequest, of: Predicate<table::table>) -> ApiResult {
@@ -151,11 +142,11 @@ async fn answer(app: &App, request: &HttpRequest, of: Predicate<table::table>) -
     listing.answer(count, &results)
 }
 
-/// One version of a file repository.
+/// One version of a repository.
 ///
 /// # Errors
 /// 404.
-pub async fn read(
+pub async fn read<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<(String, String)>,
@@ -163,7 +154,7 @@ pub async fn read(
 ) -> ApiResult {
     authorize(&actor, Action::View, Object::Repository)?;
     let mut conn = app.db.get().await?;
-    let row = find_version(&mut conn, path.into_inner()).await?;
+    let row = find_version::<K>(&mut conn, path.into_inner()).await?;
     let shown = Version::load_many(&mut conn, vec![row]).await?.pop();
     let shown = shown.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
     Wanted::from_request(&request).answer_one(vec![shown])
@@ -173,17 +164,21 @@ pub async fn read(
 ///
 /// # Errors
 /// 400 where it serves content, 404.
-pub async fn remove(app: Data<App>, actor: Actor, path: Path<(String, String)>) -> ApiResult {
+pub async fn remove<K: RepositoryCalls>(
+    app: Data<App>,
+    actor: Actor,
+    path: Path<(String, String)>,
+) -> ApiResult {
     authorize(&actor, Action::Change, Object::Repository)?;
     let mut conn = app.db.get().await?;
-    let row = find_version(&mut conn, path.into_inner()).await?;
+    let row = find_version::<K>(&mut conn, path.into_inner()).await?;
     let protected = RepositoryVersion::protected(&mut conn, row.repository_id).await?;
     if protected.contains(&row.pulp_id) {
         return Err(ApiError::messages([PROTECTED.to_owned()]));
     }
     drop(conn);
     let task = NewTask::new(&app.catalog.tasks, &DeleteVersion { pk: row.pulp_id })?
-        .and_resources(DeleteVersion::on(PULP_TYPE, row.repository_id));
+        .and_resources(DeleteVersion::on(K::PULP_TYPE, row.repository_id));
     dispatch_and_accept(&app, &actor, task).await
 }
 
@@ -208,28 +203,28 @@ impl FromFields for Repair {
 ///
 /// # Errors
 /// 400, 404.
-pub async fn repair(
+pub async fn repair<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<(String, String)>,
     Body(request): Body<Repair>,
 ) -> ApiResult {
     authorize(&actor, Action::Change, Object::Repository)?;
-    let row = find_version(&mut *app.db.get().await?, path.into_inner()).await?;
+    let row = find_version::<K>(&mut *app.db.get().await?, path.into_inner()).await?;
     let task = RepairVersion {
         repository_version_pk: row.pulp_id,
         verify_checksums: request.verify_checksums,
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?
-        .and_resources(RepairVersion::on(PULP_TYPE, row.repository_id));
+        .and_resources(RepairVersion::on(K::PULP_TYPE, row.repository_id));
     dispatch_and_accept(&app, &actor, task).await
 }
 
-async fn find_version(
+async fn find_version<K: RepositoryCalls>(
     conn: &mut Conn,
     (repository, number): (String, String),
 ) -> ApiResult<RepositoryVersion> {
-    let repository = find(conn, &repository).await?;
+    let repository = find::<K>(conn, &repository).await?.pulp_id;
     let number: i32 = path_id(&number, "RepositoryVersion")?;
     let row = RepositoryVersion::numbered(conn, repository, number).await?;
     row.ok_or_else(|| ApiError::no("RepositoryVersion"))

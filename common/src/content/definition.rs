@@ -1,45 +1,126 @@
 //! What a type is, as its definition file says.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-/// The description of a content type: a JSON file in `types/`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// The description of a content type: a JSON file in `types/`. A key that is not listed here is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Its short name (`file`).
     pub id: String,
-    /// Its full name (`file.file`).
-    pub pulp_type: String,
+    /// Its full name (`file.file`); absent: no units of it are made here.
+    #[serde(default)]
+    pub pulp_type: Option<String>,
     /// Its name for people.
     pub display_name: String,
     /// What it is for.
-    pub description: String,
-    /// The fields that tell units apart.
+    pub description: Option<String>,
+    /// The fields that tell units apart. A single name may stand alone.
+    #[serde(deserialize_with = "one_or_many")]
     pub unit_key: Vec<String>,
     /// The fields that tell units of one version apart.
     #[serde(default)]
     pub repo_key: Vec<String>,
-    /// The fields that units are searched by.
+    /// The fields, or tuples of fields, that units are searched by.
     #[serde(default)]
-    pub search_indexes: Vec<String>,
-    /// The types whose units it names.
+    pub search_indexes: Vec<SearchIndex>,
+    /// The types, by id, whose units it names.
     #[serde(default)]
     pub referenced_types: Vec<String>,
+    /// The types of repositories that hold its units.
+    #[serde(default)]
+    pub repositories: Vec<String>,
     /// True: its files are never given up to save room.
     #[serde(default)]
     pub protected_from_reclaim: bool,
 }
 
+/// What units are searched by at once.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum SearchIndex {
+    /// A field.
+    Field(String),
+    /// Several fields together.
+    Fields(Vec<String>),
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Names::deserialize(deserializer)? {
+        Names::One(name) => vec![name],
+        Names::Many(names) => names,
+    })
+}
+
 impl Definition {
-    /// Reads a definition that is compiled in.
+    /// Reads a definition file.
     ///
-    /// # Panics
-    /// On one that cannot be read: an error of programming, found at start.
-    #[expect(
-        clippy::expect_used,
-        reason = "definitions are compiled in and read at start"
-    )]
-    pub(super) fn read(json: &str) -> Self {
-        serde_json::from_str(json).expect("a definition file that can be read")
+    /// # Errors
+    /// What is wrong, and in which definition as far as that can be told.
+    pub(super) fn read(json: &str) -> Result<Self, String> {
+        let named = |error: serde_json::Error| {
+            let value: Option<serde_json::Value> = serde_json::from_str(json).ok();
+            let id = value.as_ref().and_then(|v| v.get("id")?.as_str());
+            format!("content type `{}`: {error}", id.unwrap_or("?"))
+        };
+        let read: Self = serde_json::from_str(json).map_err(named)?;
+        read.check()?;
+        Ok(read)
+    }
+
+    /// What can be told without the other definitions (contract 2, 3.1).
+    fn check(&self) -> Result<(), String> {
+        let refuse = |what: String| Err(format!("content type `{}`: {what}", self.id));
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if self.id.is_empty() || !self.id.chars().all(fits) {
+            return refuse("an id has letters, digits, `_`, `.` and `-`".into());
+        }
+        if self.unit_key.is_empty() {
+            return refuse("`unit_key` names no field".into());
+        }
+        for name in self.pulp_type.iter().chain(&self.repositories) {
+            if !is_type_name(name) {
+                return refuse(format!("`{name}` is not `<component>.<name>`"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// True for `<component>.<name>`, of which addresses and resource names are made.
+fn is_type_name(name: &str) -> bool {
+    let word = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    name.split_once('.')
+        .is_some_and(|(component, name)| word(component) && word(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_that_does_not_fit_is_refused_by_name() {
+        let good = r#"{"id": "a", "display_name": "A", "description": null, "unit_key": "n"}"#;
+        assert_eq!(Definition::read(good).unwrap().unit_key, ["n"]);
+        for (bad, said) in [
+            (r#"{"id": "a"}"#, "`a`: missing field"),
+            (&good.replace("}", r#", "odd": 1}"#), "unknown field `odd`"),
+            (&good.replace(r#""n""#, "[]"), "`unit_key` names no field"),
+            (&good.replace(r#""id": "a""#, r#""id": "a b""#), "`a b`"),
+            (
+                &good.replace("}", r#", "pulp_type": "A.b"}"#),
+                "`A.b` is not",
+            ),
+            ("{", "`?`"),
+        ] {
+            let error = Definition::read(bad).unwrap_err();
+            assert!(error.contains(said), "{bad}: {error}");
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! The type `file.file`: any file, named by a path.
 
-use super::{ContentType, key_of};
+use super::{ContentType, FromFile, NewUnit, StoredFile, key_of};
 use crate::db::Conn;
-use crate::ids::{ArtifactId, ContentId, DomainId};
-use crate::models::{Artifact, Content, ContentArtifact, NewContent, RepositoryContent};
+use crate::ids::{ContentId, DomainId};
+use crate::models::{Artifact, Content, RepositoryContent};
 use crate::repository::NewVersion;
-use crate::tasking::TaskError;
+use crate::representation::FileContent;
+use crate::tasking::{TaskContext, TaskError};
 use diesel::QueryResult;
+use diesel::result::Error as DieselError;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The type `file.file`.
 pub struct File;
@@ -65,11 +67,34 @@ pub fn keys(unit: &Unit) -> (Vec<u8>, Vec<u8>) {
     (key(&File::natural_key(unit)), key(&File::repo_key(unit)))
 }
 
-/// Makes the unit of this file under this path, or finds it; the artifact is of interest from now on.
-/// Labels are those of a unit that existed. True: it was made.
+impl FromFile for File {
+    const PULP_TYPE: &'static str = PULP_TYPE;
+    const APP_LABEL: &'static str = "file";
+    const SERIALIZER: &'static str = "FileContentSerializer";
+    const NEEDS_PATH: bool = true;
+    const PATH_FIELD: &'static str = "relative_path";
+
+    async fn read(
+        _ctx: &TaskContext,
+        file: &StoredFile,
+        path: Option<&str>,
+    ) -> Result<Unit, TaskError> {
+        Ok(Unit {
+            relative_path: path.unwrap_or_default().to_owned(),
+            digest: file.sha256.clone(),
+        })
+    }
+
+    async fn show(conn: &mut Conn, unit: Content) -> Result<Value, TaskError> {
+        let shown = FileContent::load_many(conn, vec![unit]).await?;
+        serde_json::to_value(shown.first()).map_err(TaskError::internal)
+    }
+}
+
+/// Makes the unit of this file under this path, or finds it, as [`NewUnit::ensure`] does.
 ///
 /// # Errors
-/// As the session; a foreign key violation when the artifact has just been deleted.
+/// As [`NewUnit::ensure`].
 pub async fn ensure(
     conn: &mut Conn,
     domain: DomainId,
@@ -81,26 +106,7 @@ pub async fn ensure(
         relative_path: relative_path.to_owned(),
         digest: artifact.sha256.clone(),
     };
-    let new = NewContent {
-        pulp_id: ContentId::new(),
-        pulp_domain: domain,
-        pulp_type: PULP_TYPE,
-        natural_key: key_of(&File::natural_key(&unit)).unwrap_or_default(),
-        repo_key: key_of(&File::repo_key(&unit)),
-        fields: json!(unit),
-        pulp_labels: labels.clone(),
-    };
-    let (content, made) = new.insert_or_find(conn).await?;
-    attach(conn, content.pulp_id, artifact.pulp_id, relative_path).await?;
-    Ok((content, made))
-}
-
-async fn attach(
-    conn: &mut Conn,
-    content: ContentId,
-    artifact: ArtifactId,
-    relative_path: &str,
-) -> QueryResult<()> {
-    ContentArtifact::attach(conn, content, artifact, relative_path).await?;
-    Artifact::touch(conn, artifact).await.map(drop)
+    let new = NewUnit::of::<File>(&unit)
+        .map_err(|error| DieselError::SerializationError(error.into()))?;
+    new.ensure(conn, domain, artifact.pulp_id, labels).await
 }

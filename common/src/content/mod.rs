@@ -1,14 +1,19 @@
 //! Content types: what a unit of a type holds, and which units may be in one version.
 //!
 //! A type is described by a definition file in `types/`; a type that makes units has a Rust file too,
-//! which implements [`ContentType`], and a line in [`register_all`].
+//! which implements [`ContentType`] and [`FromFile`], and a line in [`register_all`]. What a process knows is one set,
+//! [`ContentTypes`]: nothing else lists types.
 
 mod definition;
 pub mod file;
 mod path;
+mod registry;
+mod unit;
 
-pub use definition::Definition;
+pub use definition::{Definition, SearchIndex};
 pub use path::{check_relative_path, is_canonical};
+pub use registry::ContentTypes;
+pub use unit::{FromFile, NewUnit, StoredFile, UnitKind};
 
 use crate::db::Conn;
 use crate::ids::ContentId;
@@ -17,7 +22,6 @@ use crate::tasking::TaskError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 
 /// A type whose units can be made.
 pub trait ContentType: 'static {
@@ -65,75 +69,9 @@ pub fn key_of(parts: &[&str]) -> Option<Vec<u8>> {
     }
 }
 
-/// The content types that a process knows, by `pulp_type`.
-#[derive(Default)]
-pub struct ContentTypes {
-    types: BTreeMap<String, Definition>,
-}
-
-impl ContentTypes {
-    /// Adds a type whose units can be made.
-    ///
-    /// # Panics
-    /// On a definition that cannot be read, or a type that is already there: errors of programming,
-    /// found at start.
-    pub fn register<T: ContentType>(&mut self) {
-        self.insert(Definition::read(T::DEFINITION));
-    }
-
-    /// Adds a type that is only described.
-    ///
-    /// # Panics
-    /// As [`ContentTypes::register`].
-    pub fn describe(&mut self, definition: &str) {
-        self.insert(Definition::read(definition));
-    }
-
-    fn insert(&mut self, definition: Definition) {
-        let name = definition.pulp_type.clone();
-        let earlier = self.types.insert(name.clone(), definition);
-        assert!(earlier.is_none(), "content type {name} is registered twice");
-    }
-
-    /// The definition of this type.
-    #[must_use]
-    pub fn get(&self, pulp_type: &str) -> Option<&Definition> {
-        self.types.get(pulp_type)
-    }
-
-    /// All definitions, by `pulp_type`.
-    pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
-        self.types.values()
-    }
-}
-
-/// Checks a batch of added units by the rules of every built-in type that has some.
-///
-/// # Errors
-/// What the client may read.
-pub async fn validate_version(
-    conn: &mut Conn,
-    version: &NewVersion,
-    added: &[ContentId],
-) -> Result<(), TaskError> {
-    file::File::validate_version(conn, version, added).await
-}
-
-/// The types whose files may be given up, to be fetched again (contract 1.3).
-#[must_use]
-pub fn reclaimable() -> Vec<String> {
-    let mut types = ContentTypes::default();
-    register_all(&mut types);
-    types
-        .definitions()
-        .filter(|definition| !definition.protected_from_reclaim)
-        .map(|definition| definition.pulp_type.clone())
-        .collect()
-}
-
 /// Registers the built-in content types.
 pub fn register_all(types: &mut ContentTypes) {
-    types.register::<file::File>();
+    types.register_from_file::<file::File>();
 }
 
 #[cfg(test)]
@@ -148,12 +86,5 @@ mod tests {
             hex::encode(key_of(&["abc"]).unwrap()),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
-    }
-
-    #[test]
-    fn the_built_in_types_have_readable_definitions() {
-        let mut types = ContentTypes::default();
-        register_all(&mut types);
-        assert_eq!(types.get("file.file").unwrap().id, "file");
     }
 }

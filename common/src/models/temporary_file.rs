@@ -2,12 +2,14 @@
 
 use crate::db::Conn;
 use crate::error::Error;
-use crate::ids::{DomainId, TemporaryFileId};
-use crate::schema::{temporary_file, used_object};
+use crate::ids::{DomainId, TaskId, TemporaryFileId};
+use crate::schema::{task, temporary_file};
 use crate::storage::{StorageKey, Stored};
 use chrono::{DateTime, Utc};
 use diesel::dsl::{self, exists, not};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::Tombstone;
@@ -23,6 +25,7 @@ pub struct TemporaryFile {
     pub storage_key: StorageKey,
     pub size: i64,
     pub sha256: String,
+    pub task_id: Option<TaskId>,
 }
 
 impl TemporaryFile {
@@ -63,6 +66,32 @@ impl TemporaryFile {
             .first(conn)
             .await
             .optional()
+    }
+
+    /// The file with this id, where this task owns it.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_owned(
+        conn: &mut Conn,
+        domain: DomainId,
+        id: TemporaryFileId,
+        task: TaskId,
+    ) -> QueryResult<Option<Self>> {
+        let found = Self::find(conn, domain, id).await?;
+        Ok(found.filter(|row| row.task_id == Some(task)))
+    }
+
+    /// Buries up to `limit` files whose task has ended or is gone; their removal is the janitor's. Gives
+    /// their number. Several processes may do it at once.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn bury_ended(conn: &mut Conn, limit: i64) -> QueryResult<usize> {
+        sql_query(include_str!("temporary_file_bury_ended.sql"))
+            .bind::<BigInt, _>(limit)
+            .execute(conn)
+            .await
     }
 
     /// Deletes the row and leaves its file to the caller, who makes a row for it in this transaction.
@@ -160,10 +189,11 @@ impl TemporaryFile {
     }
 }
 
-/// Not about to be taken over by a task.
+/// Of no task that has not ended.
 #[dsl::auto_type]
 fn is_unneeded() -> _ {
-    let used =
-        used_object::table.filter(used_object::object_id.eq(temporary_file::pulp_id.nullable()));
-    not(exists(used))
+    let owner = task::table
+        .filter(task::pulp_id.nullable().eq(temporary_file::task_id))
+        .filter(task::finished_at.is_null());
+    not(exists(owner))
 }

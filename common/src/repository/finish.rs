@@ -4,7 +4,6 @@ use super::added::Added;
 use super::delete_version::{Recounts, retain};
 use super::new_version::{NewVersion, discard_stale};
 use super::publishing::PublicationDraft;
-use crate::content;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ClaimId, ContentId, VersionId};
@@ -156,7 +155,9 @@ impl NewVersion {
         let mut batches = added.batches();
         while let Some(batch) = batches.next(self, ctx).await? {
             let mut conn = ctx.session().await;
-            content::validate_version(&mut conn, self, batch).await?;
+            ctx.content()?
+                .validate_version(&mut conn, self, batch)
+                .await?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ pub struct NewVersion {
     pub repository: RepositoryId,
     /// Its domain.
     pub domain: DomainId,
-    /// The type of its repository, and of its units.
+    /// The type of its repository.
     pub pulp_type: String,
     /// Its id.
     pub id: VersionId,
@@ -114,8 +114,8 @@ impl NewVersion {
     /// Adds units; what it holds already and what does not exist is ignored.
     ///
     /// # Errors
-    /// A text for the client when a unit belongs to another domain or is of another type than the
-    /// repository: then none of these is added. Else as [`TaskContext::fenced`].
+    /// A text for the client when a unit belongs to another domain or is of a type that the repository does
+    /// not hold: then none of these is added. Else as [`TaskContext::fenced`].
     pub async fn add(&self, ctx: &TaskContext, units: &[ContentId]) -> Result<(), TaskError> {
         self.check_kinds(ctx, units).await?;
         for batch in chunks(units) {
@@ -136,8 +136,9 @@ impl NewVersion {
         }
     }
 
-    /// A repository holds units of its own domain and type.
+    /// A repository holds units of its own domain, and of the types that say so.
     async fn check_kinds(&self, ctx: &TaskContext, units: &[ContentId]) -> Result<(), TaskError> {
+        let types = ctx.content()?;
         let mut odd = BTreeSet::new();
         for batch in chunks(units) {
             ctx.checkpoint()?;
@@ -147,7 +148,7 @@ impl NewVersion {
                     let message = "Content units are not a part of the repository's domain";
                     return Err(TaskError::failed(message));
                 }
-                if pulp_type != self.pulp_type {
+                if !types.holds(&self.pulp_type, &pulp_type) {
                     odd.insert(pulp_type);
                 }
             }
@@ -252,7 +253,7 @@ impl NewVersion {
     }
 }
 
-/// The refusal of units of these types in a repository of another one.
+/// The refusal of units of these types in a repository that does not hold them.
 pub(crate) fn unsupported<'a>(types: impl Iterator<Item = &'a str>) -> TaskError {
     let types: Vec<String> = types.map(|name| format!("'{name}'")).collect();
     TaskError::failed(format!(

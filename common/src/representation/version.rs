@@ -1,7 +1,6 @@
 //! Versions of repositories (contract 4.7).
 
 use super::{API_ROOT, moment};
-use crate::content::file::PULP_TYPE;
 use crate::db::Conn;
 use crate::ids::{RepositoryId, VersionId};
 use crate::models::{Repository, RepositoryVersion, VersionCount};
@@ -86,14 +85,14 @@ impl Version {
             .await?
             .into_iter()
             .collect();
-        let type_of = |id: &RepositoryId| types.get(id).map_or(PULP_TYPE, String::as_str);
+        let type_of = |id: &RepositoryId| types.get(id).map_or("", String::as_str);
         let bases: Vec<VersionId> = rows.iter().filter_map(|row| row.base_version).collect();
-        let bases: HashMap<VersionId, String> = RepositoryVersion::places(conn, &bases)
-            .await?
-            .into_iter()
-            // A base version may be of another repository, of the same type.
-            .map(|(id, repository, number)| (id, version_href(PULP_TYPE, repository, number)))
-            .collect();
+        let bases: HashMap<VersionId, (RepositoryId, i32)> =
+            RepositoryVersion::places(conn, &bases)
+                .await?
+                .into_iter()
+                .map(|(id, repository, number)| (id, (repository, number)))
+                .collect();
         let ids: Vec<VersionId> = rows.iter().map(|row| row.pulp_id).collect();
         let mut counts: HashMap<VersionId, Vec<VersionCount>> = HashMap::new();
         for count in VersionCount::of(conn, &ids).await? {
@@ -104,7 +103,10 @@ impl Version {
             .map(|row| {
                 let kind = type_of(&row.repository_id);
                 let counts = counts.remove(&row.pulp_id).unwrap_or_default();
-                let base = row.base_version.and_then(|id| bases.get(&id).cloned());
+                // A base version may be of another repository, of the same type.
+                let base = row.base_version.and_then(|id| bases.get(&id));
+                let base =
+                    base.map(|(repository, number)| version_href(kind, *repository, *number));
                 Self::new(&row, kind, base, counts)
             })
             .collect())

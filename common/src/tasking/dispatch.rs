@@ -44,14 +44,14 @@ impl NewTask {
     /// A task from its typed arguments, with the resources of its type.
     ///
     /// # Errors
-    /// What [`Task::validate`] refuses, or arguments that cannot be written as JSON.
+    /// What [`Task::needs`] refuses, or arguments that cannot be written as JSON.
     pub fn new<T: Task>(registry: &Registry, task: &T) -> Result<Self, Error> {
-        task.validate()?;
+        let needs = task.needs(registry)?;
         let arguments = serde_json::to_value(task).map_err(Error::internal)?;
         let kind = registry
             .get(T::NAME)
             .ok_or(Error::NotFound { what: "task type" })?;
-        Ok(Self::bound(registry, kind, arguments, Needs::of(task)))
+        Ok(Self::bound(registry, kind, arguments, needs))
     }
 
     /// A task by name, its arguments given by position and by name.
@@ -67,7 +67,7 @@ impl NewTask {
         let kind = registry
             .get(name)
             .ok_or_else(|| Error::invalid("name", format!("`{name}` is not a registered task")))?;
-        let (arguments, needs) = kind.bind(args, kwargs)?;
+        let (arguments, needs) = kind.bind(registry, args, kwargs)?;
         Ok(Self::bound(registry, kind, arguments, needs))
     }
 

@@ -6,7 +6,9 @@ use super::task::{Outcome, Task, TaskError};
 use crate::error::Error;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::any::{Any, TypeId};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -59,7 +61,7 @@ pub struct TaskType {
     pub rerun_after_loss: bool,
     /// See [`Task::TIMEOUT`].
     pub timeout: Option<Duration>,
-    check: fn(&Value) -> Result<Needs, Error>,
+    check: fn(&Registry, &Value) -> Result<Needs, Error>,
     run: fn(Value, TaskContext) -> BoxFuture<'static, Result<Outcome, TaskError>>,
 }
 
@@ -72,11 +74,7 @@ impl TaskType {
             component: T::COMPONENT,
             rerun_after_loss: T::RERUN_AFTER_LOSS,
             timeout: T::TIMEOUT,
-            check: |arguments| {
-                let task: T = decode(arguments)?;
-                task.validate()?;
-                Ok(Needs::of(&task))
-            },
+            check: |registry, arguments| decode::<T>(arguments)?.needs(registry),
             run: |arguments, ctx| {
                 Box::pin(async move {
                     let task: T = serde_json::from_value(arguments).map_err(TaskError::internal)?;
@@ -93,6 +91,7 @@ impl TaskType {
     /// [`Error::Invalid`] on `args` or `kwargs`: too many, one given twice, unknown, or unfitting.
     pub fn bind(
         &self,
+        registry: &Registry,
         args: Vec<Value>,
         kwargs: Map<String, Value>,
     ) -> Result<(Value, Needs), Error> {
@@ -116,7 +115,7 @@ impl TaskType {
             }
         }
         let bound = Value::Object(bound);
-        let needs = (self.check)(&bound)?;
+        let needs = (self.check)(registry, &bound)?;
         Ok((bound, needs))
     }
 
@@ -139,9 +138,21 @@ fn decode<T: Task>(arguments: &Value) -> Result<T, Error> {
 pub struct Registry {
     types: BTreeMap<&'static str, TaskType>,
     components: Vec<Component>,
+    provided: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
 impl Registry {
+    /// Adds what task types look up beside each other, by its type: the engine knows nothing of it.
+    pub fn provide<P: Send + Sync + 'static>(&mut self, value: P) {
+        self.provided.insert(TypeId::of::<P>(), Arc::new(value));
+    }
+
+    /// What was provided of this type.
+    #[must_use]
+    pub fn provided<P: Send + Sync + 'static>(&self) -> Option<&P> {
+        self.provided.get(&TypeId::of::<P>())?.downcast_ref()
+    }
+
     /// Adds a task type.
     ///
     /// # Panics

@@ -2,6 +2,7 @@
 
 use super::context::TaskContext;
 use super::dispatch::NewTask;
+use super::registry::{Needs, Registry};
 use super::resources::Resources;
 use crate::db::{Conn, RetryCause};
 use crate::error::{Error, is_transient};
@@ -52,6 +53,16 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// [`Error::Invalid`] with the argument's name.
     fn validate(&self) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Checks the arguments and says what the task needs by them. A type whose arguments name what only
+    /// the registry of the process knows overrides this; for all others the methods above are enough.
+    ///
+    /// # Errors
+    /// As [`Task::validate`].
+    fn needs(&self, _registry: &Registry) -> Result<Needs, Error> {
+        self.validate()?;
+        Ok(Needs::of(self))
     }
 
     /// The work. Its last write is returned as a [`Flip`]; everything written before that must be

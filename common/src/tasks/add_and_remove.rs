@@ -1,11 +1,13 @@
 //! Making a repository version by adding and removing units (contract 3.1).
 
+use crate::content::ContentTypes;
 use crate::error::Error;
 use crate::ids::{ContentId, RepositoryId, VersionId};
 use crate::models::repository_content::Overwrite;
 use crate::models::{Membership, Repository, RepositoryContent, RepositoryVersion};
-use crate::repository::{BATCH, Draft, NewVersion};
-use crate::tasking::{Effects, Outcome, Resources, Task, TaskContext, TaskError};
+use crate::prn;
+use crate::repository::{BATCH, Draft, NewVersion, require_reserved};
+use crate::tasking::{Effects, Needs, Outcome, Registry, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -35,6 +37,14 @@ fn yes() -> bool {
     true
 }
 
+impl AddAndRemove {
+    /// What the task reserves of a repository of this type.
+    #[must_use]
+    pub fn on(pulp_type: &str, repository: RepositoryId) -> Resources {
+        Resources::exclusive(prn::repository(pulp_type, repository))
+    }
+}
+
 /// Removes everything, in `remove_content_units`.
 pub const ALL: &str = "*";
 
@@ -49,10 +59,6 @@ impl Task for AddAndRemove {
     ];
     const RERUN_AFTER_LOSS: bool = true;
 
-    fn resources(&self) -> Resources {
-        Resources::exclusive(crate::prn::repository("file.file", self.repository_pk))
-    }
-
     fn uses(&self) -> Vec<Uuid> {
         self.add_content_units.iter().map(|unit| unit.0).collect()
     }
@@ -61,7 +67,23 @@ impl Task for AddAndRemove {
         self.removals().map(|_| ())
     }
 
+    /// The arguments do not name the repository's type: its name is one of these, and nobody else's, as
+    /// ids are unique. Who knows the type reserves [`AddAndRemove::on`] alone.
+    fn needs(&self, registry: &Registry) -> Result<Needs, Error> {
+        self.validate()?;
+        let types = ContentTypes::of(registry)?.repository_types();
+        let all = types
+            .into_iter()
+            .map(|kind| Self::on(kind, self.repository_pk));
+        Ok(Needs {
+            resources: all.fold(Resources::default(), Resources::and),
+            ..Needs::of(self)
+        })
+    }
+
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
+        let repository = self.repository_pk;
+        require_reserved(&ctx, repository, |kind| Self::on(kind, repository)).await?;
         let (all, removals) = self.removals()?;
         if !self.overwrite && !self.add_content_units.is_empty() {
             self.refuse_overwrites(&ctx, all, &removals).await?;

@@ -6,6 +6,7 @@ pub mod diagnostics;
 pub mod disposal;
 pub mod file_url;
 pub mod general_create;
+pub mod general_create_from_temp_file;
 pub mod general_delete;
 pub mod general_multi_delete;
 pub mod general_update;
@@ -22,7 +23,8 @@ pub mod upload_commit;
 
 pub use add_and_remove::AddAndRemove;
 pub use delete_version::DeleteVersion;
-pub use general_create::GeneralCreate;
+pub use general_create::{GeneralCreate, general_create};
+pub use general_create_from_temp_file::{GeneralCreateFromTempFile, general_create_from_temp_file};
 pub use general_delete::{GeneralDelete, PlainGeneralDelete};
 pub use general_multi_delete::GeneralMultiDelete;
 pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
@@ -43,6 +45,7 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<AddAndRemove>();
     registry.register::<DeleteVersion>();
     registry.register::<GeneralCreate>();
+    registry.register::<GeneralCreateFromTempFile>();
     registry.register::<GeneralUpdate>();
     registry.register::<PlainGeneralUpdate>();
     registry.register::<GeneralDelete>();

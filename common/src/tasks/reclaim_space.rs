@@ -1,7 +1,7 @@
 //! Giving up files that can be fetched again (contract 3.3).
 
 use super::disposal::{self, BATCH, UNITS, bury, count, would_go};
-use crate::content;
+use crate::content::ContentTypes;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ArtifactId, DomainId, RepositoryId, VersionId};
@@ -135,7 +135,7 @@ async fn selection(
     Ok(Reclaim {
         domain: ctx.domain(),
         repositories: repositories.into_iter().collect(),
-        types: content::reclaimable(),
+        types: ContentTypes::of(ctx.registry())?.reclaimable(),
         kept,
         force,
     })

@@ -2,7 +2,7 @@
 
 use super::Janitor;
 use crate::error::Error;
-use crate::models::task_use;
+use crate::models::{TemporaryFile, task_use};
 use crate::schema::janitor;
 use crate::storage::intents::bury_abandoned;
 use crate::storage::tombstones::unlink_due;
@@ -51,6 +51,7 @@ impl Janitor {
         .execute(&mut conn)
         .await?;
         while bury_abandoned(&mut conn, FILES).await? > 0 {}
+        while TemporaryFile::bury_ended(&mut conn, FILES).await? > 0 {}
         while task_use::remove_ended(&mut conn, USES).await? > 0 {}
         Ok(())
     }

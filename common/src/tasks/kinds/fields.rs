@@ -68,6 +68,18 @@ impl Fields {
         }
     }
 
+    /// True where the field was given and not read yet.
+    #[must_use]
+    pub fn has(&self, field: &str) -> bool {
+        self.data.contains_key(field)
+    }
+
+    /// A field as it is, which stays to be read.
+    #[must_use]
+    pub fn peek(&self, field: &str) -> Option<&Value> {
+        self.data.get(field)
+    }
+
     /// Takes a field as it is.
     pub fn take(&mut self, field: &str) -> Option<Value> {
         self.data.remove(field)
@@ -235,27 +247,29 @@ impl Fields {
         }
     }
 
-    /// Labels: texts by key, a text may be null (contract 1.15). A form holds them as JSON text.
-    pub fn labels(&mut self, field: &str) -> Option<Value> {
+    /// Values by key, or null. A form holds them as JSON text.
+    pub fn nullable_dictionary(&mut self, field: &str) -> Option<Option<Map<String, Value>>> {
         let value = match self.take(field)? {
             Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
             value => value,
         };
-        let Value::Object(labels) = value else {
-            let kind = match value {
-                Value::Null => {
-                    self.refuse(field, "This field may not be null.");
-                    return None;
-                }
-                Value::Array(_) => "list",
-                Value::Bool(_) => "bool",
-                Value::Number(_) => "int",
-                _ => "str",
-            };
-            self.refuse(
-                field,
-                format!("Expected a dictionary of items but got type \"{kind}\"."),
-            );
+        let kind = match value {
+            Value::Object(object) => return Some(Some(object)),
+            Value::Null => return Some(None),
+            Value::Array(_) => "list",
+            Value::Bool(_) => "bool",
+            Value::Number(_) => "int",
+            Value::String(_) => "str",
+        };
+        let message = format!("Expected a dictionary of items but got type \"{kind}\".");
+        self.refuse(field, message);
+        None
+    }
+
+    /// Labels: texts by key, a text may be null (contract 1.15). A form holds them as JSON text.
+    pub fn labels(&mut self, field: &str) -> Option<Value> {
+        let Some(labels) = self.nullable_dictionary(field)? else {
+            self.refuse(field, "This field may not be null.");
             return None;
         };
         for (key, value) in &labels {
@@ -270,6 +284,17 @@ impl Fields {
             }
         }
         Some(Value::Object(labels))
+    }
+
+    /// Goes on where nothing was wrong so far; what nobody asked for counts.
+    ///
+    /// # Errors
+    /// As [`Fields::finish`].
+    pub fn checked(self) -> Result<Self, FieldErrors> {
+        if self.errors.0.is_empty() && self.data.is_empty() {
+            return Ok(self);
+        }
+        self.finish(()).map(|()| Self::new(Map::new()))
     }
 
     /// Ends the reading.

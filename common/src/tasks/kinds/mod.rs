@@ -2,10 +2,11 @@
 //! a kind, and one line here. The REST layer validates with the same code.
 
 mod fields;
-pub mod file_content;
 pub mod file_distribution;
 pub mod file_remote;
 pub mod file_repository;
+pub mod repository;
+pub mod unit_data;
 
 pub use fields::{FieldErrors, Fields, check_label};
 
