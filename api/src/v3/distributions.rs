@@ -330,13 +330,8 @@ async fn change(
     }
     drop(conn);
     let moves = wanted.base_path != row.base_path;
-    let task = GeneralUpdate {
-        instance_id: row.pulp_id.0,
-        app_label: APP_LABEL.into(),
-        serializer_name: SERIALIZER.into(),
-        data,
-        partial,
-    };
+    let kind = kinds::find(APP_LABEL, SERIALIZER)?;
+    let task = GeneralUpdate::requested(kind, row.pulp_id.0, &data, partial);
     let itself = prn::distribution(PULP_TYPE, row.pulp_id);
     let task =
         NewTask::new(&app.catalog.tasks, &task)?.resources(lanes(moves).and_exclusive(itself));

@@ -19,7 +19,7 @@ use millrace_common::models::{Labeled, Remote};
 use millrace_common::representation::FileRemote;
 use millrace_common::schema::remote as table;
 use millrace_common::tasking::NewTask;
-use millrace_common::tasks::kinds::{FieldErrors, file_remote};
+use millrace_common::tasks::kinds::{self, FieldErrors, file_remote};
 use millrace_common::tasks::{GeneralDelete, GeneralUpdate};
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
@@ -207,13 +207,8 @@ async fn change(
     if file_remote::changes_nothing(&row, &change, &app.keyring) {
         return Ok(HttpResponse::Ok().json(FileRemote::from(row)));
     }
-    let task = GeneralUpdate {
-        instance_id: row.pulp_id.0,
-        app_label: file_remote::APP_LABEL.into(),
-        serializer_name: file_remote::SERIALIZER.into(),
-        data,
-        partial,
-    };
+    let kind = kinds::find(file_remote::APP_LABEL, file_remote::SERIALIZER)?;
+    let task = GeneralUpdate::requested(kind, row.pulp_id.0, &data, partial);
     let task = immediate(app, NewTask::new(&app.catalog.tasks, &task)?, true);
     dispatch_and_accept(app, actor, task).await
 }

@@ -20,8 +20,8 @@ use millrace_common::models::{Content, Labeled, Repository};
 use millrace_common::schema::repository as table;
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::add_and_remove::ALL;
-use millrace_common::tasks::kinds::FieldErrors;
 use millrace_common::tasks::kinds::repository::{self, RepositoryType};
+use millrace_common::tasks::kinds::{self, FieldErrors};
 use millrace_common::tasks::{AddAndRemove, GeneralDelete, GeneralUpdate};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -215,13 +215,8 @@ async fn change<K: RepositoryCalls>(
         return Ok(HttpResponse::Ok().json(shown));
     }
     drop(conn);
-    let task = GeneralUpdate {
-        instance_id: row.pulp_id.0,
-        app_label: K::APP_LABEL.into(),
-        serializer_name: K::SERIALIZER.into(),
-        data,
-        partial,
-    };
+    let kind = kinds::find(K::APP_LABEL, K::SERIALIZER)?;
+    let task = GeneralUpdate::requested(kind, row.pulp_id.0, &data, partial);
     let task = immediate(app, NewTask::new(&app.catalog.tasks, &task)?, true);
     dispatch_and_accept(app, actor, task).await
 }

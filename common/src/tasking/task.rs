@@ -131,6 +131,25 @@ impl Outcome {
         self
     }
 
+    /// Leaves the result out.
+    #[must_use]
+    pub fn without_result(mut self) -> Self {
+        self.effects.result = None;
+        self.flip = self.flip.map(|flip| {
+            let quiet: Flip = Box::new(move |conn| {
+                let run = flip(conn);
+                Box::pin(async move {
+                    Ok(Effects {
+                        result: None,
+                        ..run.await?
+                    })
+                })
+            });
+            quiet
+        });
+        self
+    }
+
     /// Adds a task that is dispatched if and only if this one completes.
     #[must_use]
     pub fn then_dispatch(mut self, task: NewTask) -> Self {

@@ -82,15 +82,31 @@ impl Task for AddAndRemove {
     }
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
-        let repository = self.repository_pk;
-        require_reserved(&ctx, repository, |kind| Self::on(kind, repository)).await?;
-        let (all, removals) = self.removals()?;
-        if !self.overwrite && !self.add_content_units.is_empty() {
-            self.refuse_overwrites(&ctx, all, &removals).await?;
-        }
-        let draft = write_version(&ctx, &self, all, &removals).await?;
-        Ok(draft.map_or_else(Outcome::default, flip))
+        self.within(&ctx).await
     }
+}
+
+/// Makes a new version within the task that calls it (seed: `add_and_remove`); the outcome completes it, and
+/// without a change there is none. In `remove_content_units`, [`ALL`] stands for all of the newest version. The
+/// task must reserve [`AddAndRemove::on`], and use the added units ([`Task::uses`]), or a clean-up may take one.
+///
+/// # Errors
+/// A text for the client where the version cannot be; no version stays then.
+pub async fn add_and_remove(
+    ctx: &TaskContext,
+    repository_pk: RepositoryId,
+    add_content_units: Vec<ContentId>,
+    remove_content_units: Vec<String>,
+    base_version_pk: Option<VersionId>,
+) -> Result<Outcome, TaskError> {
+    let change = AddAndRemove {
+        repository_pk,
+        add_content_units,
+        remove_content_units,
+        base_version_pk,
+        overwrite: true,
+    };
+    change.within(ctx).await
 }
 
 /// Hands the version to settle, with the version as what the task made.
@@ -132,6 +148,18 @@ async fn write_version(
 }
 
 impl AddAndRemove {
+    /// The change, as a part of a task.
+    async fn within(&self, ctx: &TaskContext) -> Result<Outcome, TaskError> {
+        let repository = self.repository_pk;
+        require_reserved(ctx, repository, |kind| Self::on(kind, repository)).await?;
+        let (all, removals) = self.removals()?;
+        if !self.overwrite && !self.add_content_units.is_empty() {
+            self.refuse_overwrites(ctx, all, &removals).await?;
+        }
+        let draft = write_version(ctx, self, all, &removals).await?;
+        Ok(draft.map_or_else(Outcome::default, flip))
+    }
+
     /// Whether everything goes, and else which units.
     fn removals(&self) -> Result<(bool, Vec<ContentId>), Error> {
         if self.remove_content_units.iter().any(|unit| unit == ALL) {

@@ -35,16 +35,35 @@ impl Task for GeneralDelete {
     }
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
-        let kind = kinds::find(&self.app_label, &self.serializer_name)?;
-        let (scope, id) = (Scope::of(&ctx), self.instance_id);
-        Ok(Outcome::flip(move |conn| {
-            let scope = scope.clone();
-            Box::pin(async move {
-                (kind.delete)(conn, &scope, id).await?;
-                Ok(Effects::default())
-            })
-        }))
+        general_delete(
+            &ctx,
+            self.instance_id,
+            &self.app_label,
+            &self.serializer_name,
+        )
     }
+}
+
+/// Deletes an object with all that belongs to it, as the last write of the task that calls it (seed:
+/// `general_delete`). The task must hold the object, and what its kind reserves for a deletion.
+///
+/// # Errors
+/// A text for the client where there is no such kind; where there is no such object, the task fails.
+pub fn general_delete(
+    ctx: &TaskContext,
+    instance_id: Uuid,
+    app_label: &str,
+    serializer_name: &str,
+) -> Result<Outcome, TaskError> {
+    let kind = kinds::find(app_label, serializer_name)?;
+    let scope = Scope::of(ctx);
+    Ok(Outcome::flip(move |conn| {
+        let scope = scope.clone();
+        Box::pin(async move {
+            (kind.delete)(conn, &scope, instance_id).await?;
+            Ok(Effects::default())
+        })
+    }))
 }
 
 /// The same under its older name.

@@ -4,7 +4,7 @@ mod refusal;
 
 pub use refusal::{Refusal, refusal};
 
-use super::{Creation, Data, FieldErrors, Fields, Kind, Scope};
+use super::{Creation, Data, FieldErrors, Fields, Kind, Scope, completed, object};
 use crate::content::check_relative_path;
 use crate::content::file::PULP_TYPE;
 use crate::db::Conn;
@@ -36,6 +36,18 @@ pub(super) const KIND: Kind = Kind {
     app_label: APP_LABEL,
     serializer_name: SERIALIZER,
     prn: |id| prn::distribution(PULP_TYPE, DistributionId(id)),
+    fields: &[
+        "name",
+        "base_path",
+        "pulp_labels",
+        "hidden",
+        "content_guard",
+        "publication",
+        "repository_version",
+        "repository",
+        "checkpoint",
+    ],
+    defaults,
     check: |data, partial| read(data, partial).map(|_| ()),
     lanes: |data| lanes(data.is_some_and(|data| data.contains_key("base_path"))),
     create: Some(Creation {
@@ -44,6 +56,10 @@ pub(super) const KIND: Kind = Kind {
     update: |conn, scope, id, data, partial| Box::pin(update(conn, scope, id, data, partial)),
     delete: |conn, scope, id| Box::pin(delete(conn, scope.domain, id)),
 };
+
+fn defaults() -> Data {
+    object(json!({"hidden": false, "checkpoint": false}))
+}
 
 /// What a task on distributions reserves beside the distribution itself.
 #[must_use]
@@ -63,8 +79,13 @@ pub fn lanes(writes_base_path: bool) -> Resources {
 /// # Errors
 /// What is wrong with which field.
 pub fn read(data: &Data, partial: bool) -> Result<DistributionChange, FieldErrors> {
-    let mut fields = Fields::new(data.clone());
-    let mut change = DistributionChange {
+    let given = if partial {
+        data.clone()
+    } else {
+        completed(data, defaults())
+    };
+    let mut fields = Fields::new(given);
+    let change = DistributionChange {
         name: fields.text("name"),
         base_path: fields.text("base_path"),
         pulp_labels: fields.labels("pulp_labels"),
@@ -93,14 +114,6 @@ pub fn read(data: &Data, partial: bool) -> Result<DistributionChange, FieldError
         for field in ["name", "base_path"] {
             if !data.contains_key(field) {
                 fields.require(field);
-            }
-        }
-        for (field, value) in [
-            ("hidden", &mut change.hidden),
-            ("checkpoint", &mut change.checkpoint),
-        ] {
-            if !data.contains_key(field) {
-                *value = Some(false);
             }
         }
     }

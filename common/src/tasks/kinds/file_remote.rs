@@ -2,7 +2,7 @@
 //!
 //! A change holds secrets in the clear until [`seal`] makes tokens of them.
 
-use super::{Data, FieldErrors, Fields, Kind, Scope};
+use super::{Data, FieldErrors, Fields, Kind, Scope, completed, object};
 use crate::config::Remotes;
 use crate::content::file::PULP_TYPE;
 use crate::db::Conn;
@@ -15,7 +15,7 @@ use crate::representation::FileRemote;
 use crate::secrets::Keyring;
 use crate::tasking::{Resources, TaskError};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
@@ -35,6 +35,30 @@ pub(super) const KIND: Kind = Kind {
     app_label: APP_LABEL,
     serializer_name: SERIALIZER,
     prn: |id| prn::remote(PULP_TYPE, RemoteId(id)),
+    fields: &[
+        "name",
+        "pulp_labels",
+        "url",
+        "policy",
+        "ca_cert",
+        "client_cert",
+        "client_key",
+        "tls_validation",
+        "username",
+        "password",
+        "proxy_url",
+        "proxy_username",
+        "proxy_password",
+        "headers",
+        "download_concurrency",
+        "max_retries",
+        "rate_limit",
+        "total_timeout",
+        "connect_timeout",
+        "sock_connect_timeout",
+        "sock_read_timeout",
+    ],
+    defaults,
     check: |data, partial| read(data, partial).map(|_| ()),
     lanes: |_| Resources::default(),
     create: None,
@@ -42,15 +66,24 @@ pub(super) const KIND: Kind = Kind {
     delete: |conn, scope, id| Box::pin(delete(conn, scope.domain, id)),
 };
 
+fn defaults() -> Data {
+    object(json!({"policy": "immediate", "tls_validation": true}))
+}
+
 /// Reads a body. A partial one changes only what it names; a whole one must name what has no default,
 /// and gives what has one its default (contract 4.1). Secrets are in the clear.
 ///
 /// # Errors
 /// What is wrong with which field.
 pub fn read(data: &Data, partial: bool) -> Result<RemoteChange, FieldErrors> {
-    let mut fields = Fields::new(data.clone());
+    let given = if partial {
+        data.clone()
+    } else {
+        completed(data, defaults())
+    };
+    let mut fields = Fields::new(given);
     let missing = |field: &str| !partial && !data.contains_key(field);
-    let mut change = RemoteChange {
+    let change = RemoteChange {
         name: fields.text("name"),
         pulp_labels: fields.labels("pulp_labels"),
         url: fields.text("url"),
@@ -95,12 +128,6 @@ pub fn read(data: &Data, partial: bool) -> Result<RemoteChange, FieldErrors> {
         if missing(field) {
             fields.require(field);
         }
-    }
-    if missing("policy") {
-        change.policy = Some("immediate".into());
-    }
-    if missing("tls_validation") {
-        change.tls_validation = Some(true);
     }
     fields.finish(change)
 }

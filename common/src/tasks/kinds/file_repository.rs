@@ -1,11 +1,12 @@
 //! File repositories: what is their own.
 
 use super::repository::{self, RepositoryType};
-use super::{Fields, Kind};
+use super::{Data, Fields, Kind, object};
 use crate::content::check_relative_path;
 use crate::content::file::PULP_TYPE;
 use crate::models::{Repository, RepositoryChange};
 use crate::representation::FileRepository;
+use serde_json::json;
 
 pub(super) const KIND: Kind = repository::kind::<FileRepository>();
 
@@ -19,20 +20,28 @@ impl RepositoryType for FileRepository {
         Self::new(row, latest)
     }
 
-    fn own_fields(fields: &mut Fields, change: &mut RepositoryChange, partial: bool) {
-        let (publishes, has_manifest) = (fields.has("autopublish"), fields.has("manifest"));
+    const FIELDS: &'static [&'static str] = &[
+        "name",
+        "description",
+        "pulp_labels",
+        "retain_repo_versions",
+        "retain_checkpoints",
+        "remote",
+        "autopublish",
+        "manifest",
+    ];
+
+    fn defaults() -> Data {
+        object(json!({"autopublish": false, "manifest": "PULP_MANIFEST"}))
+    }
+
+    fn own_fields(fields: &mut Fields, change: &mut RepositoryChange) {
         change.autopublish = fields.boolean("autopublish");
         change.manifest = fields.nullable_text("manifest");
         if let Some(Some(path)) = &change.manifest
             && let Err(message) = check_relative_path(path)
         {
             fields.refuse("manifest", message);
-        }
-        if !partial && !publishes {
-            change.autopublish = Some(false);
-        }
-        if !partial && !has_manifest {
-            change.manifest = Some(Some("PULP_MANIFEST".into()));
         }
     }
 }

@@ -78,7 +78,12 @@ pub struct Kind {
     pub serializer_name: &'static str,
     /// What a task on one of them reserves.
     pub prn: fn(Uuid) -> Prn,
-    /// Checks the data without looking at the database. References in it are PRNs.
+    /// The fields that can be written.
+    pub fields: &'static [&'static str],
+    /// What fields are that a new object is not given: those that declare it.
+    pub defaults: fn() -> Data,
+    /// Checks the data without looking at the database. References in it are PRNs. `true`: it need not name
+    /// what has no default, and nothing gets its default.
     pub check: fn(&Data, bool) -> Result<(), FieldErrors>,
     /// What a task reserves beside the object: `Some` data is written, `None` is for a deletion.
     pub lanes: fn(Option<&Data>) -> Resources,
@@ -88,6 +93,42 @@ pub struct Kind {
     pub update: Update,
     /// Deletes one. Runs in the transaction of a settle.
     pub delete: Delete,
+}
+
+impl Kind {
+    /// A whole body as clients of REST mean it: what it does not name gets its default, or keeps its value
+    /// where it has none (contract 4.1).
+    #[must_use]
+    pub fn with_defaults(&self, data: &Data) -> Data {
+        completed(data, (self.defaults)())
+    }
+
+    /// A whole body as tasks mean it: what it does not name becomes null (seed: `general_update`).
+    #[must_use]
+    pub fn with_nulls(&self, data: &Data) -> Data {
+        let nulls = self
+            .fields
+            .iter()
+            .map(|field| ((*field).to_owned(), Value::Null));
+        completed(data, nulls.collect())
+    }
+}
+
+/// The data, and of the others what it does not name.
+pub(super) fn completed(data: &Data, others: Data) -> Data {
+    let mut all = data.clone();
+    for (field, value) in others {
+        all.entry(field).or_insert(value);
+    }
+    all
+}
+
+/// The fields of an object that is written as JSON.
+pub(super) fn object(value: Value) -> Data {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Data::new(),
+    }
 }
 
 const KINDS: &[Kind] = &[

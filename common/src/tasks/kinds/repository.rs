@@ -1,6 +1,6 @@
 //! Repositories of any type: creating, changing, deleting. A type says by [`RepositoryType`] what is its own.
 
-use super::{Data, FieldErrors, Fields, Kind};
+use super::{Data, FieldErrors, Fields, Kind, completed};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{DomainId, RemoteId, RepositoryId};
@@ -30,9 +30,27 @@ pub trait RepositoryType: Serialize + Sized + Send + 'static {
     /// What clients see of this repository, whose newest version has this number.
     fn new(row: Repository, latest: Option<i32>) -> Self;
 
-    /// Reads fields that other types lack; where the body is a whole one, what has a default gets it.
-    fn own_fields(_fields: &mut Fields, _change: &mut RepositoryChange, _partial: bool) {}
+    /// All fields that can be written: [`FIELDS`], and those that other types lack.
+    const FIELDS: &'static [&'static str] = &FIELDS;
+
+    /// What fields are that a new repository is not given.
+    fn defaults() -> Data {
+        Data::new()
+    }
+
+    /// Reads fields that other types lack.
+    fn own_fields(_fields: &mut Fields, _change: &mut RepositoryChange) {}
 }
+
+/// The fields that repositories of all types have.
+pub const FIELDS: [&str; 6] = [
+    "name",
+    "description",
+    "pulp_labels",
+    "retain_repo_versions",
+    "retain_checkpoints",
+    "remote",
+];
 
 /// Longest name in bytes: it is a key of an index.
 const NAME_BYTES: usize = 2000;
@@ -43,6 +61,8 @@ pub(super) const fn kind<T: RepositoryType>() -> Kind {
         app_label: T::APP_LABEL,
         serializer_name: T::SERIALIZER,
         prn: |id| prn::repository(T::PULP_TYPE, RepositoryId(id)),
+        fields: T::FIELDS,
+        defaults: T::defaults,
         check: |data, partial| read::<T>(data, partial).map(|_| ()),
         lanes: |_| Resources::default(),
         create: None,
@@ -62,7 +82,12 @@ pub fn read<T: RepositoryType>(
     data: &Data,
     partial: bool,
 ) -> Result<RepositoryChange, FieldErrors> {
-    let mut fields = Fields::new(data.clone());
+    let data = if partial {
+        data.clone()
+    } else {
+        completed(data, T::defaults())
+    };
+    let mut fields = Fields::new(data);
     let is_named = fields.has("name");
     let mut change = RepositoryChange {
         name: fields.text("name"),
@@ -80,7 +105,7 @@ pub fn read<T: RepositoryType>(
     if !partial && !is_named {
         fields.require("name");
     }
-    T::own_fields(&mut fields, &mut change, partial);
+    T::own_fields(&mut fields, &mut change);
     fields.finish(change)
 }
 
