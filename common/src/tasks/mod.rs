@@ -3,6 +3,7 @@
 pub mod add_and_remove;
 pub mod delete_version;
 pub mod diagnostics;
+pub mod export;
 pub mod file_url;
 pub mod general_create;
 pub mod general_delete;
@@ -17,6 +18,7 @@ pub mod upload_commit;
 
 pub use add_and_remove::AddAndRemove;
 pub use delete_version::DeleteVersion;
+pub use export::{FsPublicationExport, FsRepoVersionExport};
 pub use general_create::GeneralCreate;
 pub use general_delete::{GeneralDelete, PlainGeneralDelete};
 pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
@@ -33,6 +35,8 @@ use crate::tasking::Registry;
 pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<AddAndRemove>();
     registry.register::<DeleteVersion>();
+    registry.register::<FsPublicationExport>();
+    registry.register::<FsRepoVersionExport>();
     registry.register::<GeneralCreate>();
     registry.register::<GeneralUpdate>();
     registry.register::<PlainGeneralUpdate>();

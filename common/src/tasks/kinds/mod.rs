@@ -6,6 +6,7 @@ pub mod file_content;
 pub mod file_distribution;
 pub mod file_remote;
 pub mod file_repository;
+pub mod filesystem_exporter;
 
 pub use fields::{FieldErrors, Fields, check_label};
 
@@ -93,6 +94,7 @@ const KINDS: &[Kind] = &[
     file_distribution::KIND,
     file_remote::KIND,
     file_repository::KIND,
+    filesystem_exporter::KIND,
 ];
 
 /// The kind of these names.
