@@ -26,6 +26,7 @@ pub enum Object {
     Content,
     Repository,
     Orphans,
+    Exporter,
     Remote,
     Publication,
     Distribution,
@@ -39,7 +40,7 @@ pub enum Object {
 /// 403 in the contract's shape.
 pub fn authorize(actor: &Actor, action: Action, object: Object) -> Result<(), ApiError> {
     let for_admins_only = match object {
-        Object::Worker | Object::Artifact | Object::Orphans => true,
+        Object::Worker | Object::Artifact | Object::Orphans | Object::Exporter => true,
         Object::Task => action == Action::Dispatch,
         Object::TaskGroup
         | Object::Content
@@ -70,7 +71,12 @@ mod tests {
             id: 1,
             is_superuser: true,
         };
-        for object in [Object::Worker, Object::Artifact, Object::Orphans] {
+        for object in [
+            Object::Worker,
+            Object::Artifact,
+            Object::Orphans,
+            Object::Exporter,
+        ] {
             assert!(authorize(&somebody, Action::View, object).is_err());
             assert!(authorize(&admin, Action::View, object).is_ok());
         }

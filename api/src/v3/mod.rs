@@ -52,6 +52,8 @@ pub mod content;
 pub mod content_file;
 pub mod distributions;
 pub mod docs;
+pub mod exporters;
+pub mod exports;
 pub mod href;
 pub mod labels;
 pub mod membership;
@@ -67,6 +69,7 @@ pub mod repositories_file_sync;
 pub mod repository_versions;
 pub mod status;
 mod table_content;
+mod table_exporters;
 mod table_remotes;
 mod table_serving;
 pub mod task_groups;
@@ -94,6 +97,7 @@ pub fn table() -> Vec<Endpoint> {
         table_content::table(),
         table_remotes::table(),
         table_serving::table(),
+        table_exporters::table(),
     ]
     .into_iter()
     .flatten()
