@@ -115,7 +115,7 @@ async fn killed_and_run_again(shop: &mut Shop, version: &str, method: &str, seed
             )
         })
         .await;
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..120))).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
         shop.app.workers[place].kill();
         println!("killed with {} of {FILES} files", seen(&dir).len());
     }

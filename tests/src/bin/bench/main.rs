@@ -6,6 +6,7 @@
 
 mod content;
 mod engine;
+mod export;
 mod serve;
 mod sync;
 
@@ -45,18 +46,22 @@ enum Scenario {
     Serve,
     /// A manifest of many lines, and many small files.
     Sync,
+    /// Files linked and copied into a directory, beside `cp`.
+    Export,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let wants = |scenario| cli.scenarios.is_empty() || cli.scenarios.contains(&scenario);
+    let target = tempfile::tempdir()?;
     let app = TestApp::builder()
         .workers(WORKERS)
         .set("worker.slots.default", SLOTS)
         .set("database.pool_size", 10)
         .set("api.body_limit", 64 << 20)
         .set("log.filter", "warn")
+        .set("exports.allowed_paths", target.path().display())
         .start()
         .await;
     let mut dispatcher = app.dispatcher().await;
@@ -78,6 +83,9 @@ async fn main() -> anyhow::Result<()> {
     // First of those that fill tables: it counts what it finds in them.
     if wants(Scenario::Sync) {
         sync::sync(&app, &paper).await?;
+    }
+    if wants(Scenario::Export) {
+        export::export(&app, &paper, target.path()).await?;
     }
     if wants(Scenario::Serve) {
         serve::serve(&app, &paper).await?;
