@@ -79,6 +79,10 @@ ids! {
     UploadId,
     /// A file that waits for a task.
     TemporaryFileId,
+    /// Where versions and publications are exported to.
+    ExporterId,
+    /// A run of an exporter.
+    ExportId,
 }
 
 impl DomainId {

@@ -2,8 +2,9 @@
 //! of a domain (contract 0 and 2.2). They are what tasks reserve.
 
 use crate::ids::{
-    ArtifactId, ContentId, DistributionId, DomainId, ProcessId, PublicationId, RemoteId,
-    RepositoryId, TaskGroupId, TaskId, TemporaryFileId, UploadId, VersionId,
+    ArtifactId, ContentId, DistributionId, DomainId, ExportId, ExporterId, ProcessId,
+    PublicationId, RemoteId, RepositoryId, TaskGroupId, TaskId, TemporaryFileId, UploadId,
+    VersionId,
 };
 use std::fmt;
 use uuid::Uuid;
@@ -96,6 +97,8 @@ prns! {
     VersionId => "core.repositoryversion",
     UploadId => "core.upload",
     TemporaryFileId => "core.pulptemporaryfile",
+    ExporterId => "core.filesystemexporter",
+    ExportId => "core.filesystemexport",
 }
 
 /// The PRN of a repository: `file` gives `prn:file.filerepository:<id>` for type `file.file`.

@@ -1,10 +1,12 @@
 //! What clients see of objects that are also the `result` of tasks (contract 4.7, 4.9). The REST layer
 //! answers with the same forms.
 
+mod exporter;
 mod file_remote;
 mod served;
 mod version;
 
+pub use exporter::{FilesystemExporter, filesystem_export_href, filesystem_exporter_href};
 pub use file_remote::{FileRemote, HiddenField};
 pub use served::{FileDistribution, FilePublication, base_url};
 pub use version::{ContentSummary, TypeSummary, Version, content_collection};

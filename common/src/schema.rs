@@ -451,6 +451,39 @@ table! {
     }
 }
 
+table! {
+    exporter (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        pulp_type -> Text,
+        name -> Text,
+        path -> Text,
+        method -> Text,
+    }
+}
+
+table! {
+    export (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        exporter_id -> Uuid,
+        task_id -> Nullable<Uuid>,
+        params -> Jsonb,
+        has_begun -> Bool,
+    }
+}
+
+table! {
+    exported_resource (export_id, prn) {
+        export_id -> Uuid,
+        prn -> Text,
+    }
+}
+
 joinable!(task_group -> domain (pulp_domain));
 joinable!(group_progress_report -> task_group (task_group));
 joinable!(task -> domain (pulp_domain));
@@ -482,6 +515,11 @@ joinable!(distribution -> repository (repository_id));
 joinable!(upload -> domain (pulp_domain));
 joinable!(upload_chunk -> upload (upload_id));
 joinable!(temporary_file -> domain (pulp_domain));
+joinable!(exporter -> domain (pulp_domain));
+joinable!(export -> domain (pulp_domain));
+joinable!(export -> exporter (exporter_id));
+joinable!(export -> task (task_id));
+joinable!(exported_resource -> export (export_id));
 
 allow_tables_to_appear_in_same_query!(
     domain,
@@ -519,4 +557,7 @@ allow_tables_to_appear_in_same_query!(
     upload_chunk,
     temporary_file,
     version_kept,
+    exporter,
+    export,
+    exported_resource,
 );

@@ -222,6 +222,30 @@ class Resources(unittest.TestCase):
             PUBLICATIONS.delete(publication)
             self.assertEqual(PUBLICATIONS.list(repository_version=version).count, 0)
 
+    def test_exporters(self):
+        exporters, exports = pulpcore.ExportersFilesystemApi(CORE), pulpcore.ExportersFilesystemExportsApi(CORE)
+        repository = REPOSITORIES.create(pulp_file.FileFileRepository(name="exporters")).pulp_href
+        body = pulp_file.RepositoryAddRemoveContent(add_content_units=[unit("exported/a", "exported a")])
+        version = created(REPOSITORIES.modify(repository, body))
+        path = pathlib.Path(DIRECTORY) / "exported"
+        exporter = exporters.create(pulpcore.FilesystemExporter(name="e", path=str(path), method="hardlink")).pulp_href
+        self.assertEqual(exporters.list(name="e").results[0].pulp_href, exporter)
+        done(exporters.partial_update(exporter, pulpcore.PatchedFilesystemExporter(method="write")))
+        self.assertEqual(exporters.read(exporter).method, "write")
+        export = created(exports.create(exporter, pulpcore.FilesystemExport(repository_version=version)))
+        self.assertEqual((path / "exported/a").read_bytes(), b"exported a")
+        read = exports.read(export)
+        self.assertEqual(read.exported_resources, [version])
+        self.assertEqual(TASKS.read(read.task).created_resources, [export])
+        self.assertEqual([one.prn for one in exports.list(exporter).results], [read.prn])
+        exports.delete(export)
+        self.assertEqual(exports.list(exporter).count, 0)
+        body = pulpcore.FilesystemExporter(name="e2", path=str(path / "below"))
+        done(exporters.update(exporter, body))
+        done(exporters.delete(exporter))
+        self.assertEqual(exporters.list().count, 0)
+        self.assertTrue((path / "exported/a").exists())
+
     def test_tasks(self):
         unit("tasks/a", "tasks a")
         listed = TASKS.list(state="completed", limit=5)

@@ -28,8 +28,12 @@ async fn succeeds(command: &mut Command) {
 
 #[tokio::test]
 async fn the_generated_clients_drive_every_resource() {
-    let app = TestApp::with_workers(1).await;
     let directory = tempfile::tempdir().unwrap();
+    let app = TestApp::builder()
+        .set("exports.allowed_paths", directory.path().display())
+        .workers(1)
+        .start()
+        .await;
     succeeds(
         Command::new(stack::venv().join("bin/python"))
             .arg(scripts().join("generated.py"))

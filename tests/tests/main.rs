@@ -37,6 +37,8 @@ mod downloads;
 #[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod history;

@@ -1,5 +1,6 @@
 //! Files in an object store: what holds on a local disk holds there.
 
+use crate::exports::shop as exports;
 use crate::serving::shop::{Shop, header};
 use futures_util::TryStreamExt;
 use millrace_common::config::Settings;
@@ -327,6 +328,33 @@ async fn content_is_passed_on_from_the_object_store_where_that_is_wanted() {
         (answer.status.as_u16(), answer.text.as_str()),
         (206, "01234")
     );
+}
+
+#[tokio::test]
+async fn versions_are_exported_from_the_object_store_by_write_only() {
+    let s3 = S3::start().await;
+    let shop = exports::Shop::with(s3.app().workers(1)).await;
+    let long = "0123456789".repeat(5000);
+    let files = [("a", "one"), ("b/c", &long), ("b/d", "")];
+    let version = shop.add(&files).await;
+    let publication = shop.publish(&version).await;
+    let body = json!({"publication": publication});
+    let mut written = shop.exported("write", "write", &body).await;
+    assert!(written.remove("PULP_MANIFEST").is_some());
+    assert_eq!(written, exports::texts(&files));
+    let names = std::fs::read_dir(shop.at("write")).unwrap().count();
+    assert_eq!(names, 3);
+    for method in ["hardlink", "symlink"] {
+        let exporter = shop.exporter(method, method).await;
+        let error = shop.fails(&exporter, &body).await;
+        assert_eq!(error, "Only write is supported for non-filesystem storage.");
+    }
+    let path = "UPDATE content_artifact SET relative_path = '../a' WHERE relative_path = 'a'";
+    shop.app.sql.run(path).await;
+    let exporter = shop.exporter("evil", "write").await;
+    let error = shop.fails(&exporter, &body).await;
+    assert_eq!(error, "Relative path is not in canonical form. ../a");
+    shop.app.finish().await;
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub enum Object {
     Repository,
     Orphans,
     Reclaim,
+    Exporter,
     Remote,
     Publication,
     Distribution,
@@ -40,7 +41,11 @@ pub enum Object {
 /// 403 in the contract's shape.
 pub fn authorize(actor: &Actor, action: Action, object: Object) -> Result<(), ApiError> {
     let for_admins_only = match object {
-        Object::Worker | Object::Artifact | Object::Orphans | Object::Reclaim => true,
+        Object::Worker
+        | Object::Artifact
+        | Object::Orphans
+        | Object::Reclaim
+        | Object::Exporter => true,
         Object::Task => action == Action::Dispatch,
         Object::TaskGroup
         | Object::Content
@@ -71,7 +76,12 @@ mod tests {
             id: 1,
             is_superuser: true,
         };
-        for object in [Object::Worker, Object::Artifact, Object::Orphans] {
+        for object in [
+            Object::Worker,
+            Object::Artifact,
+            Object::Orphans,
+            Object::Exporter,
+        ] {
             assert!(authorize(&somebody, Action::View, object).is_err());
             assert!(authorize(&admin, Action::View, object).is_ok());
         }

@@ -1,7 +1,9 @@
 //! Addresses and names of objects: href ↔ PRN, both ways, without asking the database where possible.
 
 use millrace_common::db::Conn;
-use millrace_common::ids::{DomainId, ProcessId, TaskGroupId, TaskId, UploadId};
+use millrace_common::ids::{
+    DomainId, ExportId, ExporterId, ProcessId, TaskGroupId, TaskId, UploadId,
+};
 use millrace_common::models::object::{self, Located};
 use millrace_common::prn::{self, Prn};
 use std::collections::HashMap;
@@ -11,6 +13,7 @@ use uuid::Uuid;
 
 pub use millrace_common::representation::{
     API_ROOT as ROOT, artifact_href as artifact, content_collection,
+    filesystem_export_href as filesystem_export, filesystem_exporter_href as filesystem_exporter,
 };
 
 /// What stands for an object that is gone or not complete.
@@ -137,6 +140,14 @@ pub fn parse(href: &str) -> Option<Target> {
             let model = collection.strip_suffix('s')?;
             Some(Target::Object(Prn::new(format!("{app}.{name}{model}"), id)))
         }
+        ["exporters", "core", "filesystem", id] => {
+            let id: Uuid = id.parse().ok()?;
+            Some(Target::Object(ExporterId(id).into()))
+        }
+        ["exporters", "core", "filesystem", _, "exports", id] => {
+            let id: Uuid = id.parse().ok()?;
+            Some(Target::Object(ExportId(id).into()))
+        }
         ["content", app, plural, id] => {
             let pulp_type = format!("{app}.{}", plural.strip_suffix('s')?);
             let id: Uuid = id.parse().ok()?;
@@ -180,13 +191,15 @@ pub fn of_located(found: &Located) -> Option<String> {
         "artifact" => artifact(found.pulp_id.into()),
         "content" => content(pulp_type()?, found.pulp_id),
         "repository" => repository(pulp_type()?, found.pulp_id),
-        "version" => version(pulp_type()?, found.repository?, found.number?),
+        "version" => version(pulp_type()?, found.owner?, found.number?),
         "remote" | "publication" | "distribution" => {
             detail(&found.kind, pulp_type()?, found.pulp_id)
         }
         "upload" => upload(found.pulp_id.into()),
         "task" => task(found.pulp_id.into()),
         "task_group" => task_group(found.pulp_id.into()),
+        "exporter" => filesystem_exporter(found.pulp_id.into()),
+        "export" => filesystem_export(found.owner?.into(), found.pulp_id.into()),
         _ => return None,
     })
 }
@@ -236,6 +249,11 @@ mod tests {
             ("publications/file/file", "file.filepublication"),
             ("distributions/file/file", "file.filedistribution"),
             ("uploads", "core.upload"),
+            ("exporters/core/filesystem", "core.filesystemexporter"),
+            (
+                "exporters/core/filesystem/x/exports",
+                "core.filesystemexport",
+            ),
         ] {
             let href = format!("{ROOT}{path}/{ID}/");
             assert_eq!(object(&href), format!("prn:{prn}:{ID}"));

@@ -52,6 +52,8 @@ pub mod content;
 pub mod content_file;
 pub mod distributions;
 pub mod docs;
+pub mod exporters;
+pub mod exports;
 pub mod href;
 pub mod labels;
 pub mod membership;
@@ -69,6 +71,7 @@ pub mod repositories_of;
 pub mod repository_versions;
 pub mod status;
 mod table_content;
+mod table_exporters;
 mod table_remotes;
 mod table_repositories;
 mod table_serving;
@@ -99,6 +102,7 @@ pub fn table() -> Vec<Endpoint> {
         table_repositories::table(),
         table_remotes::table(),
         table_serving::table(),
+        table_exporters::table(),
     ]
     .into_iter()
     .flatten()

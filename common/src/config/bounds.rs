@@ -75,9 +75,16 @@ impl Settings {
         if !checksums.iter().any(|c| c == "sha256") {
             return invalid("storage.checksums", "must hold sha256");
         }
-        let relative = |path: &std::path::PathBuf| !path.is_absolute();
-        if self.remotes.allowed_import_paths.iter().any(relative) {
-            return invalid("remotes.allowed_import_paths", "must be absolute paths");
+        for (key, paths) in [
+            (
+                "remotes.allowed_import_paths",
+                &self.remotes.allowed_import_paths,
+            ),
+            ("exports.allowed_paths", &self.exports.allowed_paths),
+        ] {
+            if paths.iter().any(|path| !path.is_absolute()) {
+                return invalid(key, "must be absolute paths");
+            }
         }
         self.storage.validate()?;
         if self.api.page_limit < 1 {

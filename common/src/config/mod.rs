@@ -30,6 +30,7 @@ pub struct Settings {
     pub worker: Worker,
     pub storage: Storage,
     pub remotes: Remotes,
+    pub exports: Exports,
     pub secrets: Secrets,
     pub tasks: Tasks,
     pub diagnostics: Diagnostics,
@@ -161,6 +162,10 @@ section!(
 section!(
     /// Where content may come from.
     Remotes { allowed_import_paths: List<PathBuf> }
+);
+section!(
+    /// Where content may be exported to.
+    Exports { allowed_paths: List<PathBuf> }
 );
 section!(
     /// Keys for what is encrypted at rest.

@@ -56,40 +56,52 @@ pub(super) async fn open(
     path: &str,
     allowed: &[PathBuf],
 ) -> Result<super::http::Answer, DownloadError> {
-    let outside = || {
-        DownloadError::refused(
-            url,
-            "the path is not below one of remotes.allowed_import_paths",
-        )
-    };
-    check(path, allowed).map_err(|_refusal| outside())?;
-    let unreadable = |e: std::io::Error| DownloadError::refused(url, e.kind().to_string());
-    // What the path really names: a link may not lead out of the allowed directories.
-    let real = tokio::fs::canonicalize(path).await.map_err(unreadable)?;
-    if !is_inside(&real, allowed).await {
-        return Err(outside());
-    }
-    let opened = tokio::task::spawn_blocking(move || open_file(&real)).await;
+    let (path, allowed) = (path.to_owned(), allowed.to_vec());
+    let opened = tokio::task::spawn_blocking(move || open_now(&path, &allowed)).await;
     let opened = opened.map_err(|e| DownloadError::Ours(Error::internal(e)))?;
-    let (file, size, real) = opened.map_err(unreadable)?;
-    let Some(size) = size else {
-        return Err(DownloadError::refused(url, "not a file"));
-    };
-    // Somebody may have put a link in the way meanwhile: what was opened counts.
-    if !is_inside(&real, allowed).await {
-        return Err(outside());
-    }
-    Ok((Some(size), pieces(url.to_owned(), File::from_std(file))))
+    let opened = opened.map_err(|reason| DownloadError::refused(url, reason))?;
+    let pieces = pieces(url.to_owned(), File::from_std(opened.file));
+    Ok((Some(opened.size), pieces))
 }
 
-async fn is_inside(real: &Path, allowed: &[PathBuf]) -> bool {
-    for root in allowed {
-        let root = tokio::fs::canonicalize(root).await;
-        if root.is_ok_and(|root| real.starts_with(root)) {
-            return true;
-        }
+/// A file of this machine that may be read.
+#[derive(Debug)]
+pub struct LocalFile {
+    /// The file, open for reading.
+    pub file: std::fs::File,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Where it really lies.
+    pub path: PathBuf,
+}
+
+/// Opens a file below one of these directories, on a thread that may wait.
+///
+/// # Errors
+/// Why it may not or cannot be read, for clients.
+pub fn open_now(path: &str, allowed: &[PathBuf]) -> Result<LocalFile, String> {
+    let outside = || "the path is not below one of remotes.allowed_import_paths".to_owned();
+    check(path, allowed).map_err(|_refusal| outside())?;
+    let unreadable = |e: std::io::Error| e.kind().to_string();
+    // What the path really names: a link may not lead out of the allowed directories.
+    let real = std::fs::canonicalize(path).map_err(unreadable)?;
+    if !is_inside(&real, allowed) {
+        return Err(outside());
     }
-    false
+    let (file, size, path) = open_file(&real).map_err(unreadable)?;
+    let size = size.ok_or("not a file")?;
+    // Somebody may have put a link in the way meanwhile: what was opened counts.
+    if !is_inside(&path, allowed) {
+        return Err(outside());
+    }
+    Ok(LocalFile { file, size, path })
+}
+
+fn is_inside(real: &Path, allowed: &[PathBuf]) -> bool {
+    let mut roots = allowed
+        .iter()
+        .filter_map(|root| std::fs::canonicalize(root).ok());
+    roots.any(|root| real.starts_with(root))
 }
 
 /// Opens without waiting, as a pipe without a writer would have us do. Gives the size of a file that is a

@@ -15,15 +15,15 @@ pub struct Located {
     #[diesel(sql_type = SqlUuid)]
     pub pulp_id: Uuid,
     /// `artifact`, `content`, `repository`, `version`, `remote`, `publication`, `distribution`,
-    /// `upload`, `task` or `task_group`.
+    /// `upload`, `task`, `task_group`, `exporter` or `export`.
     #[diesel(sql_type = Text)]
     pub kind: String,
     /// Type of objects of a table that holds several.
     #[diesel(sql_type = Nullable<Text>)]
     pub pulp_type: Option<String>,
-    /// The repository of a version.
+    /// The repository of a version, the exporter of an export.
     #[diesel(sql_type = Nullable<SqlUuid>)]
-    pub repository: Option<Uuid>,
+    pub owner: Option<Uuid>,
     /// The number of a version.
     #[diesel(sql_type = Nullable<Integer>)]
     pub number: Option<i32>,

@@ -1,4 +1,4 @@
-SELECT pulp_id, 'artifact' AS kind, NULL AS pulp_type, NULL::uuid AS repository, NULL::integer AS number
+SELECT pulp_id, 'artifact' AS kind, NULL AS pulp_type, NULL::uuid AS owner, NULL::integer AS number
   FROM artifact WHERE pulp_id = ANY ($1)
 UNION ALL
 SELECT pulp_id, 'content', pulp_type, NULL, NULL FROM content WHERE pulp_id = ANY ($1)
@@ -20,3 +20,7 @@ UNION ALL
 SELECT pulp_id, 'task', NULL, NULL, NULL FROM task WHERE pulp_id = ANY ($1)
 UNION ALL
 SELECT pulp_id, 'task_group', NULL, NULL, NULL FROM task_group WHERE pulp_id = ANY ($1)
+UNION ALL
+SELECT pulp_id, 'exporter', NULL, NULL, NULL FROM exporter WHERE pulp_id = ANY ($1)
+UNION ALL
+SELECT pulp_id, 'export', NULL, exporter_id, NULL FROM export WHERE pulp_id = ANY ($1)

@@ -57,6 +57,21 @@ impl Publication {
             .optional()
     }
 
+    /// Keeps a publication from being deleted until the transaction ends. False: it is gone.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn keep(conn: &mut Conn, id: PublicationId) -> QueryResult<bool> {
+        let found: Option<PublicationId> = publication::table
+            .find(id)
+            .select(publication::pulp_id)
+            .for_key_share()
+            .first(conn)
+            .await
+            .optional()?;
+        Ok(found.is_some())
+    }
+
     /// A page of publications.
     ///
     /// # Errors

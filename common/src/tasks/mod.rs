@@ -4,6 +4,7 @@ pub mod add_and_remove;
 pub mod delete_version;
 pub mod diagnostics;
 pub mod disposal;
+pub mod export;
 pub mod file_url;
 pub mod general_create;
 pub mod general_create_from_temp_file;
@@ -23,6 +24,7 @@ pub mod upload_commit;
 
 pub use add_and_remove::AddAndRemove;
 pub use delete_version::DeleteVersion;
+pub use export::{FsPublicationExport, FsRepoVersionExport};
 pub use general_create::{GeneralCreate, general_create};
 pub use general_create_from_temp_file::{GeneralCreateFromTempFile, general_create_from_temp_file};
 pub use general_delete::{GeneralDelete, PlainGeneralDelete};
@@ -44,6 +46,8 @@ use crate::tasking::Registry;
 pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<AddAndRemove>();
     registry.register::<DeleteVersion>();
+    registry.register::<FsPublicationExport>();
+    registry.register::<FsRepoVersionExport>();
     registry.register::<GeneralCreate>();
     registry.register::<GeneralCreateFromTempFile>();
     registry.register::<GeneralUpdate>();

@@ -5,6 +5,7 @@ mod fields;
 pub mod file_distribution;
 pub mod file_remote;
 pub mod file_repository;
+pub mod filesystem_exporter;
 pub mod repository;
 pub mod unit_data;
 
@@ -135,6 +136,7 @@ const KINDS: &[Kind] = &[
     file_distribution::KIND,
     file_remote::KIND,
     file_repository::KIND,
+    filesystem_exporter::KIND,
 ];
 
 /// The kind of these names.

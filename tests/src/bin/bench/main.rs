@@ -6,6 +6,7 @@
 
 mod content;
 mod engine;
+mod export;
 mod room;
 mod serve;
 mod sync;
@@ -50,18 +51,22 @@ enum Scenario {
     Orphans,
     /// Giving up many files that can be fetched again.
     Reclaim,
+    /// Files linked and copied into a directory, beside `cp`.
+    Export,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let wants = |scenario| cli.scenarios.is_empty() || cli.scenarios.contains(&scenario);
+    let target = tempfile::tempdir()?;
     let app = TestApp::builder()
         .workers(WORKERS)
         .set("worker.slots.default", SLOTS)
         .set("database.pool_size", 10)
         .set("api.body_limit", 64 << 20)
         .set("log.filter", "warn")
+        .set("exports.allowed_paths", target.path().display())
         .start()
         .await;
     let mut dispatcher = app.dispatcher().await;
@@ -89,6 +94,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(Scenario::Reclaim) {
         room::reclaim(&app, &paper).await?;
+    }
+    if wants(Scenario::Export) {
+        export::export(&app, &paper, target.path()).await?;
     }
     if wants(Scenario::Serve) {
         serve::serve(&app, &paper).await?;

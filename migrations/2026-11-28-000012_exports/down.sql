@@ -1,0 +1,3 @@
+DROP TABLE exported_resource;
+DROP TABLE export;
+DROP TABLE exporter;
