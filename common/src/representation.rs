@@ -2,10 +2,12 @@
 //! answers with the same forms.
 
 mod file_remote;
+mod rpm;
 mod served;
 mod version;
 
 pub use file_remote::{FileRemote, HiddenField};
+pub use rpm::{RpmPackage, RpmRepository};
 pub use served::{FileDistribution, FilePublication, base_url};
 pub use version::{ContentSummary, TypeSummary, Version, content_collection};
 

@@ -6,6 +6,7 @@ pub mod file_distribution;
 pub mod file_remote;
 pub mod file_repository;
 pub mod repository;
+pub mod rpm_repository;
 pub mod unit_data;
 
 pub use fields::{FieldErrors, Fields, check_label};
@@ -94,6 +95,7 @@ const KINDS: &[Kind] = &[
     file_distribution::KIND,
     file_remote::KIND,
     file_repository::KIND,
+    rpm_repository::KIND,
 ];
 
 /// The kind of these names.
