@@ -29,7 +29,7 @@ async fn a_file_that_is_no_whole_package_is_refused_and_nothing_stays_of_it() {
             b"Not a package.".to_vec(),
             "The file is no RPM package.",
         ),
-        ("nothing", Vec::new(), "0 bytes are not its whole"),
+        ("nothing", Vec::new(), "The file is no RPM package."),
         ("a lead", good[..96].to_vec(), "96 bytes are not its whole"),
         (
             "half a header",

@@ -84,6 +84,16 @@ pub fn look(bytes: &[u8]) -> Result<Look, Fault> {
     Ok(Look::Whole(Extent { signature, header }))
 }
 
+/// What is wrong with a file that ends before its headers do.
+#[must_use]
+pub fn cut_off(bytes: &[u8]) -> Fault {
+    match look(bytes) {
+        Err(fault) => fault,
+        Ok(_) if bytes.len() < LEAD_MAGIC.len() => Fault::NoPackage,
+        Ok(_) => Fault::Damaged(format!("{} bytes are not its whole", bytes.len())),
+    }
+}
+
 /// Bytes of the header that begins here; `None`: too little of it is there.
 fn section(bytes: &[u8], start: usize) -> Result<Option<usize>, Fault> {
     let Some(intro) = bytes.get(start..start + INTRO) else {

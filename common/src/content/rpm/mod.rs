@@ -138,7 +138,7 @@ async fn read_package(ctx: &TaskContext, file: &StoredFile) -> Result<Facts, Tas
                 while read.len() < bytes {
                     ctx.checkpoint()?;
                     let Some(more) = stream.next().await.transpose()? else {
-                        return Err(refuse(cut_off(read.len())));
+                        return Err(refuse(header::cut_off(&read)));
                     };
                     read.extend_from_slice(&more);
                 }
@@ -154,7 +154,8 @@ async fn read_package(ctx: &TaskContext, file: &StoredFile) -> Result<Facts, Tas
         .size
         .is_some_and(|size| Ok(size) != u64::try_from(file.size))
     {
-        return Err(refuse(cut_off(file.size)));
+        let what = format!("{} bytes are not its whole", file.size);
+        return Err(refuse(Fault::Damaged(what)));
     }
     if let Some(expected) = &facts.payload_sha256 {
         let algorithms = ["sha256".to_owned()];
@@ -165,8 +166,4 @@ async fn read_package(ctx: &TaskContext, file: &StoredFile) -> Result<Facts, Tas
         }
     }
     Ok(facts)
-}
-
-fn cut_off(bytes: impl std::fmt::Display) -> Fault {
-    Fault::Damaged(format!("{bytes} bytes are not its whole"))
 }

@@ -75,6 +75,13 @@ fn it_is_told_piece_by_piece_how_much_is_needed() {
 fn what_is_no_package_is_known_by_its_first_byte() {
     assert_eq!(look(b"#"), Err(Fault::NoPackage));
     assert_eq!(look(&LEAD_MAGIC), Ok(Look::Needs(LEAD + INTRO)));
+    assert_eq!(cut_off(b""), Fault::NoPackage);
+    assert_eq!(cut_off(b"Not a package."), Fault::NoPackage);
+    assert!(
+        cut_off(&LEAD_MAGIC)
+            .to_string()
+            .contains("4 bytes are not its whole")
+    );
     let mut huge = package();
     huge[LEAD + 12..LEAD + 16].copy_from_slice(&[0x0f; 4]);
     assert_eq!(look(&huge), Err(Fault::TooLarge));
@@ -138,7 +145,8 @@ fn mutated_headers_are_refused_or_read() {
         }
     }
     drop(std::panic::take_hook());
-    assert!(refused > 2500 && digests > 100, "{refused} {digests}");
+    // What fills the signature header up may be anything.
+    assert!(refused > 1000 && digests > 100, "{refused} {digests}");
 }
 
 /// The same with the digests of the header out of the way, so that the fields themselves are reached.
