@@ -20,7 +20,11 @@ impl Catalog {
     #[must_use]
     pub fn builtin(diagnostics: bool) -> Self {
         let mut catalog = Self::default();
-        for (component, module) in [("core", "pulpcore.app"), ("file", "pulp_file.app")] {
+        for (component, module) in [
+            ("core", "pulpcore.app"),
+            ("file", "pulp_file.app"),
+            ("rpm", "pulp_rpm.app"),
+        ] {
             catalog.tasks.component(Component {
                 component,
                 version: ADVERTISED_CORE_VERSION,

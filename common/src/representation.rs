@@ -3,11 +3,13 @@
 
 mod exporter;
 mod file_remote;
+mod rpm;
 mod served;
 mod version;
 
 pub use exporter::{FilesystemExporter, filesystem_export_href, filesystem_exporter_href};
 pub use file_remote::{FileRemote, HiddenField};
+pub use rpm::{RpmPackage, RpmRepository};
 pub use served::{FileDistribution, FilePublication, base_url};
 pub use version::{ContentSummary, TypeSummary, Version, content_collection};
 

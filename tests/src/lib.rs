@@ -17,6 +17,7 @@ pub mod eventually;
 pub mod history;
 pub mod lanes;
 pub mod model;
+pub mod packages;
 pub mod paper;
 pub mod process;
 pub mod sql;

@@ -65,6 +65,8 @@ mod remotes;
 #[cfg(test)]
 mod repositories;
 #[cfg(test)]
+mod rpm;
+#[cfg(test)]
 mod s3;
 #[cfg(test)]
 mod scale;

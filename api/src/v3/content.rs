@@ -41,6 +41,31 @@ impl QueryFragment<Pg> for RelativePath {
     }
 }
 
+/// A text among the fields of a unit, as the expression that indexes are over.
+#[derive(Clone, Copy, Debug)]
+pub struct Field(pub &'static str);
+
+impl QueryId for Field {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Expression for Field {
+    type SqlType = Text;
+}
+
+impl AppearsOnTable<table::table> for Field {}
+
+impl QueryFragment<Pg> for Field {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        out.push_sql("(content.fields ->> '");
+        out.push_sql(self.0);
+        out.push_sql("')");
+        Ok(())
+    }
+}
+
 /// A unit of any type, with its files.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "named as in the contract")]

@@ -87,6 +87,7 @@ impl UnitCalls for FileContent {
     type Request = FileContentRequest;
     const WHAT: &'static str = "FileContent";
     const JUDGES_FILES: bool = false;
+    const OF_TYPE: &'static str = "content.pulp_type = 'file.file'";
 
     fn filters() -> &'static Filters<table::table> {
         &FILTERS

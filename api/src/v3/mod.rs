@@ -50,6 +50,7 @@
 pub mod artifacts;
 pub mod content;
 pub mod content_file;
+pub mod content_rpm;
 pub mod distributions;
 pub mod docs;
 pub mod exporters;
@@ -68,6 +69,7 @@ pub mod repositories;
 pub mod repositories_file;
 pub mod repositories_file_sync;
 pub mod repositories_of;
+pub mod repositories_rpm;
 pub mod repository_versions;
 pub mod status;
 mod table_content;

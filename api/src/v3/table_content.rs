@@ -7,7 +7,7 @@ use artifacts::{ArtifactRequest, ArtifactResponse};
 use content::MultipleArtifactContentResponse;
 use content_file::FileContentUploadRequest;
 use labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
-use millrace_common::representation::FileContent;
+use millrace_common::representation::{FileContent, RpmPackage};
 use orphans::{OrphansCleanup, OrphansSummary};
 use uploads::{
     UploadChunkRequest, UploadCommitRequest, UploadDetailResponse, UploadRequest, UploadResponse,
@@ -137,6 +137,7 @@ fn content() -> Vec<Endpoint> {
         .answers::<FileContent>(201),
     ];
     table.extend(units::<FileContent>(&names!("file", "file", "Files")));
+    table.extend(units::<RpmPackage>(&names!("rpm", "package", "Packages")));
     table
 }
 

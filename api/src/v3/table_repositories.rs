@@ -7,7 +7,7 @@ use super::repositories_of::{self, Modify, RepositoryCalls};
 use super::repository_versions::{self, Repair};
 use super::{repositories, repositories::RepositoryResponse};
 use crate::route::{Endpoint, delete, get, patch, post, put};
-use millrace_common::representation::{FileRepository, Version};
+use millrace_common::representation::{FileRepository, RpmRepository, Version};
 
 /// Addresses, operation ids and tags of the repositories of a type: component, name, title.
 macro_rules! names {
@@ -85,6 +85,7 @@ struct Names {
 pub fn table() -> Vec<Endpoint> {
     let mut table = of_all_types();
     table.extend(of_type::<FileRepository>(&names!("file", "file", "File")));
+    table.extend(of_type::<RpmRepository>(&names!("rpm", "rpm", "Rpm")));
     table.push(
         post(
             "repositories/file/file/{file_file_repository_href}/sync/",

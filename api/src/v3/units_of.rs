@@ -18,7 +18,7 @@ use diesel::QueryResult;
 use millrace_common::content::{FromFile, UnitKind};
 use millrace_common::db::Conn;
 use millrace_common::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
-use millrace_common::models::selection::{Bind, Predicate};
+use millrace_common::models::selection::Predicate;
 use millrace_common::models::{self, Artifact, Content, Labeled, Repository, TemporaryFile};
 use millrace_common::schema::content as table;
 use millrace_common::storage::Stored;
@@ -39,6 +39,9 @@ pub trait UnitCalls: Serialize + ToSchema + Sized + 'static {
     const WHAT: &'static str;
     /// True: a task judges the file that comes with a request; it is no artifact before that.
     const JUDGES_FILES: bool;
+
+    /// Holds for units of this type. Written out: indexes on fields are of one type each.
+    const OF_TYPE: &'static str;
 
     /// The filters of their list.
     fn filters() -> &'static Filters<table::table>;
@@ -61,7 +64,7 @@ fn pulp_type<K: UnitCalls>() -> &'static str {
 pub async fn list<K: UnitCalls>(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     authorize(&actor, Action::View, Object::Content)?;
     let mut listing = Listing::from_request(&app, &request, K::filters())?;
-    let of_type = Predicate::sql("content.pulp_type = ").bind(Bind::Text(pulp_type::<K>().into()));
+    let of_type = Predicate::sql(K::OF_TYPE);
     listing.selection.predicate = of_type.and(listing.selection.predicate.clone());
     let mut conn = app.db.get().await?;
     let mut page = membership::page(&mut conn, &listing, Some(pulp_type::<K>())).await?;

@@ -8,6 +8,7 @@ mod definition;
 pub mod file;
 mod path;
 mod registry;
+pub mod rpm;
 mod unit;
 
 pub use definition::{Definition, SearchIndex};
@@ -72,6 +73,8 @@ pub fn key_of(parts: &[&str]) -> Option<Vec<u8>> {
 /// Registers the built-in content types.
 pub fn register_all(types: &mut ContentTypes) {
     types.register_from_file::<file::File>();
+    types.register_from_file::<rpm::Rpm>();
+    rpm::DESCRIBED.iter().for_each(|one| types.describe(one));
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! A plug-in as somebody outside the tree writes it: tasks of its own, one `register`, and both
+//! A plug-in as somebody outside the tree writes it: tasks and a content type of its own, one `register`, and both
 //! binaries. The tests run it.
 
 mod fault;
 mod ledger;
+mod note;
 mod sum;
 
 use millrace_common::catalog::Catalog;
@@ -20,4 +21,6 @@ pub fn register(catalog: &mut Catalog) {
     catalog.tasks.register::<ledger::Ledger>();
     catalog.tasks.register::<ledger::LedgerOnce>();
     catalog.tasks.register::<fault::Fault>();
+    catalog.tasks.register::<note::TakeNote>();
+    catalog.content.register_from_file::<note::Note>();
 }

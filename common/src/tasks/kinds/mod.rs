@@ -7,6 +7,7 @@ pub mod file_remote;
 pub mod file_repository;
 pub mod filesystem_exporter;
 pub mod repository;
+pub mod rpm_repository;
 pub mod unit_data;
 
 pub use fields::{FieldErrors, Fields, check_label};
@@ -137,6 +138,7 @@ const KINDS: &[Kind] = &[
     file_remote::KIND,
     file_repository::KIND,
     filesystem_exporter::KIND,
+    rpm_repository::KIND,
 ];
 
 /// The kind of these names.
