@@ -75,6 +75,15 @@ impl Settings {
         if !checksums.iter().any(|c| c == "sha256") {
             return invalid("storage.checksums", "must hold sha256");
         }
+        self.validate_paths()?;
+        self.storage.validate()?;
+        if self.api.page_limit < 1 {
+            return invalid("api.page_limit", "must be at least 1");
+        }
+        Ok(())
+    }
+
+    fn validate_paths(&self) -> Result<(), SettingsError> {
         for (key, paths) in [
             (
                 "remotes.allowed_import_paths",
@@ -83,12 +92,11 @@ impl Settings {
             ("exports.allowed_paths", &self.exports.allowed_paths),
         ] {
             if paths.iter().any(|path| !path.is_absolute()) {
-                return invalid(key, "must be absolute paths");
+                return Err(SettingsError::Invalid {
+                    key,
+                    message: "must be absolute paths".to_owned(),
+                });
             }
-        }
-        self.storage.validate()?;
-        if self.api.page_limit < 1 {
-            return invalid("api.page_limit", "must be at least 1");
         }
         Ok(())
     }

@@ -96,7 +96,11 @@ async fn what_a_publication_says_of_a_path_wins() {
         ))
         .await;
     let body = json!({"publication": publication});
-    let mut files = shop.exported("through", "write", &body).await;
+    let exporter = shop.exporter("through", "write").await;
+    let task = shop.export(&exporter, &body).await;
+    let report = &task["progress_reports"][0];
+    assert_eq!(json!([report["total"], report["done"]]), json!([3, 3]));
+    let mut files = tree(&shop.at("through"));
     files.remove("PULP_MANIFEST").unwrap();
     assert_eq!(files, texts(&[("a", "one"), ("b", "one")]));
     shop.app
