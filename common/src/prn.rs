@@ -3,7 +3,7 @@
 
 use crate::ids::{
     ArtifactId, ContentId, DistributionId, DomainId, ProcessId, PublicationId, RemoteId,
-    RepositoryId, TaskGroupId, TaskId, TemporaryFileId, UploadId, VersionId,
+    RepositoryId, TaskGroupId, TaskId, TaskScheduleId, TemporaryFileId, UploadId, VersionId,
 };
 use std::fmt;
 use uuid::Uuid;
@@ -84,6 +84,7 @@ prns! {
     DomainId => "core.domain",
     TaskId => "core.task",
     TaskGroupId => "core.taskgroup",
+    TaskScheduleId => "core.taskschedule",
     ProcessId => "core.appstatus",
     ArtifactId => "core.artifact",
     VersionId => "core.repositoryversion",

@@ -55,6 +55,8 @@ mod postgres_faults;
 #[cfg(test)]
 mod publications;
 #[cfg(test)]
+mod purge;
+#[cfg(test)]
 mod remotes;
 #[cfg(test)]
 mod repositories;

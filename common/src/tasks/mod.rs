@@ -12,6 +12,7 @@ pub mod orphan_cleanup;
 pub mod publish;
 pub mod purge;
 pub mod repair_version;
+pub mod schedules;
 pub mod synchronize;
 pub mod upload_commit;
 
