@@ -41,6 +41,8 @@ mod full_disk;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod idempotency;
+#[cfg(test)]
 mod labels;
 #[cfg(test)]
 mod lanes;
