@@ -31,6 +31,8 @@ mod content;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod deadlines;
+#[cfg(test)]
 mod distributions;
 #[cfg(test)]
 mod downloads;
