@@ -69,6 +69,8 @@ mod s3;
 #[cfg(test)]
 mod scale;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod schema;
 #[cfg(test)]
 mod serving;
