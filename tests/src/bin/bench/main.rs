@@ -6,6 +6,7 @@
 
 mod content;
 mod engine;
+mod purge;
 mod serve;
 mod sync;
 
@@ -27,6 +28,9 @@ struct Cli {
     /// Units of the big repository.
     #[arg(long, default_value_t = 1_000_000)]
     units: i64,
+    /// Tasks that are purged.
+    #[arg(long, default_value_t = 1_000_000)]
+    tasks: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,6 +49,8 @@ enum Scenario {
     Serve,
     /// A manifest of many lines, and many small files.
     Sync,
+    /// Forgetting a million tasks, beside a plain DELETE.
+    Purge,
 }
 
 #[tokio::main]
@@ -87,6 +93,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(Scenario::Big) {
         content::big(&app, &paper, cli.units).await?;
+    }
+    if wants(Scenario::Purge) {
+        purge::purge(&app, &paper, cli.tasks).await;
     }
     println!();
     Ok(())
