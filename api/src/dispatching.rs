@@ -3,12 +3,14 @@
 use crate::app::App;
 use crate::auth::Actor;
 use crate::correlation;
+use crate::dispatch_headers::{self, DispatchHeaders};
 use crate::error::{ApiError, ApiResult};
 use crate::route::AsyncOperationResponse;
 use crate::v3::href;
 use actix_web::HttpResponse;
 use millrace_common::db::{self, Conn, Work};
 use millrace_common::error::Error;
+use millrace_common::ids::TaskId;
 use millrace_common::tasking::{NewTask, TaskState, dispatch};
 
 /// Dispatches a task for this request and answers 202 with its href.
@@ -23,10 +25,12 @@ pub async fn dispatch_and_accept(app: &App, actor: &Actor, task: NewTask) -> Api
 }
 
 /// As [`dispatch_and_accept`], with a task that is made in the same transaction, after whatever else is to be
-/// written with it: where that fails nothing is dispatched. It may be made again.
+/// written with it: where that fails nothing is dispatched. It may be made again, and is not made at all where the
+/// request was there before.
 ///
 /// # Errors
-/// What `make` fails with.
+/// What `make` fails with; the answer of the same request that was faster, as an error too: what was prepared for
+/// this one is not used.
 pub async fn dispatch_made<'a, F>(app: &App, actor: &Actor, make: F) -> ApiResult
 where
     for<'r> F: AsyncFn(&'r mut Conn) -> ApiResult<NewTask>
@@ -45,8 +49,13 @@ where
         })?
         .map_err(ApiError::internal)?;
     let mut conn = app.db.get().await?;
+    let headers = dispatch_headers::current();
     let (task, waiter, dispatched) = db::transaction(&mut conn, async |conn| {
-        let task = make(conn).await?.cid(&cid).created_by(Some(actor.id));
+        let headers = headers.as_deref();
+        let id = noted(conn, headers).await?;
+        let mut task = make(conn).await?.cid(&cid).created_by(Some(actor.id));
+        task.id = id.unwrap_or(task.id);
+        let task = in_time(conn, headers, task).await?;
         let waiter = task
             .is_immediate()
             .then(|| app.waiters.begin(task.id))
@@ -71,6 +80,29 @@ where
     Ok(HttpResponse::Accepted().json(AsyncOperationResponse {
         task: href::task(task.id),
     }))
+}
+
+/// Notes a request that has a key; the id that its task must have.
+async fn noted(conn: &mut Conn, headers: Option<&DispatchHeaders>) -> ApiResult<Option<TaskId>> {
+    match headers {
+        Some(headers) => headers.note(conn).await,
+        None => Ok(None),
+    }
+}
+
+/// Gives a task the deadline of the request, unless it has one.
+async fn in_time(
+    conn: &mut Conn,
+    headers: Option<&DispatchHeaders>,
+    task: NewTask,
+) -> ApiResult<NewTask> {
+    match headers {
+        Some(headers) if !task.has_deadline() => {
+            let deadline = headers.deadline(conn).await?;
+            Ok(task.deadline(deadline))
+        }
+        _ => Ok(task),
+    }
 }
 
 /// Makes a task immediate, unless the settings prefer to defer.

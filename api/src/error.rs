@@ -1,4 +1,4 @@
-//! What a request fails with, and the one table to status codes.
+//! What a request ends with before its handler does, and the one table to status codes.
 //!
 //! Bodies have the contract's shape (4.1): `{"field": ["message"]}`, `{"detail": "message"}`. A fault of
 //! ours says no more than its correlation id; the cause goes to the log.
@@ -17,7 +17,7 @@ use std::fmt;
 /// What a handler returns.
 pub type ApiResult<T = HttpResponse> = Result<T, ApiError>;
 
-/// An answer that is not a success.
+/// An answer that is not the handler's: a refusal, or one that was given before.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
@@ -44,6 +44,17 @@ impl ApiError {
     /// 400 for one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, json!({ field: [message.into()] }))
+    }
+
+    /// This status for one field.
+    pub fn field_with(status: StatusCode, field: &str, message: impl Into<String>) -> Self {
+        Self::new(status, json!({ field: [message.into()] }))
+    }
+
+    /// 202 with the task of an earlier request, of which this one is a repetition: nothing else is to be done
+    /// for it.
+    pub fn accepted_before(task: String) -> Self {
+        Self::new(StatusCode::ACCEPTED, json!({ "task": task }))
     }
 
     /// 400 for all fields that are wrong.

@@ -10,6 +10,7 @@ pub mod body;
 mod cli;
 pub mod content;
 mod correlation;
+mod dispatch_headers;
 pub mod dispatching;
 pub mod error;
 pub mod listing;

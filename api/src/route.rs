@@ -1,13 +1,15 @@
 //! One entry of a URL table: the source of an actix route and of an operation of the OpenAPI document.
 
 use crate::auth;
+use crate::dispatch_headers::{self, IDEMPOTENCY_KEY, TASK_DEADLINE};
 use crate::error::ApiError;
 use crate::listing::Filters;
 use crate::openapi::{Parameter, SchemaDoc, list_parameters, minimal_parameter, read_parameters};
-use actix_web::dev::ResourceDef;
+use actix_web::body::BoxBody;
+use actix_web::dev::{ResourceDef, ServiceRequest};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route};
 use serde_json::json;
@@ -44,6 +46,8 @@ pub struct Endpoint {
     pub answers: Vec<(u16, Option<SchemaDoc>)>,
     /// Parameters in the query and in headers.
     pub query: Vec<Parameter>,
+    /// True where a task may be dispatched.
+    pub is_dispatching: bool,
     route: Box<dyn Fn(Route) -> Route>,
 }
 
@@ -73,6 +77,7 @@ where
         hidden: false,
         body: None,
         answers: Vec::new(),
+        is_dispatching: false,
         route: Box::new(move |route| route.to(handler.clone())),
     }
 }
@@ -188,7 +193,19 @@ impl Endpoint {
 
     /// Answers 202 with the task.
     #[must_use]
-    pub fn dispatches(self) -> Self {
+    pub fn dispatches(mut self) -> Self {
+        let text = json!({"type": "string"});
+        let help =
+            "By when the task is to be over: a moment (RFC 3339), or whole seconds from now.";
+        self.query
+            .push(Parameter::header(TASK_DEADLINE, help, false, &text));
+        if self.method == Method::POST {
+            let help =
+                "A name of the client's own for this request: sent again, it is the same task.";
+            self.query
+                .push(Parameter::header(IDEMPOTENCY_KEY, help, false, &text));
+        }
+        self.is_dispatching = true;
         self.answers::<AsyncOperationResponse>(202)
     }
 
@@ -221,7 +238,16 @@ pub fn register(root: &str, table: Vec<Endpoint>, config: &mut ServiceConfig) {
             if endpoint.method == Method::GET {
                 resource = resource.route((endpoint.route)(web::head()));
             }
-            resource = resource.route((endpoint.route)(web::method(endpoint.method.clone())));
+            let mut route = (endpoint.route)(web::method(endpoint.method.clone()));
+            if endpoint.is_dispatching {
+                let takes_body = endpoint.body.is_some();
+                route = route.wrap(from_fn(
+                    move |request: ServiceRequest, next: Next<BoxBody>| {
+                        dispatch_headers::layer(takes_body, request, next)
+                    },
+                ));
+            }
+            resource = resource.route(route);
         }
         let (options, others) = (allowed.clone(), allowed);
         let resource = resource

@@ -57,6 +57,8 @@ ids! {
     TaskId,
     /// A group of tasks.
     TaskGroupId,
+    /// What dispatches tasks again and again.
+    TaskScheduleId,
     /// One run of a task: the fencing token of all its writes.
     ClaimId,
     /// A running process (a worker, an API).

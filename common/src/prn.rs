@@ -3,8 +3,8 @@
 
 use crate::ids::{
     ArtifactId, ContentId, DistributionId, DomainId, ExportId, ExporterId, ProcessId,
-    PublicationId, RemoteId, RepositoryId, TaskGroupId, TaskId, TemporaryFileId, UploadId,
-    VersionId,
+    PublicationId, RemoteId, RepositoryId, TaskGroupId, TaskId, TaskScheduleId, TemporaryFileId,
+    UploadId, VersionId,
 };
 use std::fmt;
 use uuid::Uuid;
@@ -92,6 +92,7 @@ prns! {
     DomainId => "core.domain",
     TaskId => "core.task",
     TaskGroupId => "core.taskgroup",
+    TaskScheduleId => "core.taskschedule",
     ProcessId => "core.appstatus",
     ArtifactId => "core.artifact",
     VersionId => "core.repositoryversion",

@@ -78,6 +78,7 @@ table! {
         announce_no -> Int4,
         announced_at -> Nullable<Timestamptz>,
         announce_after -> Nullable<Timestamptz>,
+        deadline -> Nullable<Timestamptz>,
     }
 }
 
@@ -484,6 +485,34 @@ table! {
     }
 }
 
+table! {
+    task_schedule (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        pulp_domain -> Uuid,
+        name -> Text,
+        next_dispatch -> Nullable<Timestamptz>,
+        dispatch_interval -> Nullable<Int8>,
+        task_name -> Text,
+        enc_args -> Text,
+        deadline_seconds -> Nullable<Int4>,
+        last_task -> Nullable<Uuid>,
+        last_error -> Nullable<Text>,
+        not_before -> Nullable<Timestamptz>,
+    }
+}
+
+table! {
+    idempotency_key (account_id, key) {
+        account_id -> Int4,
+        key -> Text,
+        fingerprint -> Bytea,
+        task_id -> Uuid,
+        created -> Timestamptz,
+    }
+}
+
 joinable!(task_group -> domain (pulp_domain));
 joinable!(group_progress_report -> task_group (task_group));
 joinable!(task -> domain (pulp_domain));
@@ -520,6 +549,8 @@ joinable!(export -> domain (pulp_domain));
 joinable!(export -> exporter (exporter_id));
 joinable!(export -> task (task_id));
 joinable!(exported_resource -> export (export_id));
+joinable!(task_schedule -> domain (pulp_domain));
+joinable!(idempotency_key -> task (task_id));
 
 allow_tables_to_appear_in_same_query!(
     domain,
@@ -560,4 +591,6 @@ allow_tables_to_appear_in_same_query!(
     exporter,
     export,
     exported_resource,
+    task_schedule,
+    idempotency_key,
 );

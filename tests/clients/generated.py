@@ -85,6 +85,13 @@ def serve_upstream(files):
 
 
 class Resources(unittest.TestCase):
+    def test_schedules(self):
+        api = pulpcore.TaskSchedulesApi(CORE)
+        schedule = api.list(name="Clean up stale content periodically").results[0]
+        self.assertEqual(schedule.dispatch_interval, "1 00:00:00")
+        self.assertEqual(api.read(schedule.pulp_href).task_name, "pulpcore.app.tasks.orphan.orphan_cleanup")
+        self.assertIsNone(schedule.last_task)
+
     def test_status(self):
         status = pulpcore.StatusApi(CORE).status_read()
         self.assertIn("file", [version.component for version in status.versions])

@@ -26,6 +26,8 @@ async fn tables(sql: &Sql) -> String {
         "account",
         "upload",
         "upload_chunk",
+        "task_schedule",
+        "idempotency_key",
     ] {
         // Being named in a request may touch a unit, and a broker confirms when it likes: no changes.
         let rows = format!(
@@ -75,6 +77,11 @@ async fn endpoints(app: &TestApp) -> Vec<Taking> {
             json!({"state": "canceled"}),
         ),
         taking("POST", "tasks/purge/", json!({"states": ["completed"]})),
+        taking(
+            "POST",
+            "task-schedules/",
+            json!({"name": "new", "task_name": "pulpcore.app.tasks.test.dummy_task"}),
+        ),
         taking(
             "POST",
             "orphans/cleanup/",

@@ -31,6 +31,8 @@ mod content;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod deadlines;
+#[cfg(test)]
 mod distributions;
 #[cfg(test)]
 mod downloads;
@@ -42,6 +44,7 @@ mod exports;
 mod full_disk;
 #[cfg(test)]
 mod history;
+mod idempotency;
 #[cfg(test)]
 mod killed;
 #[cfg(test)]
@@ -58,6 +61,7 @@ mod plugin;
 mod postgres_faults;
 #[cfg(test)]
 mod publications;
+mod purge;
 #[cfg(test)]
 mod reclaim;
 #[cfg(test)]
@@ -70,6 +74,8 @@ mod rpm;
 mod s3;
 #[cfg(test)]
 mod scale;
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]

@@ -51,6 +51,7 @@ struct Held {
     task: TaskId,
     claim: ClaimId,
     canceling: bool,
+    overdue: bool,
 }
 
 impl Beat {
@@ -155,7 +156,7 @@ impl Beat {
         Ok(())
     }
 
-    /// Stops what was canceled, and gives back what nobody here runs: its claim was committed, but the
+    /// Stops what was canceled or is overdue, and gives back what nobody here runs: its claim was committed, but the
     /// session was lost before the answer came.
     fn compare(&self, held: Vec<Held>) {
         for row in held {
@@ -168,6 +169,8 @@ impl Beat {
                 tokio::spawn(give_back(Arc::clone(&self.shared), claim));
             } else if row.canceling {
                 self.shared.running.stop(claim.task, Cause::Canceled);
+            } else if row.overdue {
+                self.shared.running.stop(claim.task, Cause::Overdue);
             }
         }
     }

@@ -18,6 +18,8 @@ pub(crate) enum Cause {
     Shutdown,
     /// The session that holds its locks is gone.
     Lost,
+    /// Its deadline has passed.
+    Overdue,
 }
 
 /// One run.

@@ -40,6 +40,8 @@ enum Verdict {
     Body(Result<Outcome, TaskError>),
     /// It is canceled.
     Canceled,
+    /// It fails for this reason outside its body.
+    Failed(&'static str),
     /// It goes back to its place, or fails for this reason where its type may not run again.
     HandBack(HandBack, &'static str),
 }
@@ -142,6 +144,9 @@ fn judge(kind: &TaskType, claimed: &Claimed, ended: Ended, cause: Option<Cause>)
         (Ended::Aborted | Ended::Finished(Err(TaskError::Canceled)), Some(Cause::Canceled)) => {
             return Verdict::Canceled;
         }
+        (Ended::Aborted | Ended::Finished(Err(TaskError::Canceled)), Some(Cause::Overdue)) => {
+            return Verdict::Failed(tasking::DEADLINE_PASSED);
+        }
         // As at a loss: the body can do without what was away for a moment if it may run again.
         (Ended::Finished(Err(error)), None) if kind.rerun_after_loss && error.is_transient() => {
             let (id, cause) = (claimed.claim.task, chain(&error));
@@ -181,6 +186,9 @@ async fn write(
                 .map(Some)
         }
         Verdict::Canceled => tasking::settle_canceled(conn, claimed.claim)
+            .await
+            .map(Some),
+        Verdict::Failed(reason) => tasking::fail_for_reason(conn, claimed.claim, reason)
             .await
             .map(Some),
         Verdict::HandBack(why, reason) => {

@@ -20,6 +20,7 @@ use millrace_common::secrets::Keyring;
 use millrace_common::storage::Storage;
 use millrace_common::tasking::Execution;
 use millrace_common::tasking::janitor::Janitor;
+use millrace_common::tasks::schedules;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -83,15 +84,16 @@ impl Worker {
         let storage = Storage::open(&settings.storage)?.owned_by(id);
         storage.check().await?;
         let publisher = Publisher::start(&settings.broker, db.clone(), &full_name);
+        let execution = Execution {
+            db,
+            storage,
+            registry: Arc::new(catalog.tasks),
+            keyring,
+            settings: Arc::clone(&settings),
+        };
         let shared = Arc::new(Shared {
             id,
-            janitor: Janitor::new(
-                db.clone(),
-                storage.clone(),
-                publisher.clone(),
-                Arc::clone(&settings),
-                &full_name,
-            ),
+            janitor: Janitor::new(&execution, publisher.clone(), &full_name),
             publisher,
             link: Arc::new(Link::new(&settings.broker, &format!("{full_name} consume"))),
             shutdown: Shutdown::listen(Duration::from_secs(settings.worker.grace_seconds))
@@ -103,15 +105,10 @@ impl Worker {
             progress: Progress::default(),
             metrics: Metrics::default(),
             consuming: AtomicUsize::new(0),
-            execution: Execution {
-                db,
-                storage,
-                registry: Arc::new(catalog.tasks),
-                keyring,
-                settings,
-            },
+            execution,
         });
         let beat = Beat::start(Arc::clone(&shared)).await?;
+        schedules::manage(&shared.execution).await?;
         Ok(Self { shared, beat })
     }
 
@@ -132,6 +129,11 @@ impl Worker {
             "announcing again",
             Arc::clone(&shared),
             announce_again,
+        ));
+        tokio::spawn(again(
+            "dispatching schedules",
+            Arc::clone(&shared),
+            dispatch_schedules,
         ));
         health::serve(&shared)?;
 
@@ -201,6 +203,12 @@ async fn do_chores(shared: Arc<Shared>) {
         if let Err(error) = removed.await {
             warn!(error:% = error; "janitor: {}", chain(&error));
         }
+    }
+}
+
+async fn dispatch_schedules(shared: Arc<Shared>) {
+    loop {
+        shared.janitor.dispatch_schedules().await;
     }
 }
 

@@ -21,6 +21,7 @@ pub enum Action {
 pub enum Object {
     Task,
     TaskGroup,
+    TaskSchedule,
     Worker,
     Artifact,
     Content,
@@ -47,6 +48,8 @@ pub fn authorize(actor: &Actor, action: Action, object: Object) -> Result<(), Ap
         | Object::Reclaim
         | Object::Exporter => true,
         Object::Task => action == Action::Dispatch,
+        // Who makes one dispatches any registered task.
+        Object::TaskSchedule => action != Action::View,
         Object::TaskGroup
         | Object::Content
         | Object::Repository
@@ -87,5 +90,7 @@ mod tests {
         }
         assert!(authorize(&somebody, Action::View, Object::Task).is_ok());
         assert!(authorize(&somebody, Action::Dispatch, Object::Task).is_err());
+        assert!(authorize(&somebody, Action::View, Object::TaskSchedule).is_ok());
+        assert!(authorize(&somebody, Action::Create, Object::TaskSchedule).is_err());
     }
 }

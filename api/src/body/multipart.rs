@@ -10,8 +10,9 @@
 //! ```
 
 use super::fields::Fields;
-use super::raw::{Raw, read_raw, timed_out, too_large, unsupported};
+use super::raw::{Raw, note_texts, read_raw, timed_out, too_large, unsupported};
 use crate::app::App;
+use crate::dispatch_headers;
 use crate::error::{ApiError, ApiResult};
 use actix_multipart::{Field, Multipart};
 use actix_web::dev::Payload;
@@ -21,6 +22,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// Parts of one body at most.
@@ -46,6 +48,8 @@ pub struct FilePart {
     pub filename: String,
     field: Field,
     idle: Duration,
+    /// Digest of what has come, where the request is to be known again.
+    digest: Option<Sha256>,
 }
 
 impl FilePart {
@@ -57,7 +61,18 @@ impl FilePart {
         let piece = tokio::time::timeout(self.idle, self.field.next())
             .await
             .map_err(|_reason| timed_out())?;
-        piece.transpose().map_err(|e| broken(&e))
+        let piece = piece.transpose().map_err(|e| broken(&e))?;
+        match (&piece, &mut self.digest) {
+            (Some(bytes), Some(digest)) => digest.update(bytes),
+            (None, digest) => {
+                if let Some(digest) = digest.take() {
+                    let digest = digest.finalize();
+                    dispatch_headers::note_part("file", &[self.name.as_bytes(), digest.as_slice()]);
+                }
+            }
+            (Some(_), None) => {}
+        }
+        Ok(piece)
     }
 }
 
@@ -98,6 +113,8 @@ impl Upload {
                 .map_err(|_reason| timed_out())?;
             let Some(field) = next.transpose().map_err(|e| broken(&e))? else {
                 self.parts = None;
+                note_texts(&self.texts);
+                dispatch_headers::body_is_read().await?;
                 break;
             };
             self.seen += 1;
@@ -114,6 +131,7 @@ impl Upload {
                     filename,
                     field,
                     idle: self.idle,
+                    digest: dispatch_headers::wants_parts().then(Sha256::new),
                 }));
             }
             let text = self.read_text(field).await?;

@@ -4,6 +4,7 @@ use super::fields::Fields;
 use super::json;
 use super::multipart;
 use crate::app::App;
+use crate::dispatch_headers::{self, note_part};
 use crate::error::{ApiError, ApiResult};
 use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
@@ -25,6 +26,15 @@ pub enum Raw {
 }
 
 impl Raw {
+    /// Notes what it says, for the fingerprint of the request.
+    fn note(&self) {
+        match self {
+            Self::Empty => {}
+            Self::Json(value, _) => note_part("json", &[value.to_string().as_bytes()]),
+            Self::Form(pairs) => note_texts(pairs),
+        }
+    }
+
     /// Its fields.
     ///
     /// # Errors
@@ -70,11 +80,31 @@ impl Raw {
     }
 }
 
+/// Notes texts of a form, for the fingerprint of the request.
+pub(super) fn note_texts(pairs: &[(String, String)]) {
+    for (name, value) in pairs {
+        note_part("text", &[name.as_bytes(), value.as_bytes()]);
+    }
+}
+
 /// Reads a whole body of any accepted media type.
 ///
 /// # Errors
 /// 413, 408, 415, or 400 where it cannot be parsed.
 pub async fn read_raw(request: &HttpRequest, payload: Payload) -> ApiResult<Raw> {
+    let raw = read(request, payload).await?;
+    // The reader of multipart bodies does so itself.
+    if !request
+        .content_type()
+        .eq_ignore_ascii_case("multipart/form-data")
+    {
+        raw.note();
+        dispatch_headers::body_is_read().await?;
+    }
+    Ok(raw)
+}
+
+async fn read(request: &HttpRequest, payload: Payload) -> ApiResult<Raw> {
     let app = request
         .app_data::<Data<App>>()
         .ok_or_else(|| ApiError::internal("the app is not set up"))?;

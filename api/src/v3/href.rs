@@ -2,7 +2,7 @@
 
 use millrace_common::db::Conn;
 use millrace_common::ids::{
-    DomainId, ExportId, ExporterId, ProcessId, TaskGroupId, TaskId, UploadId,
+    DomainId, ExportId, ExporterId, ProcessId, TaskGroupId, TaskId, TaskScheduleId, UploadId,
 };
 use millrace_common::models::object::{self, Located};
 use millrace_common::prn::{self, Prn};
@@ -20,9 +20,10 @@ pub use millrace_common::representation::{
 pub const UNAVAILABLE: &str = "<unavailable>";
 
 /// Collections of objects that are named by their id alone: path and model.
-const PLAIN: [(&str, &str); 5] = [
+const PLAIN: [(&str, &str); 6] = [
     ("tasks", "core.task"),
     ("task-groups", "core.taskgroup"),
+    ("task-schedules", "core.taskschedule"),
     ("workers", "core.appstatus"),
     ("artifacts", "core.artifact"),
     ("uploads", "core.upload"),
@@ -61,6 +62,12 @@ pub fn task(id: TaskId) -> String {
 #[must_use]
 pub fn task_group(id: TaskGroupId) -> String {
     format!("{ROOT}task-groups/{id}/")
+}
+
+/// The href of a schedule.
+#[must_use]
+pub fn task_schedule(id: TaskScheduleId) -> String {
+    format!("{ROOT}task-schedules/{id}/")
 }
 
 /// The href of a worker.
@@ -242,6 +249,7 @@ mod tests {
             ("tasks", "core.task"),
             ("artifacts", "core.artifact"),
             ("workers", "core.appstatus"),
+            ("task-schedules", "core.taskschedule"),
             ("repositories/file/file", "file.filerepository"),
             ("content/file/files", "file.filecontent"),
             ("content/rpm/packages", "rpm.package"),

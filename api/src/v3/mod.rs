@@ -78,6 +78,7 @@ mod table_remotes;
 mod table_repositories;
 mod table_serving;
 pub mod task_groups;
+pub mod task_schedules;
 pub mod tasks;
 pub mod time;
 pub mod units_of;
@@ -85,9 +86,10 @@ pub mod uploads;
 pub mod workers;
 
 use crate::error::{ApiError, ApiResult};
-use crate::route::{Endpoint, delete, get, patch, post};
+use crate::route::{Endpoint, delete, get, patch, post, put};
 use status::StatusResponse;
 use task_groups::TaskGroupResponse;
+use task_schedules::{TaskScheduleRequest, TaskScheduleResponse};
 use tasks::{Purge, TaskCancel, TaskDispatch, TaskResponse};
 use workers::WorkerResponse;
 
@@ -100,6 +102,7 @@ pub fn table() -> Vec<Endpoint> {
     [
         system(),
         tasks(),
+        schedules(),
         table_content::table(),
         table_repositories::table(),
         table_remotes::table(),
@@ -192,6 +195,51 @@ fn tasks() -> Vec<Endpoint> {
             .tag("Workers")
             .about("One worker; for administrators")
             .answers::<WorkerResponse>(200),
+    ]
+}
+
+fn schedules() -> Vec<Endpoint> {
+    const ONE: &str = "task-schedules/{task_schedule_href}/";
+    vec![
+        get(
+            "task-schedules/",
+            "task_schedules_list",
+            task_schedules::list,
+        )
+        .tag("Task Schedules")
+        .about("Schedules, the newest first")
+        .lists::<TaskScheduleResponse, _>(&task_schedules::FILTERS),
+        post(
+            "task-schedules/",
+            "task_schedules_create",
+            task_schedules::create,
+        )
+        .tag("Task Schedules")
+        .about("Make a schedule; for administrators")
+        .accepts::<TaskScheduleRequest>()
+        .answers::<TaskScheduleResponse>(201),
+        get(ONE, "task_schedules_read", task_schedules::read)
+            .tag("Task Schedules")
+            .about("One schedule")
+            .answers::<TaskScheduleResponse>(200),
+        put(ONE, "task_schedules_update", task_schedules::update)
+            .tag("Task Schedules")
+            .about("Replace a schedule; for administrators")
+            .accepts::<TaskScheduleRequest>()
+            .answers::<TaskScheduleResponse>(200),
+        patch(
+            ONE,
+            "task_schedules_partial_update",
+            task_schedules::partial_update,
+        )
+        .tag("Task Schedules")
+        .about("Change a schedule; for administrators")
+        .accepts_some_of::<TaskScheduleRequest>()
+        .answers::<TaskScheduleResponse>(200),
+        delete(ONE, "task_schedules_delete", task_schedules::remove)
+            .tag("Task Schedules")
+            .about("Delete a schedule; for administrators")
+            .answers_nothing(204),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! What values settings may have.
 
-use super::{Content, SecretUrl, Settings, SettingsError, Storage, StorageBackend, values};
+use super::{Content, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks, values};
 use url::Url;
 
 impl Settings {
@@ -63,6 +63,7 @@ impl Settings {
         if self.worker.slots.values().all(|n| *n == 0) {
             return invalid("worker.slots", "at least one class needs a slot");
         }
+        self.tasks.validate()?;
         let allowed = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
         let checksums = &self.storage.checksums;
         let unknown = checksums.iter().find(|c| !allowed.contains(&c.as_str()));
@@ -97,6 +98,28 @@ impl Settings {
                     message: "must be absolute paths".to_owned(),
                 });
             }
+        }
+        Ok(())
+    }
+}
+
+impl Tasks {
+    fn validate(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        let minutes = self.orphan_cleanup_interval;
+        if minutes != 0 && !(10..=525_600).contains(&minutes) {
+            return invalid(
+                "tasks.orphan_cleanup_interval",
+                "must be between 10 and 525600, a year, or 0",
+            );
+        }
+        if !(1..=720).contains(&self.idempotency_hours) {
+            return invalid("tasks.idempotency_hours", "must be between 1 and 720");
         }
         Ok(())
     }

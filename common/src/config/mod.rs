@@ -173,7 +173,16 @@ section!(
 );
 section!(
     /// Defaults of tasks.
-    Tasks { orphan_protection_time: u32, prefer_defer: bool, purge_after_days: u32 }
+    Tasks {
+        orphan_protection_time: u32,
+        orphan_cleanup_interval: u32,
+        upload_protection_time: u32,
+        tmpfile_protection_time: u32,
+        task_protection_time: u32,
+        prefer_defer: bool,
+        purge_after_days: u32,
+        idempotency_hours: u32,
+    }
 );
 section!(
     /// Aids for tests and demonstrations.

@@ -8,7 +8,7 @@ use crate::tasking::TaskState;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
@@ -32,6 +32,7 @@ pub struct Task {
     pub parent_task: Option<TaskId>,
     pub task_group: Option<TaskGroupId>,
     pub reserved_resources_record: Vec<String>,
+    pub deadline: Option<DateTime<Utc>>,
 }
 
 /// A task in its short form.
@@ -158,49 +159,111 @@ impl Task {
         Ok(deleted > 0)
     }
 
-    /// How many tasks ended before this moment in one of these states.
+    /// How many tasks ended before this moment in one of these states, in a domain or in all.
     ///
     /// # Errors
     /// As the session.
     pub async fn count_finished(
         conn: &mut Conn,
-        domain: DomainId,
+        domain: Option<DomainId>,
         before: DateTime<Utc>,
         states: &[TaskState],
     ) -> QueryResult<i64> {
-        task::table
-            .filter(task::pulp_domain.eq(domain))
+        let finished = task::table
             .filter(task::finished_at.lt(before))
-            .filter(task::state.eq_any(states.iter().map(|s| s.as_str())))
-            .count()
-            .get_result(conn)
-            .await
+            .filter(task::state.eq_any(states.iter().map(|s| s.as_str())));
+        match domain {
+            Some(domain) => {
+                let own = finished.filter(task::pulp_domain.eq(domain));
+                own.count().get_result(conn).await
+            }
+            None => finished.count().get_result(conn).await,
+        }
     }
 
-    /// Deletes a batch of such tasks, with what belongs to them.
+    /// Looks at the tasks that ended next behind the cursor, so many at most. `None`: none is left.
     ///
     /// # Errors
     /// As the session.
-    pub async fn purge(
+    pub async fn purge_page(
         conn: &mut Conn,
-        domain: DomainId,
+        cursor: &PurgeCursor,
         before: DateTime<Utc>,
+        domain: Option<DomainId>,
         states: &[TaskState],
-        batch: i64,
-    ) -> QueryResult<Purged> {
+        limit: i32,
+    ) -> QueryResult<Option<PurgePage>> {
         let states: Vec<&str> = states.iter().map(|s| s.as_str()).collect();
-        sql_query(include_str!("task_purge.sql"))
-            .bind::<SqlUuid, _>(domain)
-            .bind::<Timestamptz, _>(before)
-            .bind::<Array<Text>, _>(states)
-            .bind::<BigInt, _>(batch)
+        let page: Option<PageRow> =
+            sql_query("SELECT * FROM millrace_purge_page($1, $2, $3, $4, $5, $6)")
+                .bind::<Timestamptz, _>(cursor.at)
+                .bind::<SqlUuid, _>(cursor.id)
+                .bind::<Timestamptz, _>(before)
+                .bind::<Nullable<SqlUuid>, _>(domain)
+                .bind::<Array<Text>, _>(states)
+                .bind::<Integer, _>(limit)
+                .get_result(conn)
+                .await
+                .optional()?;
+        Ok(page.map(|row| PurgePage {
+            cursor: PurgeCursor {
+                at: row.last_at,
+                id: row.last_id,
+            },
+            found: row.found,
+        }))
+    }
+
+    /// Deletes those of these tasks that have ended and that nobody else holds, with what belongs to them.
+    ///
+    /// # Errors
+    /// A foreign key violation where something must not lose its task; else as the session.
+    pub async fn purge(conn: &mut Conn, tasks: &[TaskId]) -> QueryResult<Purged> {
+        sql_query("SELECT * FROM millrace_purge($1)")
+            .bind::<Array<SqlUuid>, _>(tasks)
             .get_result(conn)
             .await
     }
 }
 
+/// How far a purge has walked.
+#[derive(Clone, Copy, Debug)]
+pub struct PurgeCursor {
+    at: DateTime<Utc>,
+    id: TaskId,
+}
+
+impl Default for PurgeCursor {
+    /// In front of all tasks.
+    fn default() -> Self {
+        Self {
+            at: DateTime::UNIX_EPOCH,
+            id: TaskId(uuid::Uuid::nil()),
+        }
+    }
+}
+
+/// Tasks that a purge looked at.
+#[derive(Clone, Debug)]
+pub struct PurgePage {
+    /// Behind them.
+    pub cursor: PurgeCursor,
+    /// Those that are to go.
+    pub found: Vec<TaskId>,
+}
+
+#[derive(QueryableByName)]
+struct PageRow {
+    #[diesel(sql_type = Timestamptz)]
+    last_at: DateTime<Utc>,
+    #[diesel(sql_type = SqlUuid)]
+    last_id: TaskId,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    found: Vec<TaskId>,
+}
+
 /// What a purge deleted.
-#[derive(Clone, Copy, Debug, QueryableByName)]
+#[derive(Clone, Copy, Debug, Default, QueryableByName)]
 pub struct Purged {
     /// Tasks.
     #[diesel(sql_type = BigInt)]

@@ -6,9 +6,10 @@ use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;
 use crate::schema::task;
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 use serde_json::json;
 
@@ -83,13 +84,29 @@ async fn cancel_waiting(
 /// What clients read of a task that could not start at once and may not be deferred (contract 2.6).
 const UNAVAILABLE: &str = "Resources temporarily unavailable.";
 
-/// Cancels a waiting task that may not be deferred and was not claimed in time. `None`: it does not
-/// wait any more.
+/// What clients read of a task whose deadline has passed.
+pub const DEADLINE_PASSED: &str = "The deadline of the task has passed.";
+
+/// Cancels a waiting task that was not claimed in time: its deadline has passed, or it may not be deferred.
+/// `None`: it does not wait any more.
 ///
 /// # Errors
 /// As the session.
 pub async fn expire(conn: &mut Conn, id: TaskId) -> Result<Option<Settled>, Error> {
-    cancel_waiting(conn, id, Some(UNAVAILABLE)).await
+    let overdue: bool = task::table
+        .find(id)
+        .filter(task::deadline.is_not_null())
+        .select(sql::<Bool>("deadline <= clock_timestamp()"))
+        .first(conn)
+        .await
+        .optional()?
+        .unwrap_or(false);
+    let reason = if overdue {
+        DEADLINE_PASSED
+    } else {
+        UNAVAILABLE
+    };
+    cancel_waiting(conn, id, Some(reason)).await
 }
 
 async fn cancel_running(conn: &mut Conn, id: TaskId) -> Result<bool, Error> {

@@ -38,6 +38,7 @@ pub struct NewTask {
     immediate: bool,
     deferred: bool,
     rerun_after_loss: bool,
+    deadline: Option<DateTime<Utc>>,
 }
 
 impl NewTask {
@@ -93,6 +94,7 @@ impl NewTask {
             immediate: false,
             deferred: true,
             rerun_after_loss: kind.rerun_after_loss,
+            deadline: None,
         }
     }
 
@@ -136,6 +138,19 @@ impl NewTask {
     pub fn group(mut self, group: Option<TaskGroupId>) -> Self {
         self.group = group;
         self
+    }
+
+    /// Sets the moment by which it must be over: until then it has been claimed and has ended, or it is ended.
+    #[must_use]
+    pub fn deadline(mut self, moment: Option<DateTime<Utc>>) -> Self {
+        self.deadline = moment;
+        self
+    }
+
+    /// True where it must be over by some moment.
+    #[must_use]
+    pub fn has_deadline(&self) -> bool {
+        self.deadline.is_some()
     }
 
     /// Asks for component versions beyond the default.
@@ -187,6 +202,14 @@ impl NewTask {
         self.name
     }
 
+    /// Refuses what cannot be reserved, as [`dispatch`] does.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check_resources(&self) -> Result<(), Error> {
+        self.lanes().validate()
+    }
+
     pub(super) fn lanes(&self) -> Resources {
         if self
             .resources
@@ -210,7 +233,7 @@ impl NewTask {
             "task_group": self.group, "exclusive": lanes.exclusive_names().collect::<Vec<_>>(),
             "shared": lanes.shared_names().collect::<Vec<_>>(), "versions": self.versions,
             "immediate": self.immediate, "deferred": self.deferred,
-            "rerun_after_loss": self.rerun_after_loss,
+            "rerun_after_loss": self.rerun_after_loss, "deadline": self.deadline,
         }))
     }
 }

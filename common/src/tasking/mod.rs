@@ -24,12 +24,13 @@ mod lanes;
 mod progress;
 mod registry;
 mod resources;
+pub mod schedule;
 mod settle;
 mod state;
 mod task;
 
 pub use crate::broker::{Announcement, Announcements};
-pub use cancel::{CANCEL_CHANNEL, CancelOutcome, cancel, expire};
+pub use cancel::{CANCEL_CHANNEL, CancelOutcome, DEADLINE_PASSED, cancel, expire};
 pub use claim::{Claim, ClaimOutcome, Claimed, claim, defer, release};
 pub use context::{TaskContext, TaskSession};
 pub use dispatch::{Dispatched, NewTask, dispatch, dispatch_many};

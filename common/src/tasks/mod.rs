@@ -17,6 +17,7 @@ pub mod publish;
 pub mod purge;
 pub mod reclaim_space;
 pub mod repair_version;
+pub mod schedules;
 pub mod synchronize;
 pub mod tmpfile_cleanup;
 pub mod upload_cleanup;

@@ -1,12 +1,15 @@
 //! Deleting tasks that have ended (contract 2.14).
 
-use crate::models::task::{Purged, Task as TaskRow};
+use crate::db::RetryCause;
+use crate::ids::{DomainId, TaskId};
+use crate::models::task::{PurgeCursor, Purged, Task as TaskRow};
 use crate::tasking::{Outcome, Progress, Task, TaskContext, TaskError, TaskState};
-use chrono::{DateTime, Datelike, Days, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveTime, TimeDelta, Utc};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde::{Deserialize, Serialize};
 
-/// Tasks of one transaction.
-const BATCH: i64 = 1000;
+/// Tasks that one statement looks at, and one transaction deletes at most.
+const BATCH: i32 = 1000;
 
 /// Deletes tasks that ended before a moment in one of the given states, with all that belongs to them.
 /// Safe to run again after dying anywhere.
@@ -19,6 +22,12 @@ pub struct Purge {
     /// Final states; `completed` when left out.
     #[serde(default)]
     pub states: Option<Vec<TaskState>>,
+    /// Instead of a moment: tasks that ended so many minutes before the purge begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_than_minutes: Option<u32>,
+    /// Of all domains, not only of the task's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub every_domain: bool,
 }
 
 impl Purge {
@@ -31,6 +40,99 @@ impl Purge {
             .and_time(NaiveTime::MIN)
             .and_utc()
     }
+
+    fn before(&self, now: DateTime<Utc>, days: u32) -> DateTime<Utc> {
+        match (self.finished_before, self.older_than_minutes) {
+            (Some(moment), _) => moment,
+            // The database knows no years as early as the longest age reaches.
+            (None, Some(minutes)) => {
+                (now - TimeDelta::minutes(minutes.into())).max(DateTime::UNIX_EPOCH)
+            }
+            (None, None) => Self::default_moment(now, days),
+        }
+    }
+}
+
+/// Deletes the tasks of the context's domain that ended before this moment in one of these states. Batch by batch
+/// in the order in which they ended, each in a fenced transaction of its own; what cannot be deleted, or is in use, is
+/// left and counted. Leaves nothing to the last write, so it may run again anywhere (contract 2.14).
+///
+/// # Errors
+/// As [`TaskContext::fenced`].
+pub async fn purge(
+    ctx: &TaskContext,
+    finished_before: DateTime<Utc>,
+    states: &[TaskState],
+) -> Result<Outcome, TaskError> {
+    purge_in(ctx, Some(ctx.domain()), finished_before, states).await
+}
+
+async fn purge_in(
+    ctx: &TaskContext,
+    domain: Option<DomainId>,
+    before: DateTime<Utc>,
+    states: &[TaskState],
+) -> Result<Outcome, TaskError> {
+    let found = TaskRow::count_finished(&mut *ctx.session().await, domain, before, states).await?;
+    let mut reports = Reports::open(ctx, found).await?;
+    let mut cursor = PurgeCursor::default();
+    loop {
+        ctx.checkpoint()?;
+        let page = TaskRow::purge_page(
+            &mut *ctx.session().await,
+            &cursor,
+            before,
+            domain,
+            states,
+            BATCH,
+        )
+        .await?;
+        let Some(page) = page else { break };
+        delete(ctx, page.found, &mut reports).await?;
+        cursor = page.cursor;
+    }
+    reports.finish().await?;
+    Ok(Outcome::default())
+}
+
+/// Deletes these tasks. Where one of them is protected, halves of them, down to that one.
+async fn delete(
+    ctx: &TaskContext,
+    tasks: Vec<TaskId>,
+    reports: &mut Reports,
+) -> Result<(), TaskError> {
+    let mut pending = vec![tasks];
+    while let Some(mut tasks) = pending.pop() {
+        if tasks.is_empty() {
+            continue;
+        }
+        let purged = ctx
+            .fenced(async |conn| Ok(TaskRow::purge(conn, &tasks).await?))
+            .await;
+        match purged {
+            Ok(purged) => reports.add(&purged, tasks.len()).await?,
+            Err(error) if is_protected(&error) && tasks.len() > 1 => {
+                pending.push(tasks.split_off(tasks.len() / 2));
+                pending.push(tasks);
+            }
+            Err(error) if is_protected(&error) => {
+                reports.add(&Purged::default(), tasks.len()).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// True where a row of somebody else needs the task.
+fn is_protected(error: &TaskError) -> bool {
+    matches!(
+        error.diesel(),
+        Some(DieselError::DatabaseError(
+            DatabaseErrorKind::ForeignKeyViolation,
+            _
+        ))
+    )
 }
 
 struct Reports {
@@ -65,7 +167,10 @@ impl Reports {
         })
     }
 
-    async fn add(&mut self, purged: &Purged) -> Result<(), TaskError> {
+    /// Counts what went of so many tasks.
+    async fn add(&mut self, purged: &Purged, asked: usize) -> Result<(), TaskError> {
+        let asked = i64::try_from(asked).unwrap_or(i64::MAX);
+        self.errors.add(asked - purged.tasks).await?;
         self.total.add(purged.all()).await?;
         self.tasks.add(purged.tasks).await?;
         self.reports.add(purged.progress_reports).await?;
@@ -92,6 +197,12 @@ impl Task for Purge {
     const RERUN_AFTER_LOSS: bool = true;
 
     fn validate(&self) -> Result<(), crate::error::Error> {
+        if self.finished_before.is_some() && self.older_than_minutes.is_some() {
+            return Err(crate::error::Error::invalid(
+                "older_than_minutes",
+                "Not beside finished_before.",
+            ));
+        }
         // What the database can compare with.
         if self
             .finished_before
@@ -114,27 +225,13 @@ impl Task for Purge {
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
         let now = crate::db::now(&mut *ctx.session().await).await?;
         let days = ctx.settings().tasks.purge_after_days;
-        let before = self
-            .finished_before
-            .unwrap_or_else(|| Self::default_moment(now, days));
+        let before = self.before(now, days);
         let states = self.states.unwrap_or_else(|| vec![TaskState::Completed]);
-        let found =
-            TaskRow::count_finished(&mut *ctx.session().await, ctx.domain(), before, &states)
-                .await?;
-        let mut reports = Reports::open(&ctx, found).await?;
-        loop {
-            let purged = ctx
-                .fenced(async |conn| {
-                    Ok(TaskRow::purge(conn, ctx.domain(), before, &states, BATCH).await?)
-                })
-                .await?;
-            if purged.tasks == 0 {
-                break;
-            }
-            reports.add(&purged).await?;
+        if self.every_domain {
+            purge_in(&ctx, None, before, &states).await
+        } else {
+            purge(&ctx, before, &states).await
         }
-        reports.finish().await?;
-        Ok(Outcome::default())
     }
 }
 
@@ -167,6 +264,12 @@ mod tests {
         };
         assert!(purge("2026-01-02T03:04:05Z").validate().is_ok());
         assert!(purge("-5000-01-01T00:00:00Z").validate().is_err());
+        let both = Purge {
+            older_than_minutes: Some(5),
+            ..purge("2026-01-02T03:04:05Z")
+        };
+        let refusal = both.validate().unwrap_err().to_string();
+        assert!(refusal.starts_with("older_than_minutes: "), "{refusal}");
     }
 
     #[test]
@@ -174,5 +277,12 @@ mod tests {
         let now = DateTime::from_timestamp(1_767_323_045, 0).unwrap();
         let moment = Purge::default_moment(now, 30);
         assert_eq!(moment.to_rfc3339(), "2025-12-03T00:00:00+00:00");
+        let aged = |minutes| Purge {
+            older_than_minutes: Some(minutes),
+            ..Purge::default()
+        };
+        let before = |minutes| aged(minutes).before(now, 30).to_rfc3339();
+        assert_eq!(before(60), "2026-01-02T02:04:05+00:00");
+        assert_eq!(before(u32::MAX), "1970-01-01T00:00:00+00:00");
     }
 }

@@ -74,6 +74,19 @@ async fn bodies_that_cannot_be_read_are_refused_and_change_nothing() {
 const NOBODY: &str = "/pulp/api/v3/repositories/file/file/00000000-0000-0000-0000-000000000000/";
 const NO_UNIT: &str = "/pulp/api/v3/content/file/files/00000000-0000-0000-0000-000000000000/";
 
+fn of_schedule() -> Vec<(&'static str, Vec<Value>)> {
+    let nul = json!("a\u{0}b");
+    vec![
+        ("name", vec![Value::Null, json!(""), json!([]), nul.clone()]),
+        ("task_name", vec![Value::Null, json!("x"), nul]),
+        ("task_args", vec![json!("x"), json!(["HUGE"]), json!([1])]),
+        ("task_kwargs", vec![json!([]), json!({"x": 1})]),
+        ("dispatch_interval", vec![json!("x"), json!(5)]),
+        ("next_dispatch", vec![json!("x"), json!(5)]),
+        ("deadline_seconds", vec![json!("HUGE"), json!(0)]),
+    ]
+}
+
 /// Values that do not fit, by field, for the body of one endpoint. `HUGE` becomes a number that no
 /// integer of 64 bits holds.
 fn unfit(path: &str) -> Vec<(&'static str, Vec<Value>)> {
@@ -94,6 +107,7 @@ fn unfit(path: &str) -> Vec<(&'static str, Vec<Value>)> {
                 ],
             ),
         ],
+        "task-schedules/" => of_schedule(),
         "orphans/cleanup/" => vec![
             (
                 "orphan_protection_time",

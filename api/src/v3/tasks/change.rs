@@ -75,6 +75,7 @@ pub async fn purge(app: Data<App>, actor: Actor, body: Body<Purge>) -> ApiResult
                 .unwrap_or_else(|| tasks::Purge::default_moment(Utc::now(), days)),
         ),
         states: Some(states.0),
+        ..tasks::Purge::default()
     };
     let task = NewTask::new(&app.catalog.tasks, &purge)?;
     dispatch_and_accept(&app, &actor, task).await

@@ -8,6 +8,7 @@ use crate::dispatching::{dispatch_and_accept, immediate};
 use crate::error::{ApiError, ApiResult};
 use crate::v3::href::{self, Target};
 use actix_web::web::Data;
+use chrono::Utc;
 use millrace_common::db::Conn;
 use millrace_common::ids::{TaskGroupId, VersionId};
 use millrace_common::models::object::version_ids;
@@ -23,6 +24,9 @@ use uuid::Uuid;
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<TaskDispatch>>) -> ApiResult {
     authorize(&actor, Action::Dispatch, Object::Task)?;
     let Body(request) = body.read().await?;
+    if request.deadline.is_some_and(|moment| moment <= Utc::now()) {
+        return Err(ApiError::field("deadline", "The moment has passed."));
+    }
     let registry = &app.catalog.tasks;
     let task = NewTask::named(registry, &request.name, request.args, request.kwargs)?
         .versions(registry, request.versions)?;
@@ -35,7 +39,8 @@ pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<TaskDispatch
     .await?;
     let group = group(&mut conn, request.task_group.as_deref()).await?;
     drop(conn);
-    let mut task = task.and_resources(resources).group(group);
+    let task = task.and_resources(resources).group(group);
+    let mut task = task.deadline(request.deadline);
     if request.immediate {
         task = immediate(&app, task, request.deferred);
     }

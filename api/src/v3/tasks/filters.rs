@@ -40,6 +40,7 @@ pub static FILTERS: LazyLock<Filters<task::table>> = LazyLock::new(|| {
         .sortable("unblocked_at", task::unblocked_at)
         .sortable("started_at", task::started_at)
         .sortable("finished_at", task::finished_at)
+        .sortable("deadline", task::deadline)
         .sortable("error", task::error)
         .sortable("result", task::result)
         .sortable("reserved_resources_record", task::reserved_resources_record)

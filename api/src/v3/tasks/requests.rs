@@ -125,6 +125,8 @@ pub struct TaskDispatch {
     /// Components and the versions that a worker must have at least.
     #[schema(required = false)]
     pub versions: BTreeMap<String, String>,
+    /// By when it is to be over.
+    pub deadline: Option<DateTime<Utc>>,
 }
 
 fn list(values: Option<Vec<RawText>>) -> Vec<String> {
@@ -157,6 +159,7 @@ impl FromFields for TaskDispatch {
         let immediate = fields.optional::<bool>("immediate");
         let deferred = fields.optional::<bool>("deferred");
         let versions = read_versions(fields);
+        let deadline = fields.nullable::<DateTime<Utc>>("deadline");
         if let (Some(immediate), Some(deferred)) = (&immediate, &deferred)
             && !immediate.unwrap_or(false)
             && !deferred.unwrap_or(true)
@@ -176,6 +179,7 @@ impl FromFields for TaskDispatch {
             immediate: immediate?.unwrap_or(false),
             deferred: deferred?.unwrap_or(true),
             versions: versions?,
+            deadline: deadline?.flatten(),
         })
     }
 }
@@ -221,7 +225,7 @@ mod tests {
     fn a_dispatch_names_each_field_that_is_wrong() {
         let error = read::<TaskDispatch>(json!({
             "args": {}, "kwargs": [], "exclusive_resources": [5], "shared_resources": null, "immediate": "maybe",
-            "versions": {"core": 3}, "task_group": 7, "foo": 1,
+            "versions": {"core": 3}, "task_group": 7, "deadline": "soon", "foo": 1,
         }))
         .unwrap_err();
         for field in [
@@ -233,6 +237,7 @@ mod tests {
             "immediate",
             "versions",
             "task_group",
+            "deadline",
             "foo",
         ] {
             assert!(

@@ -52,6 +52,9 @@ pub struct TaskResponse {
     pub reserved_resources_record: Vec<String>,
     #[schema(value_type = Option<Object>)]
     pub result: Option<Value>,
+    /// By when it is to be over.
+    #[serde(serialize_with = "time::maybe_micros")]
+    pub deadline: Option<DateTime<Utc>>,
     pub pulp_api_version: &'static str,
 }
 
@@ -183,6 +186,7 @@ impl Around {
             created_resource_prns: created,
             reserved_resources_record: task.reserved_resources_record,
             result: task.result,
+            deadline: task.deadline,
             pulp_api_version: "v3",
         }
     }

@@ -30,6 +30,7 @@ pub(super) struct Found {
     pub tombstones: bool,
     pub sweep_due: bool,
     pub sweep_after: String,
+    pub schedules: bool,
 }
 
 #[derive(QueryableByName)]
@@ -50,14 +51,16 @@ struct Row {
     sweep_due: bool,
     #[diesel(sql_type = Text)]
     sweep_after: String,
+    #[diesel(sql_type = Bool)]
+    schedules: bool,
 }
 
 pub(super) async fn look(conn: &mut Conn, settings: &Worker) -> Result<Option<Found>, Error> {
     // A little less than the period, so that timers that fire early do not skip a pass.
     let pass = settings.janitor_ms.0.saturating_mul(9) / 10;
     let row: Option<Row> = sql_query(
-        "SELECT * FROM millrace_look(make_interval(secs => $1::double precision / 1000), \
-                                     make_interval(secs => $2::double precision))",
+        "SELECT * FROM millrace_survey(make_interval(secs => $1::double precision / 1000), \
+                                       make_interval(secs => $2::double precision))",
     )
     .bind::<BigInt, _>(i64::try_from(pass).unwrap_or(i64::MAX))
     .bind::<BigInt, _>(i64::try_from(settings.sweep_seconds).unwrap_or(i64::MAX))
@@ -74,5 +77,6 @@ pub(super) async fn look(conn: &mut Conn, settings: &Worker) -> Result<Option<Fo
         tombstones: row.tombstones,
         sweep_due: row.sweep_due,
         sweep_after: row.sweep_after,
+        schedules: row.schedules,
     }))
 }

@@ -6,6 +6,7 @@
 mod announce;
 mod look;
 mod rescue;
+mod schedules;
 mod sweep;
 
 use crate::broker::{Link, Publisher};
@@ -13,7 +14,9 @@ use crate::cause::chain;
 use crate::config::Settings;
 use crate::db::{Db, Session};
 use crate::error::Error;
+use crate::secrets::Keyring;
 use crate::storage::Storage;
+use crate::tasking::{Execution, Registry};
 use log::warn;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,10 +30,13 @@ pub struct Janitor {
     publisher: Publisher,
     link: Link,
     settings: Arc<Settings>,
+    registry: Arc<Registry>,
+    keyring: Keyring,
     session: Mutex<Option<Session>>,
     left: SyncMutex<Left>,
     to_announce: Notify,
     chores: Notify,
+    schedules: Notify,
     repairs: AtomicU64,
     rescues: AtomicU64,
 }
@@ -45,33 +51,31 @@ struct Left {
 }
 
 impl Janitor {
-    /// A janitor that announces through this publisher. It asks for the depth of queues on a connection
-    /// of its own: a broker that hangs holds up nobody else.
+    /// A janitor that works with what bodies work with, and announces through this publisher. It asks for the
+    /// depth of queues on a connection of its own: a broker that hangs holds up nobody else.
     #[must_use]
-    pub fn new(
-        db: Db,
-        storage: Storage,
-        publisher: Publisher,
-        settings: Arc<Settings>,
-        name: &str,
-    ) -> Self {
+    pub fn new(execution: &Execution, publisher: Publisher, name: &str) -> Self {
+        let settings = Arc::clone(&execution.settings);
         Self {
-            db,
-            storage,
+            db: execution.db.clone(),
+            storage: execution.storage.clone(),
             publisher,
             link: Link::new(&settings.broker, &format!("{name} janitor")),
+            registry: Arc::clone(&execution.registry),
+            keyring: execution.keyring.clone(),
             settings,
             session: Mutex::new(None),
             left: SyncMutex::default(),
             to_announce: Notify::new(),
             chores: Notify::new(),
+            schedules: Notify::new(),
             repairs: AtomicU64::new(0),
             rescues: AtomicU64::new(0),
         }
     }
 
     /// Takes the pass if it is due: does what is urgent, and leaves the rest to
-    /// [`Janitor::announce_again`] and [`Janitor::chores`].
+    /// [`Janitor::dispatch_schedules`], [`Janitor::announce_again`] and [`Janitor::chores`].
     ///
     /// # Errors
     /// The database cannot be used now. A duty that fails is logged and met again in the next pass.
@@ -84,6 +88,9 @@ impl Janitor {
         }
         for task in &found.expired {
             self.duty("expire", self.expire(*task).await);
+        }
+        if found.schedules {
+            self.schedules.notify_one();
         }
         if found.resume {
             self.duty("resume promotions", self.resume().await);

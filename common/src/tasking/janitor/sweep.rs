@@ -2,7 +2,7 @@
 
 use super::Janitor;
 use crate::error::Error;
-use crate::models::{TemporaryFile, task_use};
+use crate::models::{TemporaryFile, idempotency_key, task_use};
 use crate::schema::janitor;
 use crate::storage::intents::bury_abandoned;
 use crate::storage::tombstones::unlink_due;
@@ -22,6 +22,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Uses of ended tasks removed by one statement.
 const USES: i64 = 10_000;
+
+/// Keys of old requests removed by one statement.
+const KEYS: i64 = 10_000;
 
 /// Lanes that one sweep looks at.
 const LANES: i32 = 1000;
@@ -53,6 +56,8 @@ impl Janitor {
         while bury_abandoned(&mut conn, FILES).await? > 0 {}
         while TemporaryFile::bury_ended(&mut conn, FILES).await? > 0 {}
         while task_use::remove_ended(&mut conn, USES).await? > 0 {}
+        let hours = self.settings.tasks.idempotency_hours;
+        while idempotency_key::remove_expired(&mut conn, hours, KEYS).await? > 0 {}
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 mod content;
 mod engine;
 mod export;
+mod purge;
 mod room;
 mod serve;
 mod sync;
@@ -29,6 +30,9 @@ struct Cli {
     /// Units of the big repository.
     #[arg(long, default_value_t = 1_000_000)]
     units: i64,
+    /// Tasks that are purged.
+    #[arg(long, default_value_t = 1_000_000)]
+    tasks: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,6 +57,8 @@ enum Scenario {
     Reclaim,
     /// Files linked and copied into a directory, beside `cp`.
     Export,
+    /// Forgetting a million tasks, beside a plain DELETE.
+    Purge,
 }
 
 #[tokio::main]
@@ -106,6 +112,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(Scenario::Big) {
         content::big(&app, &paper, cli.units).await?;
+    }
+    if wants(Scenario::Purge) {
+        purge::purge(&app, &paper, cli.tasks).await;
     }
     println!();
     Ok(())
