@@ -77,7 +77,7 @@ impl TakenFile {
     ///
     /// # Errors
     /// [`TaskError::Failed`] where somebody took the file away meanwhile.
-    pub async fn into_artifact(&self, conn: &mut Conn) -> Result<Artifact, TaskError> {
+    pub async fn record(&self, conn: &mut Conn) -> Result<Artifact, TaskError> {
         let taken = TemporaryFile::take(conn, self.id).await?;
         taken.ok_or(Error::NotFound { what: GONE })?;
         let saved = upload::adopt(

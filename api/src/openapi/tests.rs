@@ -163,6 +163,73 @@ fn ordinary_paths_are_offered_on_request() {
     assert!(documents.document("http://h/", &bad).is_err());
 }
 
+/// The names that clients derive their calls from, for types whose calls come from one table.
+#[test]
+fn each_type_has_the_same_calls_under_its_own_names() {
+    let document = document(&Query::default());
+    let all = operations(&document);
+    let path_of = |id: &str| {
+        let found = all.iter().find(|(_, _, o)| o["operationId"] == id);
+        found.map_or_else(|| panic!("{id} is not there"), |(path, ..)| path.clone())
+    };
+    for (names, unit) in [("file_files", "file_file"), ("rpm_packages", "rpm_package")] {
+        for action in ["list", "create"] {
+            path_of(&format!("content_{names}_{action}"));
+        }
+        for (action, rest) in [
+            ("read", ""),
+            ("set_label", "set_label/"),
+            ("unset_label", "unset_label/"),
+        ] {
+            let path = path_of(&format!("content_{names}_{action}"));
+            assert_eq!(path, format!("{{{unit}_content_href}}{rest}"));
+        }
+    }
+    for name in ["file_file", "rpm_rpm"] {
+        for action in [
+            "list",
+            "create",
+            "read",
+            "update",
+            "partial_update",
+            "delete",
+        ] {
+            path_of(&format!("repositories_{name}_{action}"));
+        }
+        let modify = path_of(&format!("repositories_{name}_modify"));
+        assert_eq!(modify, format!("{{{name}_repository_href}}modify/"));
+        for (action, rest) in [("read", ""), ("delete", ""), ("repair", "repair/")] {
+            let path = path_of(&format!("repositories_{name}_versions_{action}"));
+            assert_eq!(path, format!("{{{name}_repository_version_href}}{rest}"));
+        }
+    }
+    assert!(!document.to_string().contains("repositories_rpm_rpm_sync"));
+}
+
+/// The names of types come from the catalog.
+#[test]
+fn lists_of_all_types_take_the_types_that_there_are() {
+    let document = document(&Query::default());
+    let types = |id: &str, name: &str| {
+        let all = operations(&document);
+        let (_, _, list) = all.iter().find(|(_, _, o)| o["operationId"] == id).unwrap();
+        let parameters = list["parameters"].as_array().unwrap();
+        let one = parameters.iter().find(|p| p["name"] == name).unwrap();
+        one["schema"].clone()
+    };
+    let units = serde_json::json!(["file.file", "rpm.package"]);
+    assert_eq!(types("content_list", "pulp_type")["enum"], units);
+    assert_eq!(
+        types("content_list", "pulp_type__in")["items"]["enum"],
+        units
+    );
+    let repositories = serde_json::json!(["file.file", "rpm.rpm"]);
+    assert_eq!(
+        types("repositories_list", "pulp_type")["enum"],
+        repositories
+    );
+}
+
 /// A field that refuses null must not be declared as taking it: the client drops what it may not send.
 #[test]
 fn only_what_takes_null_is_declared_so() {
@@ -174,6 +241,8 @@ fn only_what_takes_null_is_declared_so() {
             ["autopublish", "pulp_labels"].as_slice(),
         ),
         ("file.FileContent", &["overwrite", "pulp_labels"]),
+        ("rpm.Package", &["overwrite", "pulp_labels"]),
+        ("rpm.RpmRepository", &["pulp_labels"]),
         (
             "RepositoryAddRemoveContent",
             &["add_content_units", "remove_content_units", "overwrite"],

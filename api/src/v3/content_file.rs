@@ -116,6 +116,7 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
             return Err(ApiError::field(field, message));
         }
     }
+    unit_data::one_source(&data, stored.is_some())?;
     references::into_prns(&mut *app.db.get().await?, &mut data, &["artifact"]).await?;
     let given = unit_data::read(&UnitKind::of::<File>(), &data, stored.is_some())?;
     if let Some(stored) = &mut stored {

@@ -117,6 +117,7 @@ pub async fn create<K: UnitCalls>(app: Data<App>, actor: Actor, mut upload: Uplo
     authorize(&actor, Action::Create, Object::Content)?;
     let stored = receive(&app, &mut upload).await?;
     let mut data = upload.into_object()?;
+    unit_data::one_source(&data, stored.is_some())?;
     let references = ["artifact", "upload", "repository"];
     references::into_prns(&mut *app.db.get().await?, &mut data, &references).await?;
     let kind = UnitKind::of::<K::Unit>();

@@ -103,7 +103,7 @@ impl FromFile for Note {
     }
 
     async fn show(_conn: &mut Conn, unit: Content) -> Result<Value, TaskError> {
-        Ok(json!({"title": unit.fields["title"]}))
+        Ok(json!({"title": unit.fields.get("title")}))
     }
 }
 

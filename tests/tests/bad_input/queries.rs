@@ -210,7 +210,7 @@ async fn wrong_methods_are_named_and_what_is_not_offered_is_not_found() {
         "nothing/",
         "tasks/x/",
         "repositories/file/file/x/",
-        "repositories/rpm/rpm/",
+        "repositories/deb/apt/",
         "artifacts/0/",
         "users/",
         "repositories/file/file/00000000-0000-0000-0000-000000000000/versions/1/",

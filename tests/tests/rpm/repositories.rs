@@ -160,7 +160,8 @@ async fn packages_are_added_and_removed_and_versions_come_and_go() {
         2,
         "the repository and the domain: {reserved:?}"
     );
-    app.modify(&zoo, &[one.clone()], &["*".to_owned()]).await;
+    app.modify(&zoo, std::slice::from_ref(&one), &["*".to_owned()])
+        .await;
     let version = format!("{address}versions/2/");
     let shown = app.get(&version).await.expect(200);
     assert_eq!(shown["repository"], address);

@@ -178,18 +178,14 @@ impl File {
     }
 
     /// Its artifact, kept from being deleted until the transaction ends; another row of it is gone then.
-    async fn into_artifact(
-        &self,
-        conn: &mut Conn,
-        domain: DomainId,
-    ) -> Result<Artifact, TaskError> {
+    async fn record(&self, conn: &mut Conn, domain: DomainId) -> Result<Artifact, TaskError> {
         match self {
             Self::Artifact(row) => {
                 let found = Artifact::find_shared(conn, domain, row.pulp_id).await?;
                 Ok(found.ok_or(Error::NotFound { what: "Artifact" })?)
             }
             Self::Upload(file) => file.into_artifact(conn).await,
-            Self::Temporary(file) => file.into_artifact(conn).await,
+            Self::Temporary(file) => file.record(conn).await,
         }
     }
 }
@@ -205,7 +201,7 @@ struct Making {
 
 impl Making {
     async fn run(&self, conn: &mut Conn) -> Result<(Content, Artifact), TaskError> {
-        let artifact = self.file.into_artifact(conn, self.domain).await?;
+        let artifact = self.file.record(conn, self.domain).await?;
         let id = artifact.pulp_id;
         let (unit, _) = self
             .unit

@@ -58,21 +58,28 @@ pub fn read(kind: &UnitKind, data: &Data, has_file: bool) -> Result<UnitData, Fi
         fields.require("relative_path");
     }
     let fields = fields.checked()?;
-    let sources = [
-        has_file,
-        unit.artifact.is_some(),
-        unit.upload.is_some(),
-        unit.file_url.is_some(),
-    ];
-    if sources.into_iter().filter(|given| *given).count() != 1 {
-        let message = "Exactly one of 'artifact', 'file', 'file_url', 'upload' must be specified.";
-        return Err(FieldErrors::one("non_field_errors", message));
-    }
+    one_source(data, has_file)?;
     if unit.file_url.is_none() && unit.downloader_config.is_some() {
         let message = "Only applicable when providing a 'file_url'.";
         return Err(FieldErrors::one("downloader_config", message));
     }
     fields.finish(unit)
+}
+
+/// Sees that a unit is made from one file, whatever its references lead to.
+///
+/// # Errors
+/// That they are several, or none.
+pub fn one_source(data: &Data, has_file: bool) -> Result<(), FieldErrors> {
+    let is_given = |field: &&str| data.get(*field).is_some_and(|v| !v.is_null() && *v != "");
+    let named = ["artifact", "upload", "file_url"]
+        .iter()
+        .filter(|field| is_given(field));
+    if named.count() + usize::from(has_file) == 1 {
+        return Ok(());
+    }
+    let message = "Exactly one of 'artifact', 'file', 'file_url', 'upload' must be specified.";
+    Err(FieldErrors::one("non_field_errors", message))
 }
 
 fn path(fields: &mut Fields, is_needed: bool) -> Option<String> {
