@@ -13,6 +13,7 @@ pub mod db;
 pub mod download;
 pub mod error;
 mod hashing;
+pub mod href;
 pub mod ids;
 pub mod logging;
 pub mod models;

@@ -15,6 +15,7 @@ pub use version::{ContentSummary, TypeSummary, Version, content_collection};
 
 use crate::content::file;
 use crate::db::Conn;
+pub use crate::href::ROOT as API_ROOT;
 use crate::ids::{ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId};
 use crate::models::{Artifact, Content, ContentArtifact, Repository};
 use crate::prn;
@@ -24,9 +25,6 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashMap;
 use utoipa::ToSchema;
-
-/// Where version 3 of the API begins.
-pub const API_ROOT: &str = "/pulp/api/v3/";
 
 /// A moment as clients read it: UTC, microseconds, `Z`.
 #[must_use]

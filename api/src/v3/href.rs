@@ -1,56 +1,21 @@
 //! Addresses and names of objects: href ↔ PRN, both ways, without asking the database where possible.
 
 use millrace_common::db::Conn;
-use millrace_common::ids::{
-    DomainId, ExportId, ExporterId, ProcessId, TaskGroupId, TaskId, TaskScheduleId, UploadId,
-};
+use millrace_common::ids::{ProcessId, TaskGroupId, TaskId, TaskScheduleId, UploadId};
 use millrace_common::models::object::{self, Located};
-use millrace_common::prn::{self, Prn};
+use millrace_common::prn::Prn;
 use std::collections::HashMap;
 use std::fmt::Display;
-use url::Url;
 use uuid::Uuid;
 
+pub use millrace_common::href::{ROOT, Target, legacy_resource, parse, reference_id};
 pub use millrace_common::representation::{
-    API_ROOT as ROOT, artifact_href as artifact, content_collection,
-    filesystem_export_href as filesystem_export, filesystem_exporter_href as filesystem_exporter,
+    artifact_href as artifact, content_collection, filesystem_export_href as filesystem_export,
+    filesystem_exporter_href as filesystem_exporter,
 };
 
 /// What stands for an object that is gone or not complete.
 pub const UNAVAILABLE: &str = "<unavailable>";
-
-/// Collections of objects that are named by their id alone: path and model.
-const PLAIN: [(&str, &str); 6] = [
-    ("tasks", "core.task"),
-    ("task-groups", "core.taskgroup"),
-    ("task-schedules", "core.taskschedule"),
-    ("workers", "core.appstatus"),
-    ("artifacts", "core.artifact"),
-    ("uploads", "core.upload"),
-];
-
-/// Old paths that clients give as resources, and the names they stand for.
-const LEGACY: [(&str, &str); 5] = [
-    ("/api/v3/orphans/cleanup/", "orphans"),
-    ("/api/v3/repair/", "repair"),
-    ("/api/v3/distributions/", "distributions"),
-    ("/api/v3/repositories/reclaim_space/", "reclaim_space"),
-    ("/api/v3/servers/", "servers"),
-];
-
-/// What an href points to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// An object whose PRN can be told from the href.
-    Object(Prn),
-    /// A repository version, which has a PRN of its own.
-    Version {
-        /// The repository.
-        repository: Prn,
-        /// The number of the version.
-        number: i32,
-    },
-}
 
 /// The href of a task.
 #[must_use]
@@ -112,84 +77,6 @@ pub fn content(pulp_type: &str, id: impl Display) -> String {
     format!("{}{id}/", content_collection(pulp_type))
 }
 
-/// The path of an href: absolute addresses are cut down to it.
-fn path_of(href: &str) -> Option<String> {
-    if href.starts_with("http://") || href.starts_with("https://") {
-        return Url::parse(href).ok().map(|url| url.path().to_owned());
-    }
-    href.starts_with('/').then(|| href.to_owned())
-}
-
-/// Reads an href. `None`: it is none, or leads to nothing that we know.
-#[must_use]
-pub fn parse(href: &str) -> Option<Target> {
-    let path = path_of(href)?;
-    let rest = path.strip_prefix(ROOT)?.strip_suffix('/')?;
-    let segments: Vec<&str> = rest.split('/').collect();
-    match segments.as_slice() {
-        [collection, id] => {
-            let (_, model) = PLAIN.iter().find(|(path, _)| path == collection)?;
-            let id: Uuid = id.parse().ok()?;
-            Some(Target::Object(Prn::new(*model, id)))
-        }
-        ["repositories", app, name, id] => Some(Target::Object(repository_prn(app, name, id)?)),
-        ["repositories", app, name, id, "versions", number] => Some(Target::Version {
-            repository: repository_prn(app, name, id)?,
-            number: number.parse().ok().filter(|n| *n >= 0)?,
-        }),
-        [
-            collection @ ("remotes" | "publications" | "distributions"),
-            app,
-            name,
-            id,
-        ] => {
-            let id: Uuid = id.parse().ok()?;
-            let model = collection.strip_suffix('s')?;
-            Some(Target::Object(Prn::new(format!("{app}.{name}{model}"), id)))
-        }
-        ["exporters", "core", "filesystem", id] => {
-            let id: Uuid = id.parse().ok()?;
-            Some(Target::Object(ExporterId(id).into()))
-        }
-        ["exporters", "core", "filesystem", _, "exports", id] => {
-            let id: Uuid = id.parse().ok()?;
-            Some(Target::Object(ExportId(id).into()))
-        }
-        ["content", app, plural, id] => {
-            let pulp_type = format!("{app}.{}", plural.strip_suffix('s')?);
-            let id: Uuid = id.parse().ok()?;
-            Some(Target::Object(prn::content(&pulp_type, id.into())))
-        }
-        _ => None,
-    }
-}
-
-fn repository_prn(app: &str, name: &str, id: &str) -> Option<Prn> {
-    let id: Uuid = id.parse().ok()?;
-    Some(prn::repository(&format!("{app}.{name}"), id.into()))
-}
-
-/// The id in a reference to an object that is not a version: href or PRN.
-#[must_use]
-pub fn reference_id(reference: &str) -> Option<Uuid> {
-    if let Some(prn) = Prn::parse(reference) {
-        return prn.uuid();
-    }
-    match parse(reference)? {
-        Target::Object(prn) => prn.uuid(),
-        Target::Version { .. } => None,
-    }
-}
-
-/// The resource that an old path stands for.
-#[must_use]
-pub fn legacy_resource(path: &str) -> Option<String> {
-    LEGACY
-        .iter()
-        .find(|(old, _)| *old == path)
-        .map(|(_, name)| format!("pdrn:{}:{name}", DomainId::DEFAULT))
-}
-
 /// The href of a found object.
 #[must_use]
 pub fn of_located(found: &Located) -> Option<String> {
@@ -235,61 +122,6 @@ mod tests {
     use super::*;
 
     const ID: &str = "0199e6a0-0000-7000-8000-000000000001";
-
-    fn object(href: &str) -> String {
-        match parse(href) {
-            Some(Target::Object(prn)) => prn.to_string(),
-            other => format!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn hrefs_of_all_kinds_are_understood() {
-        for (path, prn) in [
-            ("tasks", "core.task"),
-            ("artifacts", "core.artifact"),
-            ("workers", "core.appstatus"),
-            ("task-schedules", "core.taskschedule"),
-            ("repositories/file/file", "file.filerepository"),
-            ("content/file/files", "file.filecontent"),
-            ("content/rpm/packages", "rpm.package"),
-            ("remotes/file/file", "file.fileremote"),
-            ("publications/file/file", "file.filepublication"),
-            ("distributions/file/file", "file.filedistribution"),
-            ("uploads", "core.upload"),
-            ("exporters/core/filesystem", "core.filesystemexporter"),
-            (
-                "exporters/core/filesystem/x/exports",
-                "core.filesystemexport",
-            ),
-        ] {
-            let href = format!("{ROOT}{path}/{ID}/");
-            assert_eq!(object(&href), format!("prn:{prn}:{ID}"));
-            assert_eq!(
-                object(&format!("https://host:1{href}")),
-                format!("prn:{prn}:{ID}")
-            );
-        }
-        let version = format!("{ROOT}repositories/file/file/{ID}/versions/3/");
-        assert!(matches!(
-            parse(&version),
-            Some(Target::Version { number: 3, .. })
-        ));
-    }
-
-    #[test]
-    fn what_leads_nowhere_is_refused() {
-        for bad in [
-            "",
-            "tasks/x/",
-            "/pulp/api/v3/tasks/x/",
-            &format!("/pulp/api/v3/tasks/{ID}"),
-            &format!("/pulp/api/v3/nothing/{ID}/"),
-            &format!("/other/{ID}/"),
-        ] {
-            assert_eq!(parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn what_is_written_reads_back() {

@@ -23,6 +23,7 @@ pub mod janitor;
 mod lanes;
 mod progress;
 mod registry;
+mod reserved;
 mod resources;
 pub mod schedule;
 mod settle;
@@ -30,6 +31,11 @@ mod state;
 mod task;
 
 pub use crate::broker::{Announcement, Announcements};
+pub use crate::tasks::{
+    add_and_remove, fs_publication_export, fs_repo_version_export, general_create,
+    general_create_from_temp_file, general_delete, general_multi_delete, general_update,
+    orphan_cleanup, reclaim_space,
+};
 pub use cancel::{CANCEL_CHANNEL, CancelOutcome, DEADLINE_PASSED, cancel, expire};
 pub use claim::{Claim, ClaimOutcome, Claimed, claim, defer, release};
 pub use context::{TaskContext, TaskSession};
@@ -39,6 +45,7 @@ pub use janitor::Janitor;
 pub use lanes::{Sweep, resume_promotions, sweep_lanes};
 pub use progress::Progress;
 pub use registry::{Component, Needs, Registry, TaskType, version_satisfies};
+pub use reserved::Resource;
 pub use resources::{RESOURCE_BYTES, Resources};
 pub use settle::{HandBack, Settled, fail_for_reason, hand_back, settle, settle_canceled};
 pub use state::TaskState;

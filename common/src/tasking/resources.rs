@@ -1,6 +1,8 @@
 //! What a task reserves: names, each exclusive or shared.
 
+use super::reserved::Resource;
 use crate::error::Error;
+use crate::href::{self, Target};
 use crate::ids::DomainId;
 use crate::prn::Prn;
 use std::collections::BTreeSet;
@@ -10,7 +12,7 @@ pub const RESOURCE_BYTES: usize = 1024;
 
 const SHARED: &str = "shared:";
 
-/// The resources of a task. Duplicates are folded, and exclusive wins over shared (contract 2.2).
+/// The resources of a task. An address of the API stands for the object that it leads to. Duplicates are folded, and exclusive wins over shared (contract 2.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     exclusive: BTreeSet<String>,
@@ -31,7 +33,7 @@ impl Resources {
     /// Adds an exclusive resource.
     #[must_use]
     pub fn and_exclusive(mut self, name: impl ToString) -> Self {
-        let name = name.to_string();
+        let name = canonical(name.to_string());
         self.shared.remove(&name);
         self.exclusive.insert(name);
         self
@@ -40,11 +42,39 @@ impl Resources {
     /// Adds a shared resource, unless it is already exclusive.
     #[must_use]
     pub fn and_shared(mut self, name: impl ToString) -> Self {
-        let name = name.to_string();
+        let name = canonical(name.to_string());
         if !self.exclusive.contains(&name) {
             self.shared.insert(name);
         }
         self
+    }
+
+    /// The resources that names, addresses and objects stand for; nothing stands for none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on `exclusive_resources` or `shared_resources` for what cannot be reserved.
+    pub fn of(exclusive: &[&dyn Resource], shared: &[&dyn Resource]) -> Result<Self, Error> {
+        let mut resources = Self::default();
+        for (field, list) in [
+            ("exclusive_resources", exclusive),
+            ("shared_resources", shared),
+        ] {
+            for resource in list {
+                let name = resource.resource();
+                let name = name.map_err(|message| Error::invalid(field, message))?;
+                let Some(name) = name.map(canonical) else {
+                    continue;
+                };
+                if let Some(message) = fault(&name) {
+                    return Err(Error::invalid(field, message));
+                }
+                resources = match field {
+                    "shared_resources" => resources.and_shared(name),
+                    _ => resources.and_exclusive(name),
+                };
+            }
+        }
+        Ok(resources)
     }
 
     /// Adds all resources of another set.
@@ -119,7 +149,21 @@ impl Resources {
     }
 }
 
+/// The address of an object means the object; that of a version has no name without the database.
+fn canonical(name: String) -> String {
+    if !name.starts_with('/') && !name.starts_with("http") {
+        return name;
+    }
+    match href::parse(&name) {
+        Some(Target::Object(prn)) => prn.to_string(),
+        _ => href::legacy_resource(&name).unwrap_or(name),
+    }
+}
+
 fn fault(name: &str) -> Option<String> {
+    if let Some(Target::Version { .. }) = href::parse(name) {
+        return Some(format!("`{name}`: name a version by its PRN"));
+    }
     if name.is_empty() {
         return Some("a resource must not be empty".into());
     }

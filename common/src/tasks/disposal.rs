@@ -184,6 +184,21 @@ where
     }
 }
 
+/// The minutes that a clean-up protects: those that it was given, or those of a setting, where 0 means that nobody
+/// has said how many.
+///
+/// # Errors
+/// A text for the client where neither says it.
+pub fn protection(given: Option<u32>, setting: u32) -> Result<u32, TaskError> {
+    match (given, setting) {
+        (Some(minutes), _) => Ok(minutes),
+        (None, 0) => Err(TaskError::failed(
+            "protection_time: This field is required.",
+        )),
+        (None, minutes) => Ok(minutes),
+    }
+}
+
 /// A number of rows, as the database counts.
 #[must_use]
 pub fn count(rows: usize) -> i64 {

@@ -23,18 +23,20 @@ pub mod tmpfile_cleanup;
 pub mod upload_cleanup;
 pub mod upload_commit;
 
-pub use add_and_remove::AddAndRemove;
+pub use add_and_remove::{AddAndRemove, add_and_remove};
 pub use delete_version::DeleteVersion;
-pub use export::{FsPublicationExport, FsRepoVersionExport};
+pub use export::{
+    FsPublicationExport, FsRepoVersionExport, fs_publication_export, fs_repo_version_export,
+};
 pub use general_create::{GeneralCreate, general_create};
 pub use general_create_from_temp_file::{GeneralCreateFromTempFile, general_create_from_temp_file};
-pub use general_delete::{GeneralDelete, PlainGeneralDelete};
-pub use general_multi_delete::GeneralMultiDelete;
-pub use general_update::{GeneralUpdate, PlainGeneralUpdate};
-pub use orphan_cleanup::OrphanCleanup;
+pub use general_delete::{GeneralDelete, PlainGeneralDelete, general_delete};
+pub use general_multi_delete::{GeneralMultiDelete, general_multi_delete};
+pub use general_update::{GeneralUpdate, PlainGeneralUpdate, general_update};
+pub use orphan_cleanup::{OrphanCleanup, orphan_cleanup};
 pub use publish::Publish;
 pub use purge::Purge;
-pub use reclaim_space::ReclaimSpace;
+pub use reclaim_space::{ReclaimSpace, reclaim_space};
 pub use repair_version::RepairVersion;
 pub use synchronize::Synchronize;
 pub use tmpfile_cleanup::TmpfileCleanup;

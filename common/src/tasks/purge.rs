@@ -2,6 +2,7 @@
 
 use crate::db::RetryCause;
 use crate::ids::{DomainId, TaskId};
+use crate::models::Tally;
 use crate::models::task::{PurgeCursor, Purged, Task as TaskRow};
 use crate::tasking::{Outcome, Progress, Task, TaskContext, TaskError, TaskState};
 use chrono::{DateTime, Datelike, Days, NaiveTime, TimeDelta, Utc};
@@ -73,8 +74,20 @@ async fn purge_in(
     before: DateTime<Utc>,
     states: &[TaskState],
 ) -> Result<Outcome, TaskError> {
-    let found = TaskRow::count_finished(&mut *ctx.session().await, domain, before, states).await?;
-    let mut reports = Reports::open(ctx, found).await?;
+    let (tally, found) = ctx
+        .fenced(async |conn| {
+            let tally = Tally::of(conn, ctx.task()).await?;
+            let found = match tally.noted(FOUND) {
+                Some(found) => found,
+                None => {
+                    let found = TaskRow::count_finished(conn, domain, before, states).await?;
+                    Tally::note(conn, ctx.task(), FOUND, found).await?
+                }
+            };
+            Ok((tally, found))
+        })
+        .await?;
+    let mut reports = Reports::open(ctx, found, &tally).await?;
     let mut cursor = PurgeCursor::default();
     loop {
         ctx.checkpoint()?;
@@ -107,7 +120,17 @@ async fn delete(
             continue;
         }
         let purged = ctx
-            .fenced(async |conn| Ok(TaskRow::purge(conn, &tasks).await?))
+            .fenced(async |conn| {
+                let purged = TaskRow::purge(conn, &tasks).await?;
+                let counts = [
+                    (TASKS, purged.tasks),
+                    (REPORTS, purged.progress_reports),
+                    (CREATED, purged.created_resources),
+                ];
+                let counts = counts.map(|(key, count)| (key.to_owned(), count));
+                Tally::add(conn, ctx.task(), counts).await?;
+                Ok(purged)
+            })
             .await;
         match purged {
             Ok(purged) => reports.add(&purged, tasks.len()).await?,
@@ -135,6 +158,13 @@ fn is_protected(error: &TaskError) -> bool {
     )
 }
 
+/// Keys of the tally: how many tasks there were at the start of the first run, then what has gone, by the model
+/// that clients know it by.
+const FOUND: &str = "found";
+const TASKS: &str = "core.Task";
+const REPORTS: &str = "core.ProgressReport";
+const CREATED: &str = "core.CreatedResource";
+
 struct Reports {
     total: Progress,
     tasks: Progress,
@@ -144,23 +174,24 @@ struct Reports {
 }
 
 impl Reports {
-    async fn open(ctx: &TaskContext, found: i64) -> Result<Self, TaskError> {
+    /// They go on with what earlier runs have counted.
+    async fn open(ctx: &TaskContext, found: i64, tally: &Tally) -> Result<Self, TaskError> {
         let key = async |model: &str, total| {
             let message = format!("Purged task-objects of type {model}");
-            ctx.progress(&message, &format!("purge.tasks.key.{model}"), total)
-                .await
+            let code = format!("purge.tasks.key.{model}");
+            let mut progress = ctx.progress(&message, &code, total).await?;
+            progress.resume(tally.get(model));
+            Ok::<_, TaskError>(progress)
         };
+        let message = "Purged task-related-objects total";
+        let mut total = ctx.progress(message, "purge.tasks.total", None).await?;
+        let counted = [TASKS, REPORTS, CREATED].map(|model| tally.get(model));
+        total.resume(counted.iter().sum());
         Ok(Self {
-            total: ctx
-                .progress(
-                    "Purged task-related-objects total",
-                    "purge.tasks.total",
-                    None,
-                )
-                .await?,
-            tasks: key("core.Task", Some(found)).await?,
-            reports: key("core.ProgressReport", None).await?,
-            created: key("core.CreatedResource", None).await?,
+            total,
+            tasks: key(TASKS, Some(found)).await?,
+            reports: key(REPORTS, None).await?,
+            created: key(CREATED, None).await?,
             errors: ctx
                 .progress("Tasks failed to purge", "purge.tasks.error", None)
                 .await?,

@@ -1,6 +1,6 @@
 //! Deleting temporary files that no task has taken over (contract 2.12, 3.2).
 
-use super::disposal::{self, BATCH, count, count_bytes};
+use super::disposal::{self, BATCH, count, count_bytes, protection};
 use super::orphan_cleanup::protected_since;
 use crate::models::{Tally, TemporaryFile};
 use crate::storage::tombstones::unlink;
@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct TmpfileCleanup {
     /// Minutes; younger ones are kept.
+    /// When left out, `tasks.tmpfile_protection_time`.
     #[serde(default)]
-    pub protection_time: u32,
+    pub protection_time: Option<u32>,
 }
 
 impl Task for TmpfileCleanup {
@@ -24,7 +25,8 @@ impl Task for TmpfileCleanup {
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
         let now = crate::db::now(&mut *ctx.session().await).await?;
-        let before = protected_since(now, self.protection_time);
+        let setting = ctx.settings().tasks.tmpfile_protection_time;
+        let before = protected_since(now, protection(self.protection_time, setting)?);
         let domain = ctx.domain();
         let total = TemporaryFile::count_stale(&mut *ctx.session().await, domain, before).await?;
         let done = Tally::of(&mut *ctx.session().await, ctx.task())

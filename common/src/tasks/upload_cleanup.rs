@@ -1,6 +1,6 @@
 //! Deleting uploads that nobody went on with (contract 2.12, 3.2).
 
-use super::disposal::{self, BATCH, count_bytes};
+use super::disposal::{self, BATCH, count_bytes, protection};
 use super::orphan_cleanup::protected_since;
 use crate::ids::UploadId;
 use crate::models::{Tally, Upload, UploadChunk};
@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct UploadCleanup {
     /// Minutes; what was touched more recently is kept.
+    /// When left out, `tasks.upload_protection_time`.
     #[serde(default)]
-    pub protection_time: u32,
+    pub protection_time: Option<u32>,
 }
 
 impl Task for UploadCleanup {
@@ -26,7 +27,8 @@ impl Task for UploadCleanup {
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
         let now = crate::db::now(&mut *ctx.session().await).await?;
-        let before = protected_since(now, self.protection_time);
+        let setting = ctx.settings().tasks.upload_protection_time;
+        let before = protected_since(now, protection(self.protection_time, setting)?);
         let total = Upload::count_stale(&mut *ctx.session().await, ctx.domain(), before).await?;
         let done = Tally::of(&mut *ctx.session().await, ctx.task())
             .await?

@@ -66,15 +66,14 @@ async fn resources(
     Ok(resources.and(others))
 }
 
-/// Names under which resources are reserved: hrefs that we know become PRNs.
+/// Names under which resources are reserved: addresses of versions become PRNs, which takes the database.
 async fn names(conn: &mut Conn, field: &str, given: &[String]) -> ApiResult<Vec<String>> {
     let versions: Vec<(Uuid, i32)> = given.iter().filter_map(|name| version_key(name)).collect();
     let ids = version_ids(conn, &versions).await?;
     given
         .iter()
-        .map(|name| match (href::parse(name), version_key(name)) {
-            (Some(Target::Object(prn)), _) => Ok(prn.to_string()),
-            (_, Some(key)) => ids
+        .map(|name| match version_key(name) {
+            Some(key) => ids
                 .get(&key)
                 .map(|id| Prn::from(VersionId(*id)).to_string())
                 .ok_or_else(|| {
@@ -83,7 +82,7 @@ async fn names(conn: &mut Conn, field: &str, given: &[String]) -> ApiResult<Vec<
                         format!("URI {name} not found for repositoryversion."),
                     )
                 }),
-            _ => Ok(href::legacy_resource(name).unwrap_or_else(|| name.clone())),
+            None => Ok(name.clone()),
         })
         .collect()
 }
