@@ -194,6 +194,7 @@ table! {
         tries -> Int4,
         not_before -> Timestamptz,
         multipart -> Nullable<Text>,
+        buried_by -> Nullable<Uuid>,
     }
 }
 

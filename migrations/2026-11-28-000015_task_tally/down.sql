@@ -1,1 +1,2 @@
+ALTER TABLE tombstone DROP COLUMN buried_by;
 DROP TABLE task_tally;

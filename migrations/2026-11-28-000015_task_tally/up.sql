@@ -6,3 +6,7 @@ CREATE TABLE task_tally (
     value bigint NOT NULL,
     PRIMARY KEY (task_id, key)
 ) WITH (fillfactor = 50);
+
+-- The task that buried a file, where it says in the end which of its files could not be removed.
+ALTER TABLE tombstone ADD COLUMN buried_by uuid;
+CREATE INDEX tombstone_buried_by ON tombstone (buried_by) WHERE buried_by IS NOT NULL;

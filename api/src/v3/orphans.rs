@@ -13,10 +13,10 @@ use millrace_common::ids::DomainId;
 use millrace_common::models::disposable;
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::OrphanCleanup;
-use millrace_common::tasks::disposal::would_go;
+use millrace_common::tasks::disposal::Disposal;
 use millrace_common::tasks::orphan_cleanup::protected_since;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 /// What is to be cleaned up.
@@ -60,14 +60,13 @@ pub async fn summary(app: Data<App>, actor: Actor) -> ApiResult {
     let mut conn = app.db.get().await?;
     let before = protected_since(db::now(&mut conn).await?, minutes);
     let found = disposable::orphans(&mut conn, DomainId::DEFAULT, before, None).await?;
-    let result = would_go(&found);
-    let figure = |key: &str| result[key].as_i64().unwrap_or_default();
+    let all = Disposal::dry(found);
     Ok(HttpResponse::Ok().json(OrphansSummary {
         orphan_protection_time: minutes,
-        units: figure("units"),
-        artifacts: figure("artifacts"),
-        bytes: figure("bytes"),
-        by_type: result["by_type"].clone(),
+        units: all.units,
+        artifacts: all.artifacts,
+        bytes: all.bytes,
+        by_type: json!(all.by_type),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! Files that no row needs any more.
 
 use crate::db::Conn;
+use crate::ids::TaskId;
 use crate::schema::tombstone;
 use crate::storage::StorageKey;
 use chrono::{DateTime, Utc};
@@ -64,6 +65,33 @@ impl Tombstone {
         .execute(conn)
         .await?;
         Ok(())
+    }
+
+    /// Says that this task buried these files, in the transaction that did.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn sign(conn: &mut Conn, files: &[Self], by: TaskId) -> QueryResult<()> {
+        let keys: Vec<&str> = files.iter().map(|t| t.storage_key.as_str()).collect();
+        diesel::update(tombstone::table.filter(tombstone::storage_key.eq_any(keys)))
+            .set(tombstone::buried_by.eq(by))
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// How many files that a task buried are there still, and their bytes as far as they are known.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn left_by(conn: &mut Conn, task: TaskId) -> QueryResult<(i64, i64)> {
+        let sizes: Vec<Option<i64>> = tombstone::table
+            .filter(tombstone::buried_by.eq(task))
+            .select(tombstone::size)
+            .load(conn)
+            .await?;
+        let files = i64::try_from(sizes.len()).unwrap_or(i64::MAX);
+        Ok((files, sizes.into_iter().flatten().sum()))
     }
 
     /// Leaves a buried file to the janitor, who need not wait for its burier.

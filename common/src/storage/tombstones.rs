@@ -19,8 +19,6 @@ pub struct Unlinked {
     pub bytes: i64,
     /// Files that could not be removed; their tombstones stay, and the janitor tries again.
     pub failed: i64,
-    /// Their bytes, as far as they are known.
-    pub bytes_failed: i64,
 }
 
 impl std::ops::AddAssign for Unlinked {
@@ -28,7 +26,6 @@ impl std::ops::AddAssign for Unlinked {
         self.files += more.files;
         self.bytes += more.bytes;
         self.failed += more.failed;
-        self.bytes_failed += more.bytes_failed;
     }
 }
 
@@ -61,13 +58,10 @@ pub async fn unlink(db: &Db, storage: &Storage, buried: &[Tombstone]) -> Result<
     let keys: Vec<&str> = gone.iter().map(|t| t.storage_key.as_str()).collect();
     Tombstone::forget(&mut *db.get().await?, &keys).await?;
     let number = |files: usize| i64::try_from(files).unwrap_or(i64::MAX);
-    let size = |files: &[Tombstone]| files.iter().filter_map(|t| t.size).sum::<i64>();
-    let bytes = size(&gone);
     Ok(Unlinked {
         files: number(gone.len()),
-        bytes,
+        bytes: gone.iter().filter_map(|t| t.size).sum(),
         failed: number(buried.len() - gone.len()),
-        bytes_failed: size(buried) - bytes,
     })
 }
 

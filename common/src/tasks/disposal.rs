@@ -6,11 +6,13 @@ use crate::error::Error;
 use crate::ids::ArtifactId;
 use crate::models::{Artifact, Disposable, MembershipDebris, Tally, Tombstone};
 use crate::storage::tombstones::{Unlinked, unlink};
-use crate::tasking::{Effects, Outcome, TaskContext, TaskError};
+use crate::tasking::{Outcome, TaskContext, TaskError};
 use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use log::warn;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Rows of one transaction.
@@ -22,6 +24,11 @@ pub const ARTIFACTS: &str = "artifacts";
 pub const BYTES: &str = "bytes";
 /// Begins a key of the tally, before the type: units that are gone, or have lost their files.
 pub const UNITS: &str = "units:";
+
+/// Key of the tally: uploads that are gone.
+pub const UPLOADS: &str = "uploads";
+/// Key of the tally: temporary files that are gone.
+pub const TEMPORARY_FILES: &str = "temporary files";
 
 /// Removes the memberships that deletions left: they keep their units from being orphans. What another
 /// process is removing at this moment is waited for.
@@ -59,16 +66,18 @@ pub async fn bury(
     let counts = [(ARTIFACTS, count(buried.len())), (BYTES, bytes)];
     let counts = counts.map(|(key, value)| (key.to_owned(), value));
     Tally::add(conn, ctx.task(), counts).await?;
+    Tombstone::sign(conn, &buried, ctx.task()).await?;
     Ok(buried)
 }
 
-/// Counts the bytes of files that are buried already.
+/// Counts the bytes of files that the task has just buried, as its own.
 pub async fn count_bytes(
     ctx: &TaskContext,
     conn: &mut Conn,
     buried: &[Tombstone],
 ) -> Result<(), TaskError> {
     let bytes = buried.iter().filter_map(|tombstone| tombstone.size).sum();
+    Tombstone::sign(conn, buried, ctx.task()).await?;
     Ok(Tally::add(conn, ctx.task(), [(BYTES.to_owned(), bytes)]).await?)
 }
 
@@ -118,12 +127,17 @@ pub async fn unlink_buried_before(
 /// makes the result of what all runs of the task have counted.
 pub async fn finish(ctx: &TaskContext, code: &str, skipped: i64) -> Result<Outcome, TaskError> {
     let now = crate::db::now(&mut *ctx.session().await).await?;
-    let left = unlink_buried_before(ctx, now).await?;
-    let tally = Tally::of(&mut *ctx.session().await, ctx.task()).await?;
-    let freed = (tally.get(BYTES) - left.bytes_failed).max(0);
+    unlink_buried_before(ctx, now).await?;
+    let (tally, failed, taken) = {
+        let mut conn = ctx.session().await;
+        let tally = Tally::of(&mut conn, ctx.task()).await?;
+        let (failed, taken) = Tombstone::left_by(&mut conn, ctx.task()).await?;
+        (tally, failed, taken)
+    };
+    let freed = tally.get(BYTES) - taken;
     for (message, name, done) in [
         ("Free bytes", "bytes", freed),
-        ("Files that cannot be removed now", "failed", left.failed),
+        ("Files that cannot be removed now", "failed", failed),
     ] {
         let mut progress = ctx
             .progress(message, &format!("{code}.{name}"), None)
@@ -131,40 +145,88 @@ pub async fn finish(ctx: &TaskContext, code: &str, skipped: i64) -> Result<Outco
         progress.resume(done);
         progress.finish_as_total().await?;
     }
-    let by_type: Map<String, Value> = tally
-        .under(UNITS)
-        .map(|(pulp_type, units)| (pulp_type.to_owned(), json!({ "units": units })))
-        .collect();
-    let units: i64 = tally.under(UNITS).map(|(_, units)| units).sum();
-    let result = json!({
-        "dry_run": false, "units": units, "artifacts": tally.get(ARTIFACTS), "bytes": freed,
-        "by_type": by_type, "skipped": skipped, "failed": left.failed,
+    let by_type = tally.under(UNITS).map(|(pulp_type, units)| {
+        let figures = Figures {
+            units,
+            artifacts: None,
+            bytes: None,
+        };
+        (pulp_type.to_owned(), figures)
     });
-    Ok(Outcome::flip(move |_| {
-        let result = Some(result.clone());
-        Box::pin(async move {
-            Ok(Effects {
-                result,
-                ..Effects::default()
-            })
-        })
-    }))
+    let disposal = Disposal {
+        dry_run: false,
+        units: tally.under(UNITS).map(|(_, units)| units).sum(),
+        artifacts: tally.get(ARTIFACTS),
+        bytes: freed,
+        by_type: by_type.collect(),
+        uploads: tally.noted(UPLOADS),
+        temporary_files: tally.noted(TEMPORARY_FILES),
+        skipped,
+        failed,
+    };
+    Ok(Outcome::result(json!(disposal)))
 }
 
-/// What would go, as the result of a task that changes nothing.
-#[must_use]
-pub fn would_go(found: &[Disposable]) -> Value {
-    let figures =
-        |d: &Disposable| json!({"units": d.units, "artifacts": d.artifacts, "bytes": d.bytes});
-    let by_type: Map<String, Value> = found
-        .iter()
-        .filter_map(|d| Some((d.pulp_type.clone()?, figures(d))))
-        .collect();
-    let all = found.iter().find(|d| d.pulp_type.is_none());
-    let mut result = all.map_or_else(|| json!({}), figures);
-    result["dry_run"] = true.into();
-    result["by_type"] = by_type.into();
-    result
+/// The result of a task that makes room: what went, or would go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Disposal {
+    /// True: nothing went.
+    pub dry_run: bool,
+    /// Units that went, or lost their files.
+    pub units: i64,
+    /// Artifacts that went.
+    pub artifacts: i64,
+    /// Bytes that this made free.
+    pub bytes: i64,
+    /// The same by content type; an artifact of two types counts with both.
+    pub by_type: BTreeMap<String, Figures>,
+    /// Uploads that went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uploads: Option<i64>,
+    /// Temporary files that went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temporary_files: Option<i64>,
+    /// What was to go and was kept, as somebody used it.
+    pub skipped: i64,
+    /// Files that could not be removed yet; their bytes are not free.
+    pub failed: i64,
+}
+
+/// Those of one content type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Figures {
+    /// Units.
+    pub units: i64,
+    /// Artifacts, where they are known by type: before they go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<i64>,
+    /// Their bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+}
+
+impl Disposal {
+    /// What would go.
+    #[must_use]
+    pub fn dry(found: Vec<Disposable>) -> Self {
+        let mut all = Self {
+            dry_run: true,
+            ..Self::default()
+        };
+        for row in found {
+            let Some(pulp_type) = row.pulp_type else {
+                (all.units, all.artifacts, all.bytes) = (row.units, row.artifacts, row.bytes);
+                continue;
+            };
+            let figures = Figures {
+                units: row.units,
+                artifacts: Some(row.artifacts),
+                bytes: Some(row.bytes),
+            };
+            all.by_type.insert(pulp_type, figures);
+        }
+        all
+    }
 }
 
 /// Runs a delete in a savepoint. `None`: a foreign key protects one of the rows; nothing is deleted.

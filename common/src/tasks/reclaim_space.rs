@@ -1,6 +1,6 @@
 //! Giving up files that can be fetched again (contract 3.3).
 
-use super::disposal::{self, BATCH, UNITS, bury, count, would_go};
+use super::disposal::{self, BATCH, Disposal, UNITS, bury, count};
 use crate::content::ContentTypes;
 use crate::db::Conn;
 use crate::error::Error;
@@ -13,6 +13,7 @@ use crate::prn;
 use crate::storage::tombstones::unlink;
 use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -55,7 +56,7 @@ impl Task for ReclaimSpace {
         let reclaim = selection(&ctx, &self.repo_pks, keep, self.force).await?;
         let mut conn = ctx.session().await;
         let found = disposable::reclaimable(&mut conn, &reclaim).await?;
-        Ok(Outcome::result(would_go(&found)))
+        Ok(Outcome::result(json!(Disposal::dry(found))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Deleting temporary files that no task has taken over (contract 2.12, 3.2).
 
-use super::disposal::{self, BATCH, count, count_bytes, protection};
+use super::disposal::{self, BATCH, TEMPORARY_FILES, count, count_bytes, protection};
 use super::orphan_cleanup::protected_since;
 use crate::models::{Tally, TemporaryFile};
 use crate::storage::tombstones::unlink;
@@ -31,7 +31,7 @@ impl Task for TmpfileCleanup {
         let total = TemporaryFile::count_stale(&mut *ctx.session().await, domain, before).await?;
         let done = Tally::of(&mut *ctx.session().await, ctx.task())
             .await?
-            .get(FILES);
+            .get(TEMPORARY_FILES);
         let mut progress = ctx
             .progress(
                 "Clean up shared temporary files",
@@ -44,7 +44,7 @@ impl Task for TmpfileCleanup {
             let buried = ctx
                 .fenced(async |conn| {
                     let buried = TemporaryFile::bury_stale(conn, domain, before, BATCH).await?;
-                    let files = [(FILES.to_owned(), count(buried.len()))];
+                    let files = [(TEMPORARY_FILES.to_owned(), count(buried.len()))];
                     Tally::add(conn, ctx.task(), files).await?;
                     count_bytes(&ctx, conn, &buried).await?;
                     Ok(buried)
@@ -60,6 +60,3 @@ impl Task for TmpfileCleanup {
         disposal::finish(&ctx, "clean-up", 0).await
     }
 }
-
-/// Key of the tally.
-const FILES: &str = "files";

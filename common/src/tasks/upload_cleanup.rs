@@ -1,6 +1,6 @@
 //! Deleting uploads that nobody went on with (contract 2.12, 3.2).
 
-use super::disposal::{self, BATCH, count_bytes, protection};
+use super::disposal::{self, BATCH, UPLOADS, count_bytes, protection};
 use super::orphan_cleanup::protected_since;
 use crate::ids::UploadId;
 use crate::models::{Tally, Upload, UploadChunk};
@@ -55,9 +55,6 @@ impl Task for UploadCleanup {
         disposal::finish(&ctx, "clean-up", 0).await
     }
 }
-
-/// Key of the tally.
-const UPLOADS: &str = "uploads";
 
 /// False: somebody wants it after all.
 async fn delete(ctx: &TaskContext, id: UploadId, before: DateTime<Utc>) -> Result<bool, TaskError> {

@@ -3,13 +3,14 @@
 mod artifacts;
 mod units;
 
-use super::disposal::{self, would_go};
+use super::disposal::{self, Disposal};
 use crate::ids::{ContentId, DomainId};
 use crate::models::disposable;
 use crate::prn;
 use crate::tasking::{Outcome, Resources, Task, TaskContext, TaskError};
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// Deletes units that are in no version of any repository, then artifacts that belong to no unit, then
 /// their files. What was of interest within the last minutes is kept; what somebody uses at that moment
@@ -43,11 +44,10 @@ impl Task for OrphanCleanup {
         if !self.dry_run {
             return orphan_cleanup(&ctx, only, self.orphan_protection_time).await;
         }
-        disposal::sweep_debris(&ctx).await?;
         let before = moment(&ctx, self.orphan_protection_time).await?;
         let mut conn = ctx.session().await;
         let found = disposable::orphans(&mut conn, ctx.domain(), before, only).await?;
-        Ok(Outcome::result(would_go(&found)))
+        Ok(Outcome::result(json!(Disposal::dry(found))))
     }
 }
 
