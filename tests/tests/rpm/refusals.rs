@@ -100,7 +100,7 @@ async fn what_makes_no_sense_is_refused_by_field_and_changes_nothing() {
         (&[("repository", files.as_str())], "non_field_errors"),
         (&[("repository", gone.as_str())], "repository"),
         (&[("repository", "x")], "repository"),
-        (&[("artifact", zoo.as_str())], "artifact"),
+        (&[("artifact", zoo.as_str())], "non_field_errors"),
         (&[("pulp_labels", "[]")], "pulp_labels"),
         (&[("overwrite", "maybe")], "overwrite"),
         (&[("file_url", "http://h/f")], "non_field_errors"),
@@ -110,6 +110,11 @@ async fn what_makes_no_sense_is_refused_by_field_and_changes_nothing() {
         let refused = post(&app, &package, fields).await.expect(400);
         assert!(refused[field].is_array(), "{field}: {refused}");
     }
+    let wrong = json!({"artifact": zoo});
+    let wrong = app.request(Method::POST, PACKAGES).json(&wrong);
+    let refused = app.send(wrong).await.expect(400);
+    let message = "Invalid hyperlink - Incorrect URL match.";
+    assert_eq!(refused, json!({"artifact": [message]}));
     let none = app
         .request(Method::POST, PACKAGES)
         .json(&json!({"relative_path": "a"}));
