@@ -107,6 +107,7 @@ impl Writer {
                 self.storage.store.put(&self.location, bytes.into())
             );
             put.map_err(not_written)?;
+            seal(&self.storage, &self.location).await?;
             return Ok((self.size, hashers?.finish()));
         }
         if !self.buffer.is_empty() {
@@ -129,6 +130,7 @@ impl Writer {
             (Parts::Remote { .. }, None) => return Err(lost()),
         }
         .map_err(not_written)?;
+        seal(&self.storage, &self.location).await?;
         let hashers = self.hashers.take().ok_or_else(lost)?;
         Ok((self.size, hashers.finish()))
     }
@@ -155,6 +157,22 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Takes the right to write from a file, where it lies in a directory: its bytes never change, and an export
+/// may give it names that other people open.
+async fn seal(storage: &Storage, location: &Location) -> Result<(), Error> {
+    let Some(root) = storage.root() else {
+        return Ok(());
+    };
+    let path = root.join(location.as_ref());
+    let sealing = tokio::task::spawn_blocking(move || {
+        let mut mode = std::fs::metadata(&path)?.permissions();
+        mode.set_readonly(true);
+        std::fs::set_permissions(&path, mode)
+    });
+    let sealed = sealing.await.map_err(Error::internal)?;
+    sealed.map_err(|error| Error::not_written("artifact store", error))
 }
 
 /// Hashes off the async threads; hashers that are not there were lost by an earlier failure.
