@@ -436,6 +436,14 @@ table! {
 }
 
 table! {
+    export_staging (export_id) {
+        export_id -> Uuid,
+        task_id -> Uuid,
+        path -> Bytea,
+    }
+}
+
+table! {
     membership_debris (id) {
         id -> Int8,
         repository_id -> Uuid,
@@ -591,6 +599,7 @@ allow_tables_to_appear_in_same_query!(
     version_kept,
     exporter,
     export,
+    export_staging,
     exported_resource,
     task_schedule,
     idempotency_key,

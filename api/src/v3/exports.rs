@@ -11,13 +11,14 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use millrace_common::db::Conn;
+use millrace_common::error::Error;
 use millrace_common::ids::{DomainId, ExportId, ExporterId, PublicationId, VersionId};
 use millrace_common::models::selection::{Bind, Predicate};
 use millrace_common::models::{Export, Publication, Repository, RepositoryVersion};
 use millrace_common::prn::Prn;
 use millrace_common::schema::export as table;
 use millrace_common::tasking::{NewTask, Resources};
-use millrace_common::tasks::export::{path, reading};
+use millrace_common::tasks::export::{BACKWARDS, path, reading, starts_before};
 use millrace_common::tasks::{FsPublicationExport, FsRepoVersionExport};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,6 +27,7 @@ use std::sync::LazyLock;
 use utoipa::ToSchema;
 
 const WHAT: &str = "FilesystemExport";
+const START: &str = "start_repository_version";
 
 /// An export that was recorded.
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,7 +64,7 @@ impl FromFields for FilesystemExportRequest {
     fn read(fields: &mut Fields) -> Option<Self> {
         let publication = fields.nullable::<Text>("publication");
         let version = fields.nullable::<Text>("repository_version");
-        let start = fields.nullable::<Text>("start_repository_version");
+        let start = fields.nullable::<Text>(START);
         let text = |given: Option<Option<Text>>| given.flatten().map(|text| text.0);
         Some(Self {
             publication: text(publication?),
@@ -187,21 +189,25 @@ impl Asked {
     async fn find(conn: &mut Conn, request: &FilesystemExportRequest) -> ApiResult<Self> {
         const NOT_ONE: &str =
             "publication or repository_version must either be supplied but not both.";
-        let (what, mut reads) = match (&request.publication, &request.repository_version) {
+        let (what, exported, mut reads) = match (&request.publication, &request.repository_version)
+        {
             (Some(reference), None) => {
-                let (id, reads) = publication(conn, reference).await?;
-                (What::Publication(id), reads)
+                let (id, row, reads) = publication(conn, reference).await?;
+                (What::Publication(id), row, reads)
             }
             (None, Some(reference)) => {
-                let (id, reads) = version(conn, "repository_version", reference).await?;
-                (What::Version(id), reads)
+                let (row, reads) = version(conn, "repository_version", reference).await?;
+                (What::Version(row.pulp_id), row, reads)
             }
             _ => return Err(ApiError::field("non_field_errors", NOT_ONE)),
         };
         let mut start = None;
         if let Some(reference) = &request.start_repository_version {
-            let (id, more) = version(conn, "start_repository_version", reference).await?;
-            (start, reads) = (Some(id), reads.and(more));
+            let (row, more) = version(conn, START, reference).await?;
+            if !starts_before(row.membership(), exported.membership()) {
+                return Err(ApiError::field(START, BACKWARDS));
+            }
+            (start, reads) = (Some(row.pulp_id), reads.and(more));
         }
         Ok(Self {
             what,
@@ -234,26 +240,30 @@ impl Asked {
     }
 }
 
-async fn publication(conn: &mut Conn, reference: &str) -> ApiResult<(PublicationId, Resources)> {
+async fn publication(
+    conn: &mut Conn,
+    reference: &str,
+) -> ApiResult<(PublicationId, RepositoryVersion, Resources)> {
     let gone = || ApiError::field("publication", references::NO_OBJECT);
     let id = references::object_id("publication", reference, "publication")?;
     let found = Publication::find(conn, DomainId::DEFAULT, PublicationId(id)).await?;
     let row = found.ok_or_else(gone)?;
     let version = RepositoryVersion::find(conn, row.repository_version_id).await?;
-    let reads = reads(conn, &version.ok_or_else(gone)?).await?;
-    Ok((row.pulp_id, reads.ok_or_else(gone)?))
+    let version = version.ok_or_else(gone)?;
+    let reads = reads(conn, &version).await?;
+    Ok((row.pulp_id, version, reads.ok_or_else(gone)?))
 }
 
 async fn version(
     conn: &mut Conn,
     field: &str,
     reference: &str,
-) -> ApiResult<(VersionId, Resources)> {
+) -> ApiResult<(RepositoryVersion, Resources)> {
     let gone = || ApiError::field(field, references::NO_OBJECT);
     let id = references::version_id(conn, field, reference).await?;
     let found = RepositoryVersion::find(conn, id).await?.ok_or_else(gone)?;
     let reads = reads(conn, &found).await?;
-    Ok((id, reads.ok_or_else(gone)?))
+    Ok((found, reads.ok_or_else(gone)?))
 }
 
 /// What is reserved to read a version; `None`: it is of another domain.
@@ -262,17 +272,18 @@ async fn reads(conn: &mut Conn, version: &RepositoryVersion) -> ApiResult<Option
     Ok(found.map(|row| reading(&row.pulp_type, row.pulp_id)))
 }
 
-/// Forgets an export, at once. No file is touched.
+/// Forgets an export whose task has ended, at once. No file is touched.
 ///
 /// # Errors
-/// 403, 404.
+/// 403, 404, 409 while its task has not ended.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<(String, String)>) -> ApiResult {
     authorize(&actor, Action::Delete, Object::Exporter)?;
+    let path = path.into_inner();
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, path.into_inner()).await?;
-    if Export::delete(&mut conn, row.pulp_id).await? {
-        Ok(HttpResponse::NoContent().finish())
-    } else {
-        Err(ApiError::no(WHAT))
+    let row = find(&mut conn, path.clone()).await?;
+    if Export::delete_ended(&mut conn, row.pulp_id).await? {
+        return Ok(HttpResponse::NoContent().finish());
     }
+    find(&mut conn, path).await?;
+    Err(Error::Conflict("The task of this export has not ended.".to_owned()).into())
 }

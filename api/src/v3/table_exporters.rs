@@ -86,6 +86,7 @@ fn exports() -> Vec<Endpoint> {
         )
         .tag(TAG)
         .about("Forget it, but keep its files; for administrators")
-        .answers_nothing(204),
+        .answers_nothing(204)
+        .answers_nothing(409),
     ]
 }

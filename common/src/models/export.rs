@@ -4,8 +4,9 @@ use super::selection::{Page, Selection};
 use crate::db::Conn;
 use crate::ids::{DomainId, ExportId, ExporterId, TaskId};
 use crate::prn::Prn;
-use crate::schema::{export, exported_resource};
+use crate::schema::{export, exported_resource, task};
 use chrono::{DateTime, Utc};
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
@@ -141,12 +142,15 @@ impl Export {
             .await
     }
 
-    /// Deletes the row; no file is touched. False: it was gone.
+    /// Deletes the row; no file is touched. False: it is gone, or its task has not ended.
     ///
     /// # Errors
     /// As the session.
-    pub async fn delete(conn: &mut Conn, id: ExportId) -> QueryResult<bool> {
-        let gone = diesel::delete(export::table.find(id)).execute(conn).await?;
-        Ok(gone == 1)
+    pub async fn delete_ended(conn: &mut Conn, id: ExportId) -> QueryResult<bool> {
+        let at_work = task::table
+            .filter(task::pulp_id.nullable().eq(export::task_id))
+            .filter(task::finished_at.is_null());
+        let ended = export::table.find(id).filter(not(exists(at_work)));
+        Ok(diesel::delete(ended).execute(conn).await? == 1)
     }
 }

@@ -10,8 +10,8 @@ use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-/// Rows of a page: as the statements say.
-const PAGE: usize = 2000;
+/// Rows of a page.
+const PAGE: i32 = 2000;
 
 const COLUMNS: &str = include_str!("export_file_columns.sql");
 
@@ -83,6 +83,12 @@ pub struct ExportSummary {
     pub is_lacking: bool,
 }
 
+#[derive(QueryableByName)]
+struct SharedPath {
+    #[diesel(sql_type = Nullable<Text>)]
+    path: Option<String>,
+}
+
 /// How far an export has read.
 #[derive(Clone, Debug)]
 pub enum ExportCursor {
@@ -120,6 +126,26 @@ impl ExportPlace {
             .await
     }
 
+    /// A path that several of the files that are to be written have, if there is one. Two units of a version
+    /// that was made before their type refused it may have one; what a publication says of a path wins.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn shared_path(&self, conn: &mut Conn) -> QueryResult<Option<String>> {
+        let Some(version) = self.version else {
+            return Ok(None);
+        };
+        let found: SharedPath = sql_query(include_str!("export_file_shared.sql"))
+            .bind::<SqlUuid, _>(version.repository)
+            .bind::<Integer, _>(version.number)
+            .bind::<Nullable<SqlUuid>, _>(self.publication.map(|p| p.0))
+            .bind::<Nullable<SqlUuid>, _>(self.start.map(|v| v.repository.0))
+            .bind::<Nullable<Integer>, _>(self.start.map(|v| v.number))
+            .get_result(conn)
+            .await?;
+        Ok(found.path)
+    }
+
     /// The next files that are to be written, 2,000 at most and perhaps none, and where to go on.
     ///
     /// # Errors
@@ -133,7 +159,7 @@ impl ExportPlace {
             (ExportCursor::Units(unit, file), Some(version), publication) => {
                 let rows = self.units(conn, version, *unit, *file).await?;
                 let next = match rows.last() {
-                    Some(last) if rows.len() == PAGE => {
+                    Some(last) if is_full(&rows) => {
                         ExportCursor::Units(last.unit_id, last.id.unwrap_or(Uuid::max()))
                     }
                     _ if publication.is_some() => ExportCursor::Published(String::new()),
@@ -144,7 +170,7 @@ impl ExportPlace {
             (ExportCursor::Published(behind), _, Some(publication)) => {
                 let rows = self.published(conn, publication, behind).await?;
                 let next = match rows.last() {
-                    Some(last) if rows.len() == PAGE => {
+                    Some(last) if is_full(&rows) => {
                         ExportCursor::Published(last.path.clone().unwrap_or_default())
                     }
                     _ => ExportCursor::End,
@@ -171,6 +197,7 @@ impl ExportPlace {
             .bind::<Nullable<Integer>, _>(self.start.map(|v| v.number))
             .bind::<SqlUuid, _>(unit)
             .bind::<SqlUuid, _>(file)
+            .bind::<Integer, _>(PAGE)
             .load(conn)
             .await
     }
@@ -187,9 +214,15 @@ impl ExportPlace {
             .bind::<Nullable<SqlUuid>, _>(self.start.map(|v| v.repository.0))
             .bind::<Nullable<Integer>, _>(self.start.map(|v| v.number))
             .bind::<Text, _>(behind)
+            .bind::<Integer, _>(PAGE)
             .load(conn)
             .await
     }
+}
+
+/// True where more rows may follow.
+fn is_full(rows: &[ExportFile]) -> bool {
+    usize::try_from(PAGE).is_ok_and(|page| rows.len() == page)
 }
 
 fn entries(rows: Vec<ExportFile>) -> Vec<ExportEntry> {

@@ -1,9 +1,9 @@
 -- $1 publication, $2 repository and $3 number of the version that an incremental export begins at or null,
--- $4 the path that was seen last. Metadata of the publication itself is always wanted.
+-- $4 the path that was seen last, $5 rows at most. Metadata of the publication itself is always wanted.
 WITH page AS MATERIALIZED (
     SELECT relative_path, content_artifact_id FROM published_artifact
      WHERE publication_id = $1 AND relative_path > $4 COLLATE "C"
-     ORDER BY relative_path LIMIT 2000
+     ORDER BY relative_path LIMIT $5
 ), file AS MATERIALIZED (
     SELECT link.content_id AS unit_id, link.pulp_id AS id, link.artifact_id, page.relative_path AS path,
            unit.publication IS NOT NULL OR had.here IS NULL AS wanted

@@ -1,5 +1,6 @@
 //! Versions of repositories, and what they count.
 
+use super::Membership;
 use super::selection::{Page, Selection};
 use crate::db::Conn;
 use crate::ids::{ClaimId, RepositoryId, VersionId};
@@ -36,6 +37,15 @@ struct IdRow {
 }
 
 impl RepositoryVersion {
+    /// The units that it holds.
+    #[must_use]
+    pub fn membership(&self) -> Membership {
+        Membership {
+            repository: self.repository_id,
+            number: self.number,
+        }
+    }
+
     /// Inserts a version. With a claim it is incomplete, and invisible.
     ///
     /// # Errors

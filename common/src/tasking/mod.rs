@@ -44,7 +44,7 @@ pub use execute::{Ended, Execution};
 pub use janitor::Janitor;
 pub use lanes::{Sweep, resume_promotions, sweep_lanes};
 pub use progress::Progress;
-pub use registry::{Component, Needs, Registry, TaskType, version_satisfies};
+pub use registry::{Chore, Component, Needs, Registry, TaskType, version_satisfies};
 pub use reserved::Resource;
 pub use resources::{RESOURCE_BYTES, Resources};
 pub use settle::{HandBack, Settled, fail_for_reason, hand_back, settle, settle_canceled};

@@ -3,6 +3,8 @@
 use super::context::TaskContext;
 use super::resources::Resources;
 use super::task::{Outcome, Task, TaskError};
+use crate::config::Settings;
+use crate::db::Db;
 use crate::error::Error;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
@@ -133,11 +135,15 @@ fn decode<T: Task>(arguments: &Value) -> Result<T, Error> {
         .map_err(|e| Error::invalid("kwargs", format!("do not fit {}: {e}", T::NAME)))
 }
 
+/// What the slow round does for tasks beside its own duties.
+pub type Chore = for<'a> fn(&'a Db, &'a Settings) -> BoxFuture<'a, Result<(), Error>>;
+
 /// All task types of a process, and the versions of the components that own them.
 #[derive(Default)]
 pub struct Registry {
     types: BTreeMap<&'static str, TaskType>,
     components: Vec<Component>,
+    chores: Vec<(&'static str, Chore)>,
     provided: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
@@ -160,6 +166,17 @@ impl Registry {
     pub fn register<T: Task>(&mut self) {
         let earlier = self.types.insert(T::NAME, TaskType::of::<T>());
         assert!(earlier.is_none(), "task {} is registered twice", T::NAME);
+    }
+
+    /// Adds a chore by its name. It does a bounded piece at a time, and several processes may do it at once.
+    pub fn chore(&mut self, name: &'static str, chore: Chore) {
+        self.chores.push((name, chore));
+    }
+
+    /// All chores with their names.
+    #[must_use]
+    pub fn chores(&self) -> &[(&'static str, Chore)] {
+        &self.chores
     }
 
     /// Adds a component.

@@ -67,6 +67,7 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<UploadCleanup>();
     registry.register::<UploadCommit>();
     registry.register::<Synchronize>();
+    registry.chore("clear exports", export::remove_leftovers);
     if diagnostics {
         diagnostics::register_all(registry);
     }

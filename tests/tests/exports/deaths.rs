@@ -6,7 +6,7 @@ use millrace_tests::eventually::holds;
 use millrace_tests::{TestApp, eventually};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,7 +95,48 @@ fn watch(dir: PathBuf, over: Arc<AtomicBool>) -> std::thread::JoinHandle<usize> 
     })
 }
 
-async fn killed_and_run_again(shop: &mut Shop, version: &str, method: &str, seed: u64) {
+/// What a client sees of the task of an export, but for names and times.
+async fn shown(shop: &Shop, task: &str, exporter: &str) -> Value {
+    let task = shop.app.get(task).await.expect(200);
+    let exports = shop.app.hrefs(&format!("{exporter}exports/")).await;
+    assert_eq!(task["created_resources"], json!(exports));
+    let export = shop.app.get(&exports[0]).await.expect(200);
+    assert_eq!(export["task"], task["pulp_href"]);
+    assert_eq!(task["created_resource_prns"], json!([export["prn"]]));
+    let mut reports = task["progress_reports"].clone();
+    for report in reports.as_array_mut().unwrap() {
+        report.as_object_mut().unwrap().retain(|key, _| {
+            ["message", "code", "state", "total", "done", "suffix"].contains(&key.as_str())
+        });
+    }
+    json!([
+        task["state"],
+        task["result"],
+        task["error"],
+        exports.len(),
+        reports,
+        export["exported_resources"],
+        export["params"]
+    ])
+}
+
+/// An export that nobody disturbs.
+async fn undisturbed(shop: &mut Shop, version: &str) -> Value {
+    let place = shop.app.spawn_worker(&[]);
+    let exporter = shop.exporter("undisturbed", "write").await;
+    let body = json!({"repository_version": version});
+    let task = shop.export(&exporter, &body).await;
+    shop.app.workers[place].kill();
+    shown(shop, href(&task), &exporter).await
+}
+
+/// Gives how often it began, and what a client sees of it.
+async fn killed_and_run_again(
+    shop: &mut Shop,
+    version: &str,
+    method: &str,
+    seed: u64,
+) -> (i32, Value) {
     println!("seed {seed}, {method}");
     let mut random = SmallRng::seed_from_u64(seed);
     let name = format!("{method}{seed}");
@@ -123,7 +164,8 @@ async fn killed_and_run_again(shop: &mut Shop, version: &str, method: &str, seed
     shop.app.completed(&task).await;
     over.store(true, Ordering::Relaxed);
     let looks = watcher.join().unwrap();
-    println!("{} runs, {looks} looks", shop.app.row(id_of(&task)).await.1);
+    let runs = shop.app.row(id_of(&task)).await.1;
+    println!("{runs} runs, {looks} looks");
     assert_eq!(check(&dir), FILES);
     let mut names: Vec<_> = std::fs::read_dir(&dir)
         .unwrap()
@@ -137,12 +179,19 @@ async fn killed_and_run_again(shop: &mut Shop, version: &str, method: &str, seed
     assert_eq!(names, expected);
     assert!(dir.join(path(FILES - 1)).is_file());
     shop.app.workers[place].kill();
+    (
+        runs.try_into().unwrap(),
+        shown(shop, &task, &exporter).await,
+    )
 }
 
 #[tokio::test]
 async fn an_export_whose_worker_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
     let mut shop = Shop::with(TestApp::builder()).await;
     let version = fill(&shop).await;
+    let expected = undisturbed(&mut shop, &version).await;
+    assert_eq!(expected[4][0]["done"], FILES);
+    let mut most = 0;
     for (seed, method) in [
         (1, "write"),
         (2, "write"),
@@ -150,8 +199,11 @@ async fn an_export_whose_worker_is_killed_at_any_moment_ends_as_if_it_had_not_be
         (4, "hardlink"),
         (5, "symlink"),
     ] {
-        killed_and_run_again(&mut shop, &version, method, seed).await;
+        let (runs, seen) = killed_and_run_again(&mut shop, &version, method, seed).await;
+        assert_eq!(seen, expected, "seed {seed}, {method}");
+        most = most.max(runs);
     }
+    assert!(most >= 2, "no run was interrupted");
     shop.app.spawn_worker(&[]);
     shop.app.finish().await;
 }
@@ -195,6 +247,68 @@ async fn a_further_run_knows_the_directory_for_its_own_and_clears_what_was_stage
             shop.app.hrefs(&format!("{exporter}exports/")).await.len(),
             1
         );
+    }
+    shop.app.finish().await;
+}
+
+/// Killed with half a file staged, and no further run is to come: nobody but the janitor removes it.
+#[tokio::test]
+async fn an_export_that_ends_without_a_last_run_leaves_no_staged_file() {
+    let mut shop = Shop::with(TestApp::builder().set("worker.sweep_seconds", 1)).await;
+    shop.app.spawn_worker(&[]);
+    let version = shop.add(&[("a", "one")]).await;
+    for end in ["canceled", "purged", "deleted"] {
+        let place = shop.app.workers.len() - 1;
+        let holder = super::paths::hold(&shop).await;
+        let exporter = shop.exporter(end, "write").await;
+        let body = json!({"repository_version": version});
+        let task = shop.ask(&exporter, &body).await.task();
+        super::paths::until_held(&shop).await;
+        shop.app.workers[place].kill();
+        let staging = std::fs::read_dir(shop.at(end)).unwrap().next();
+        let staging = staging.unwrap().unwrap().path();
+        let claim = std::fs::read_dir(&staging)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap();
+        std::fs::write(claim.path().join("1"), "half").unwrap();
+        let export = shop
+            .app
+            .hrefs(&format!("{exporter}exports/"))
+            .await
+            .remove(0);
+        // Its task may still need it.
+        shop.app.delete(&export).await.expect(409);
+        shop.app.get(&export).await.expect(200);
+        holder.run("ROLLBACK").await;
+        shop.app.patch(&task, &json!({"state": "canceled"})).await;
+        let rest = match end {
+            "canceled" => "SELECT 1",
+            "purged" => "DELETE FROM task",
+            _ => "DELETE FROM exporter",
+        };
+        let over = "SELECT count(*) FROM task WHERE finished_at IS NULL";
+        if end != "canceled" {
+            shop.app.sql.run(rest).await;
+        }
+        shop.app.spawn_worker(&[]);
+        eventually(Duration::from_secs(60), async || {
+            let open = shop.app.sql.number(over).await;
+            let rows = shop
+                .app
+                .sql
+                .number("SELECT count(*) FROM export_staging")
+                .await;
+            holds(open == 0 && rows == 0 && !staging.exists(), || {
+                format!("{end}: {open} tasks, {rows} rows, {}", staging.exists())
+            })
+        })
+        .await;
+        assert_eq!(super::shop::tree(&shop.at(end)).len(), 0);
+        if end == "canceled" {
+            shop.app.delete(&export).await.expect(204);
+        }
     }
     shop.app.finish().await;
 }

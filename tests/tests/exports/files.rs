@@ -33,6 +33,9 @@ async fn a_version_is_written_linked_or_pointed_at() {
         assert_eq!(names.len(), 3, "{method}: {names:?}");
         for (path, text) in FILES {
             let (file, stored) = (shop.at(method).join(path), stored(&shop, text).await);
+            // Whoever edits an exported file does not change what all repositories share.
+            let mode = std::fs::metadata(&stored).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o444, "{}", stored.display());
             let is_link = std::fs::read_link(&file).ok();
             let expected = match method {
                 "write" => (false, None),
@@ -62,23 +65,58 @@ async fn an_incremental_export_has_the_artifacts_that_the_start_lacks() {
         let files = shop.exported(method, method, &of(&second, &first)).await;
         assert_eq!(files, texts(&new));
     }
-    // Backwards: what the first has and the second lacks.
-    let back = shop.exported("back", "write", &of(&first, &second)).await;
-    assert_eq!(back, texts(&[("a", "one")]));
-    let same = shop.exported("same", "write", &of(&second, &second)).await;
-    assert_eq!(same, BTreeMap::new());
-    assert!(shop.at("same").is_dir());
-
     let publication = shop.publish(&second).await;
     let body = json!({"publication": publication, "start_repository_version": first});
     let mut files = shop.exported("published", "write", &body).await;
     let manifest = String::from_utf8(files.remove("PULP_MANIFEST").unwrap()).unwrap();
     assert_eq!(manifest.lines().count(), 4, "{manifest}");
     assert_eq!(files, texts(&new));
-    // Of a version that has all of them, only the metadata is left.
-    let body = json!({"publication": publication, "start_repository_version": second});
+    // Of a version that has all of them, only the metadata is left. It may be of another repository.
+    let other = shop.app.repository("other").await;
+    let units = format!("content/file/files/?repository_version={second}");
+    let units = shop.app.hrefs(&units).await;
+    let task = shop.app.modify(&other, &units, &[]).await;
+    let all = task["created_resources"][0].as_str().unwrap();
+    let body = json!({"publication": publication, "start_repository_version": all});
     let files = shop.exported("metadata", "write", &body).await;
     assert_eq!(Vec::from_iter(files.keys()), ["PULP_MANIFEST"]);
+    let same = shop.exported("same", "write", &of(&second, all)).await;
+    assert_eq!(same, BTreeMap::new());
+    assert!(shop.at("same").is_dir());
+    shop.app.finish().await;
+}
+
+#[tokio::test]
+async fn an_incremental_export_that_goes_backwards_is_refused() {
+    let shop = Shop::open(1).await;
+    let first = shop.add(&[("a", "one")]).await;
+    let second = shop.add(&[("b", "two")]).await;
+    let publication = shop.publish(&first).await;
+    let exporter = shop.exporter("back", "write").await;
+    let exports = format!("{exporter}exports/");
+    let text = "Must be older than what is exported, or of another repository.";
+    let asked = "SELECT count(*) FROM task WHERE name LIKE '%export%'";
+    for (what, of) in [
+        ("repository_version", &first),
+        ("publication", &publication),
+    ] {
+        for start in [&first, &second] {
+            let body = json!({what: of, "start_repository_version": start});
+            let refused = shop.app.post(&exports, &body).await.expect(400);
+            assert_eq!(refused, json!({"start_repository_version": [text]}));
+        }
+    }
+    assert_eq!(shop.app.sql.number(asked).await, 0);
+    // So is one that is dispatched by its name.
+    let version = shop.app.get(&first).await.expect(200);
+    let prn = version["prn"].as_str().unwrap();
+    let id = prn.rsplit(':').next().unwrap();
+    let body = json!({"name": "pulpcore.app.tasks.export.fs_repo_version_export",
+                      "args": [id_of(&exporter), id, id],
+                      "exclusive_resources": [format!("prn:core.filesystemexporter:{}", id_of(&exporter))]});
+    let answer = shop.app.post("tasks/", &body).await;
+    let error = shop.failed(&answer.task()).await;
+    assert_eq!(error, format!("start_repository_version: {text}"));
     shop.app.finish().await;
 }
 

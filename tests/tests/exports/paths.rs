@@ -88,6 +88,31 @@ async fn paths_of_which_one_is_a_directory_of_the_other_fail_by_name() {
 }
 
 #[tokio::test]
+async fn files_that_share_a_path_fail_by_name_before_the_first_is_written() {
+    let shop = Shop::open(1).await;
+    let first = shop.add(&[("a", "one")]).await;
+    let version = shop.add(&[("b", "two"), ("c", "three")]).await;
+    shop.app
+        .sql
+        .run("UPDATE content_artifact SET relative_path = 'a' WHERE relative_path = 'b'")
+        .await;
+    for method in ["write", "hardlink", "symlink"] {
+        let exporter = shop.exporter(method, method).await;
+        let error = shop
+            .fails(&exporter, &json!({"repository_version": version}))
+            .await;
+        let text = "'a' cannot be written: several files have this path.";
+        assert_eq!(error, text);
+        assert!(!shop.at(method).exists(), "{method}");
+    }
+    // Of those that share it, one only is to be written.
+    let body = json!({"repository_version": version, "start_repository_version": first});
+    let files = shop.exported("rest", "write", &body).await;
+    assert_eq!(files, texts(&[("a", "two"), ("c", "three")]));
+    shop.app.finish().await;
+}
+
+#[tokio::test]
 async fn a_link_that_is_put_into_the_directory_meanwhile_is_not_followed() {
     let shop = Shop::open(1).await;
     let version = shop.add(&[("d/a", "one"), ("e", "two")]).await;

@@ -1,6 +1,6 @@
 //! Files that the store does not have.
 
-use super::shop::{Shop, texts, tree};
+use super::shop::{Shop, href, texts, tree};
 use millrace_tests::TestApp;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -83,7 +83,8 @@ async fn files_of_this_machine_are_exported_without_being_downloaded() {
         .unwrap()
         .set_modified(old)
         .unwrap();
-    let body = json!({"repository_version": version, "start_repository_version": version});
+    let empty = format!("{}versions/0/", href(&shop.repository));
+    let body = json!({"repository_version": version, "start_repository_version": empty});
     for method in ["write", "hardlink", "symlink"] {
         assert_eq!(shop.exported(method, method, &body).await, texts(&FILES));
         assert_eq!(seconds(&shop.at(method).join("a")), 1_000_000, "{method}");

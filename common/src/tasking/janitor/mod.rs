@@ -139,6 +139,9 @@ impl Janitor {
             return false;
         };
         self.duty("sweep", self.sweep(&after).await);
+        for (name, chore) in self.registry.chores() {
+            self.duty(name, chore(&self.db, &self.settings).await);
+        }
         true
     }
 

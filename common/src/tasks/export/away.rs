@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::run::{AT_ONCE, gone, look_again};
 use super::source;
-use super::target::{Target, not_written};
+use super::target::{Target, not_written, not_written_io, split};
 use crate::content::check_relative_path;
 use crate::error::Error;
 use crate::models::ExportEntry;
@@ -11,12 +11,12 @@ use crate::storage::StorageKey;
 use crate::tasking::{TaskContext, TaskError};
 use futures_util::stream::{self, StreamExt};
 use rustix::io::Errno;
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-/// Writes a page, several files at once.
+/// Writes a page, several files at once, until one cannot be written.
 ///
 /// # Errors
 /// A text for the client where a file cannot be had or written; as the store.
@@ -25,81 +25,101 @@ pub(super) async fn write_page(
     target: &Arc<Target>,
     page: Vec<ExportEntry>,
 ) -> Result<(), TaskError> {
+    let failed = AtomicBool::new(false);
+    let away = Away {
+        ctx,
+        target,
+        failed: &failed,
+    };
     let results: Vec<_> = stream::iter(page)
-        .map(|entry| write_one(ctx, target, entry))
+        .map(|entry| away.write(entry))
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    results.into_iter().collect()
+    let mut errors: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    // Those that stopped because of another one say nothing.
+    errors.sort_by_key(|error| matches!(error, TaskError::Canceled));
+    errors.into_iter().next().map_or(Ok(()), Err)
 }
 
-async fn write_one(
-    ctx: &TaskContext,
-    target: &Arc<Target>,
-    mut entry: ExportEntry,
-) -> Result<(), TaskError> {
-    loop {
-        ctx.checkpoint()?;
-        let written = match &entry.bytes.storage_key {
-            Some(key) => ctx.unless_stopped(stored(ctx, target, &entry, key)).await,
-            None => local(ctx, target, entry.clone()).await,
-        };
-        match written {
-            Ok(true) => return Ok(()),
-            Ok(false) => {
-                let again = look_again(ctx, vec![entry]).await?.pop();
-                entry = again.ok_or_else(|| gone(None))?;
+#[derive(Clone, Copy)]
+struct Away<'a> {
+    ctx: &'a TaskContext,
+    target: &'a Arc<Target>,
+    /// A file of the page could not be written.
+    failed: &'a AtomicBool,
+}
+
+impl Away<'_> {
+    async fn write(self, entry: ExportEntry) -> Result<(), TaskError> {
+        let written = self.write_one(entry).await;
+        if written.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        written
+    }
+
+    fn go_on(self) -> Result<(), TaskError> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(TaskError::Canceled);
+        }
+        self.ctx.checkpoint()
+    }
+
+    async fn write_one(self, mut entry: ExportEntry) -> Result<(), TaskError> {
+        loop {
+            self.go_on()?;
+            check_relative_path(&entry.path).map_err(TaskError::failed)?;
+            let written = match &entry.bytes.storage_key {
+                Some(key) => self.ctx.unless_stopped(self.stored(&entry, key)).await,
+                None => local(self.ctx, self.target, entry.clone()).await,
+            };
+            if written? {
+                return Ok(());
             }
-            Err(error) => return Err(error),
+            let again = look_again(self.ctx, vec![entry]).await?.pop();
+            entry = again.ok_or_else(|| gone(None))?;
         }
     }
-}
 
-/// False: the store has no such file.
-async fn stored(
-    ctx: &TaskContext,
-    target: &Arc<Target>,
-    entry: &ExportEntry,
-    key: &StorageKey,
-) -> Result<bool, TaskError> {
-    check_relative_path(&entry.path).map_err(TaskError::failed)?;
-    let whole = target.whole(&entry.path);
-    let failed = |e: std::io::Error| {
-        let error = Errno::from_io_error(&e).unwrap_or(Errno::IO);
-        TaskError::failed(not_written(&whole, error))
-    };
-    let mut bytes = match ctx.storage().read(key, None).await {
-        Ok(bytes) => bytes,
-        Err(Error::NotFound { .. }) => return Ok(false),
-        Err(error) => return Err(error.into()),
-    };
-    let own = target.begin();
-    let (making, name) = (Arc::clone(target), own.clone());
-    let file = ctx.blocking(move || making.create_staged(&name)).await?;
-    let mut file = File::from_std(file.map_err(|e| failed(e.into()))?);
-    let mut written: u64 = 0;
-    while let Some(piece) = bytes.next().await {
-        let piece = piece?;
-        file.write_all(&piece).await.map_err(failed)?;
-        written += piece.len() as u64;
+    /// False: the store has no such file.
+    async fn stored(self, entry: &ExportEntry, key: &StorageKey) -> Result<bool, TaskError> {
+        let Self { ctx, target, .. } = self;
+        let whole = target.whole(&entry.path);
+        let not_written = |e: std::io::Error| TaskError::failed(not_written_io(&whole, &e));
+        let mut bytes = match ctx.storage().read(key, None).await {
+            Ok(bytes) => bytes,
+            Err(Error::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let staged = target.begin();
+        let (making, own) = (Arc::clone(target), staged.own().to_owned());
+        let file = ctx.blocking(move || making.create_staged(&own)).await?;
+        let mut file = File::from_std(file.map_err(|e| not_written(e.into()))?);
+        let mut written: u64 = 0;
+        while let Some(piece) = bytes.next().await {
+            self.go_on()?;
+            let piece = piece?;
+            file.write_all(&piece).await.map_err(not_written)?;
+            written += piece.len() as u64;
+        }
+        file.flush().await.map_err(not_written)?;
+        drop(file);
+        let size = entry.bytes.size.and_then(|size| u64::try_from(size).ok());
+        if let Some(size) = size.filter(|size| *size != written) {
+            return Err(Fault::size(&whole, written, size).into());
+        }
+        let (directory, name) = split(&entry.path);
+        let (making, directory) = (Arc::clone(target), directory.to_owned());
+        let parent = ctx
+            .blocking(move || making.directory(&directory))
+            .await?
+            .map_err(|e| not_written(e.into()))?;
+        staged
+            .name(&parent, name)
+            .map_err(|e| not_written(e.into()))?;
+        Ok(true)
     }
-    file.flush().await.map_err(failed)?;
-    drop(file);
-    let size = entry.bytes.size.and_then(|size| u64::try_from(size).ok());
-    if size.is_some_and(|size| size != written) {
-        let text = format!("The stored file of '{}' has {written} bytes.", entry.path);
-        return Err(TaskError::failed(text));
-    }
-    let (naming, path) = (Arc::clone(target), entry.path.clone());
-    let named = ctx.blocking(move || name_it(&naming, &own, &path)).await?;
-    named.map_err(|e| failed(e.into()))?;
-    Ok(true)
-}
-
-fn name_it(target: &Target, own: &str, path: &str) -> Result<(), Errno> {
-    let parent = target.parent_of(path)?;
-    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-    target.name(own, &parent, name)
 }
 
 /// A file of this machine. False: it is none any more.
@@ -108,7 +128,6 @@ async fn local(
     target: &Arc<Target>,
     entry: ExportEntry,
 ) -> Result<bool, TaskError> {
-    check_relative_path(&entry.path).map_err(TaskError::failed)?;
     let imports = ctx.settings().remotes.allowed_import_paths.to_vec();
     let (target, stop) = (Arc::clone(target), ctx.clone());
     let copied = ctx
@@ -116,17 +135,15 @@ async fn local(
             let whole = target.whole(&entry.path);
             let failed = |e: Errno| Fault::Failed(not_written(&whole, e));
             let mut from = source::open(&entry.bytes, &imports)?;
-            let parent = target.parent_of(&entry.path).map_err(failed)?;
-            let name = Path::new(&entry.path).file_name().unwrap_or_default();
-            let name = name.to_string_lossy();
+            let (directory, name) = split(&entry.path);
+            let parent = target.directory(directory).map_err(failed)?;
             let copy = |dir: &_, own: &str| {
                 let mut to = Target::create(dir, own).map_err(failed)?;
-                let written =
-                    |e: std::io::Error| failed(Errno::from_io_error(&e).unwrap_or(Errno::IO));
+                let written = |e: std::io::Error| Fault::Failed(not_written_io(&whole, &e));
                 let stopped = || stop.checkpoint().is_err();
                 source::copy(&mut from, &mut to, &entry.bytes, stopped, written)
             };
-            target.put(&parent, &name, copy, failed)
+            target.put(&parent, name, copy, failed)
         })
         .await?;
     match copied {

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::tasking::TaskError;
+use std::path::Path;
 
 /// Why a file is not there.
 #[derive(Debug)]
@@ -14,6 +15,15 @@ pub(super) enum Fault {
     Failed(String),
     /// Of ours.
     Internal(Error),
+}
+
+impl Fault {
+    /// A stored file that has other bytes than its row says.
+    pub fn size(whole: &Path, found: u64, expected: u64) -> Self {
+        let whole = whole.display();
+        let text = format!("The stored file of '{whole}' has {found} bytes instead of {expected}.");
+        Self::Failed(text)
+    }
 }
 
 impl From<Fault> for TaskError {

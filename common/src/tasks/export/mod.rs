@@ -5,7 +5,9 @@
 //! is opened outside of the directory: see [`target`].
 
 mod away;
+mod below;
 mod fault;
+mod leftovers;
 pub mod path;
 mod place;
 mod run;
@@ -13,9 +15,14 @@ mod source;
 mod target;
 mod write;
 
+use crate::config::Settings;
+use crate::db::Db;
+use crate::error::Error;
 use crate::ids::{DomainId, ExporterId, PublicationId, VersionId};
+use crate::models::Membership;
 use crate::prn::{self, Prn};
 use crate::tasking::{Outcome, Resources, Task, TaskContext, TaskError};
+use futures_util::future::BoxFuture;
 use place::What;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +57,16 @@ pub struct FsRepoVersionExport {
 #[must_use]
 pub fn reading(pulp_type: &str, repository: crate::ids::RepositoryId) -> Resources {
     Resources::shared(prn::repository(pulp_type, repository))
+}
+
+/// What the client reads where an incremental export would go backwards.
+pub const BACKWARDS: &str = "Must be older than what is exported, or of another repository.";
+
+/// True where an incremental export of the latter may begin at the former: what the latter lacks is not
+/// exported, so that in one repository only the way forward has a meaning.
+#[must_use]
+pub fn starts_before(start: Membership, exported: Membership) -> bool {
+    start.repository != exported.repository || start.number < exported.number
 }
 
 impl Task for FsPublicationExport {
@@ -121,4 +138,15 @@ pub async fn fs_repo_version_export(
 ) -> Result<Outcome, TaskError> {
     let what = What::Version(repo_version_pk);
     run::export(ctx, exporter_pk, what, start_repo_version_pk).await
+}
+
+/// Removes what exports left in their targets that ended without a last run: a chore of the slow round.
+///
+/// # Errors
+/// As the session.
+pub fn remove_leftovers<'a>(
+    db: &'a Db,
+    settings: &'a Settings,
+) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(leftovers::remove(db, settings))
 }

@@ -67,7 +67,12 @@ impl What {
             publication: publication.map(|p| p.pulp_id),
         };
         if let Some(id) = start {
-            found.files.start = Some(membership(&mut conn, ctx, id).await?);
+            let begin = membership(&mut conn, ctx, id).await?;
+            if !super::starts_before(begin, place) {
+                let text = format!("start_repository_version: {}", super::BACKWARDS);
+                return Err(TaskError::failed(text));
+            }
+            found.files.start = Some(begin);
             if let Some(params) = found.params.as_object_mut() {
                 params.insert("start_repository_version".to_owned(), json!(id));
             }

@@ -3,12 +3,12 @@
 use super::fault::{Fault, NOT_HERE};
 use super::path;
 use super::place::{Found, What};
-use super::target::{NOT_EMPTY, Opened, Target, holds_something};
+use super::target::{NOT_EMPTY, Opened, Run, Target, holds_something};
 use super::write::{Method, Writer};
 use super::{away, path::Place};
 use crate::error::Error;
 use crate::ids::{ExportId, ExporterId, VersionId};
-use crate::models::{Export, ExportBytes, ExportCursor, ExportEntry, Exporter};
+use crate::models::{Export, ExportBytes, ExportCursor, ExportEntry, ExportStaging, Exporter};
 use crate::prn::Prn;
 use crate::tasking::{Effects, Outcome, TaskContext, TaskError};
 use futures_util::stream::{self, StreamExt};
@@ -77,19 +77,30 @@ async fn allowed_place(
 async fn count(ctx: &TaskContext, found: &Found) -> Result<i64, TaskError> {
     let looking = async {
         let mut conn = ctx.session().await;
-        Ok(found.files.summary(&mut conn).await?)
+        let summary = found.files.summary(&mut conn).await?;
+        Ok((summary, found.files.shared_path(&mut conn).await?))
     };
-    let summary = ctx.unless_stopped(looking).await?;
+    let (summary, shared) = ctx.unless_stopped(looking).await?;
     if summary.is_lacking {
         return Err(TaskError::failed(NOT_HERE));
+    }
+    if let Some(path) = shared {
+        let text = format!("'{path}' cannot be written: several files have this path.");
+        return Err(TaskError::failed(text));
     }
     Ok(summary.files)
 }
 
 /// Opens the directory. That it was empty is noted before anything is put there, so that a further run
-/// knows what it finds for its own.
+/// knows what it finds for its own; and where this run stages its files, so that they are found whatever
+/// becomes of it.
 async fn open(ctx: &TaskContext, export: &Export, place: Place) -> Result<Target, TaskError> {
-    let (id, claim, is_new) = (export.pulp_id, ctx.claim(), !export.has_begun);
+    let (id, is_new) = (export.pulp_id, !export.has_begun);
+    let run = Run {
+        attempt: ctx.attempt(),
+        claim: ctx.claim(),
+    };
+    let path = place.path();
     let opened = ctx
         .blocking(move || {
             let opened = Opened::make(&place)?;
@@ -99,16 +110,16 @@ async fn open(ctx: &TaskContext, export: &Export, place: Place) -> Result<Target
             Ok(opened)
         })
         .await??;
-    if is_new {
-        let begun = ctx
-            .fenced(async |conn| Ok(Export::begin(conn, id).await?))
-            .await?;
-        if !begun {
-            return Err(deleted());
-        }
+    let begun = ctx
+        .fenced(async |conn| {
+            ExportStaging::note(conn, id, ctx.task(), &path).await?;
+            Ok(Export::begin(conn, id).await?)
+        })
+        .await?;
+    if !begun {
+        return Err(deleted());
     }
-    ctx.blocking(move || opened.stage(id, claim, is_new))
-        .await?
+    ctx.blocking(move || opened.stage(id, &run, is_new)).await?
 }
 
 fn deleted() -> TaskError {
@@ -239,6 +250,7 @@ fn flip(id: ExportId, found: Found) -> Outcome {
             if !Export::keep(conn, id).await? {
                 return Err(deleted());
             }
+            ExportStaging::forget(conn, id).await?;
             Ok(Effects {
                 result: None,
                 created: vec![Prn::from(id)],

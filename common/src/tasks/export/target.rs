@@ -2,21 +2,18 @@
 //! only, over no link: whatever a path says, and whoever moves directories meanwhile, nothing is written
 //! elsewhere.
 
+use super::below::{DIRECTORY, make_below, names, open_below, remove_all, remove_contended};
 use super::path::Place;
 use crate::ids::{ClaimId, ExportId};
 use crate::tasking::TaskError;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
-use std::ffi::{CStr, OsStr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
-const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 
 /// What the client reads where the directory holds something.
@@ -27,51 +24,25 @@ pub(super) const NOT_EMPTY: &str = "Cannot export to directories that contain ex
 pub(super) struct Target {
     path: PathBuf,
     dir: OwnedFd,
-    /// `<target>/.millrace-<export>#/<claim>`
+    /// `<target>/.millrace-<export>#/<attempt>-<claim>`
     staging: OwnedFd,
     staging_name: String,
-    claim: String,
+    run: String,
     next: AtomicU64,
     is_gone: AtomicBool,
+}
+
+/// A run of an export.
+pub(super) struct Run {
+    /// Later runs have higher ones.
+    pub attempt: i32,
+    pub claim: ClaimId,
 }
 
 /// The directory as it was found, before anything is written.
 pub(super) struct Opened {
     path: PathBuf,
     dir: OwnedFd,
-}
-
-fn open_below(base: impl AsFd, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    loop {
-        match rustix::fs::openat2(base.as_fd(), path, flags | OFlags::CLOEXEC, mode, resolve) {
-            // A directory was moved meanwhile: the system could not tell whether this leads out.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            result => return result,
-        }
-    }
-}
-
-/// Opens a directory below another one, and makes what is missing of it.
-fn make_below(base: &OwnedFd, way: &Path) -> Result<OwnedFd, Errno> {
-    if way.as_os_str().is_empty() {
-        return base
-            .try_clone()
-            .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO));
-    }
-    match open_below(base, way, DIRECTORY, Mode::empty()) {
-        Err(Errno::NOENT) => {}
-        result => return result,
-    }
-    let parent = match way.parent() {
-        Some(parent) => make_below(base, parent)?,
-        None => return Err(Errno::NOENT),
-    };
-    let name = Path::new(way.file_name().unwrap_or_default());
-    match rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE) {
-        Ok(()) | Err(Errno::EXIST) => open_below(&parent, name, DIRECTORY, Mode::empty()),
-        Err(error) => Err(error),
-    }
 }
 
 /// What a client reads of something that could not be written.
@@ -90,45 +61,9 @@ pub(super) fn not_written(path: &Path, error: Errno) -> String {
     }
 }
 
-fn names(
-    dir: &OwnedFd,
-) -> Result<impl Iterator<Item = Result<rustix::fs::DirEntry, Errno>>, Errno> {
-    let itself = |name: &CStr| name == c"." || name == c"..";
-    let entries = Dir::read_from(dir)?;
-    Ok(entries.filter(move |entry| !entry.as_ref().is_ok_and(|e| itself(e.file_name()))))
-}
-
-/// Removes a directory with all that is in it, over no link; a missing one counts as removed.
-fn remove_all(base: &OwnedFd, name: &Path) -> Result<(), Errno> {
-    let dir = match open_below(base, name, DIRECTORY, Mode::empty()) {
-        Ok(dir) => dir,
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in names(&dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let is_directory = match entry.file_type() {
-            FileType::Unknown => {
-                let found = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                FileType::from_raw_mode(found.st_mode) == FileType::Directory
-            }
-            kind => kind == FileType::Directory,
-        };
-        if is_directory {
-            remove_all(&dir, Path::new(OsStr::from_bytes(name.to_bytes())))?;
-        } else {
-            ignore_missing(rustix::fs::unlinkat(&dir, name, AtFlags::empty()))?;
-        }
-    }
-    ignore_missing(rustix::fs::unlinkat(base, name, AtFlags::REMOVEDIR))
-}
-
-fn ignore_missing(result: Result<(), Errno>) -> Result<(), Errno> {
-    match result {
-        Err(Errno::NOENT) => Ok(()),
-        result => result,
-    }
+/// The same of an error of the standard library.
+pub(super) fn not_written_io(path: &Path, error: &std::io::Error) -> String {
+    not_written(path, Errno::from_io_error(error).unwrap_or(Errno::IO))
 }
 
 /// True where the directory exists and holds something.
@@ -182,19 +117,21 @@ impl Opened {
     /// else may be in the directory: of two exports that find it empty at the same time, one sees the other.
     ///
     /// # Errors
-    /// A text for the client.
-    pub fn stage(self, export: ExportId, claim: ClaimId, alone: bool) -> Result<Target, TaskError> {
-        let staging_name = format!(".millrace-{export}#");
+    /// A text for the client; canceled where a later run is at work.
+    pub fn stage(self, export: ExportId, run: &Run, alone: bool) -> Result<Target, TaskError> {
+        let staging_name = staging_name(export);
         let failed = |error| TaskError::failed(not_written(&self.path, error));
         let own = Path::new(&staging_name);
-        remove_all(&self.dir, own).map_err(failed)?;
-        let claim = claim.to_string();
-        let staging = make_below(&self.dir, &own.join(&claim)).map_err(failed)?;
+        if !clear_earlier(&self.dir, own, run.attempt).map_err(failed)? {
+            return Err(TaskError::Canceled);
+        }
+        let run = format!("{}-{}", run.attempt, run.claim);
+        let staging = make_below(&self.dir, &own.join(&run)).map_err(failed)?;
         let target = Target {
             path: self.path.clone(),
             dir: self.dir.try_clone().map_err(TaskError::internal)?,
             staging,
-            claim,
+            run,
             staging_name,
             next: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
@@ -210,6 +147,87 @@ impl Opened {
     }
 }
 
+/// The directory in a target where the runs of an export make their files.
+fn staging_name(export: ExportId) -> String {
+    format!(".millrace-{export}#")
+}
+
+/// Removes what earlier runs than this attempt left in the staging directory. False: a later one has begun.
+fn clear_earlier(dir: &OwnedFd, staging: &Path, attempt: i32) -> Result<bool, Errno> {
+    let staging = match open_below(dir, staging, DIRECTORY, Mode::empty()) {
+        Ok(staging) => staging,
+        Err(Errno::NOENT) => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    for entry in names(&staging)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        let number = name.to_str().and_then(|name| name.split_once('-'));
+        let number = number.and_then(|(number, _)| number.parse::<i32>().ok());
+        if number.is_some_and(|number| number > attempt) {
+            return Ok(false);
+        }
+        remove_contended(&staging, Path::new(name))?;
+    }
+    Ok(true)
+}
+
+/// Removes what the runs of an export, of which none is at work any more, left unfinished in a target. One
+/// that is missing counts as cleared.
+///
+/// # Errors
+/// As the system.
+pub(super) fn clear(place: &Place, export: ExportId) -> Result<(), Errno> {
+    let opened = open_root(place).and_then(|root| match place.below.as_os_str().is_empty() {
+        true => Ok(root),
+        false => open_below(&root, &place.below, DIRECTORY, Mode::empty()),
+    });
+    match opened {
+        Ok(dir) => remove_contended(&dir, Path::new(&staging_name(export))),
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Something on its way in the staging directory. Dropped before it has its name, it is removed.
+pub(super) struct Staged<'a> {
+    target: &'a Target,
+    own: String,
+    is_named: bool,
+}
+
+impl Staged<'_> {
+    /// What it is called there.
+    pub fn own(&self) -> &str {
+        &self.own
+    }
+
+    /// Gives it its name, in place of what has it. Fails where the run has lost its claim and another one, or
+    /// the janitor, has removed its directory.
+    ///
+    /// # Errors
+    /// As the system.
+    pub fn name(mut self, parent: &OwnedFd, name: &str) -> Result<(), Errno> {
+        rustix::fs::renameat(&self.target.staging, &self.own, parent, name)?;
+        self.is_named = true;
+        Ok(())
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        if !self.is_named {
+            // What cannot be removed goes with the directory.
+            let _ = rustix::fs::unlinkat(&self.target.staging, &self.own, AtFlags::empty());
+        }
+    }
+}
+
+/// The directory and the name of a path.
+pub(super) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
 impl Target {
     /// Where a path is, for people.
     pub fn whole(&self, path: &str) -> PathBuf {
@@ -221,13 +239,12 @@ impl Target {
         &self.dir
     }
 
-    /// The directory of a file of this path, made where it is missing.
+    /// A directory of this path, made where it is missing.
     ///
     /// # Errors
     /// As the system.
-    pub fn parent_of(&self, path: &str) -> Result<OwnedFd, Errno> {
-        let parent = Path::new(path).parent().unwrap_or(Path::new(""));
-        make_below(&self.dir, parent)
+    pub fn directory(&self, path: &str) -> Result<OwnedFd, Errno> {
+        make_below(&self.dir, Path::new(path))
     }
 
     /// Makes something under a name of its own, and then gives it this name, in place of what has it.
@@ -241,31 +258,36 @@ impl Target {
         make: impl FnOnce(&OwnedFd, &str) -> Result<(), E>,
         not_named: impl FnOnce(Errno) -> E,
     ) -> Result<(), E> {
-        let own = self.begin();
-        let made = make(&self.staging, &own)
-            .and_then(|()| self.name(&own, parent, name).map_err(not_named));
-        if made.is_err() {
-            self.give_up(&own);
+        let staged = self.begin();
+        make(&self.staging, staged.own())?;
+        staged.name(parent, name).map_err(not_named)
+    }
+
+    /// Makes something that is whole at once, a link, straight under a name that nothing has: to make it under
+    /// a name of its own first takes twice as long. [`Errno::STALE`]: the run has lost its claim, and its
+    /// directory was removed. Where that happens between this look and the link, one name more is made.
+    ///
+    /// # Errors
+    /// What `make` fails with, or as the system.
+    pub fn put_at_once(
+        &self,
+        parent: &OwnedFd,
+        name: &str,
+        make: impl FnOnce(&OwnedFd, &str) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        if rustix::fs::fstat(&self.staging)?.st_nlink == 0 {
+            return Err(Errno::STALE);
         }
-        made
+        make(parent, name)
     }
 
     /// A name in the staging directory that nothing else has.
-    pub fn begin(&self) -> String {
-        self.next.fetch_add(1, Ordering::Relaxed).to_string()
-    }
-
-    /// Gives something of the staging directory its name.
-    ///
-    /// # Errors
-    /// As the system.
-    pub fn name(&self, own: &str, parent: &OwnedFd, name: &str) -> Result<(), Errno> {
-        rustix::fs::renameat(&self.staging, own, parent, name)
-    }
-
-    /// Removes something of the staging directory. What cannot be goes with the directory.
-    pub fn give_up(&self, own: &str) {
-        let _ = rustix::fs::unlinkat(&self.staging, own, AtFlags::empty());
+    pub fn begin(&self) -> Staged<'_> {
+        Staged {
+            target: self,
+            own: self.next.fetch_add(1, Ordering::Relaxed).to_string(),
+            is_named: false,
+        }
     }
 
     /// A new file in a directory.
@@ -285,28 +307,40 @@ impl Target {
         Self::create(&self.staging, own)
     }
 
-    /// Removes the staging directory and waits until everything is on the disk.
+    /// Removes what this run staged and waits until everything is on the disk.
     ///
     /// # Errors
     /// A text for the client.
     pub fn finish(&self) -> Result<(), TaskError> {
         let failed = |error| TaskError::failed(not_written(&self.path, error));
-        remove_all(&self.dir, Path::new(&self.staging_name)).map_err(failed)?;
+        self.unstage().map_err(failed)?;
         self.is_gone.store(true, Ordering::Relaxed);
         rustix::fs::syncfs(&self.dir).map_err(failed)
+    }
+
+    /// Removes only what is of this run: another one may be at work by now.
+    fn unstage(&self) -> Result<(), Errno> {
+        let name = Path::new(&self.staging_name);
+        let staging = match open_below(&self.dir, name, DIRECTORY, Mode::empty()) {
+            Ok(staging) => staging,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        remove_all(&staging, Path::new(&self.run))?;
+        match rustix::fs::unlinkat(&self.dir, name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            result => result,
+        }
     }
 }
 
 impl Drop for Target {
     fn drop(&mut self) {
-        if *self.is_gone.get_mut() {
-            return;
-        }
-        // Only what is of this run: another one may be at work by now.
-        let own = Path::new(&self.staging_name);
-        if let Ok(staging) = open_below(&self.dir, own, DIRECTORY, Mode::empty()) {
-            let _ = remove_all(&staging, Path::new(&self.claim));
-            let _ = rustix::fs::unlinkat(&self.dir, own, AtFlags::REMOVEDIR);
+        if !*self.is_gone.get_mut() {
+            let _ = self.unstage();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

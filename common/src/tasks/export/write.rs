@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::source;
-use super::target::{Target, not_written};
+use super::target::{Target, not_written, not_written_io, split};
 use crate::content::check_relative_path;
 use crate::error::Error;
 use crate::models::{ExportBytes, ExportEntry};
@@ -71,7 +71,7 @@ impl Way<'_> {
     }
 
     fn not_written_io(&self, error: &std::io::Error) -> Fault {
-        self.not_written(Errno::from_io_error(error).unwrap_or(Errno::IO))
+        Fault::Failed(not_written_io(&self.whole, error))
     }
 }
 
@@ -80,6 +80,12 @@ struct Original<'a> {
     dir: BorrowedFd<'a>,
     path: &'a str,
     flags: AtFlags,
+}
+
+/// Why something has no further name.
+enum Unlinked {
+    Original(Errno),
+    Name(Errno),
 }
 
 impl Writer {
@@ -154,12 +160,12 @@ impl Writer {
     ) -> Result<(), Fault> {
         let path = entry.path.as_str();
         check_relative_path(path).map_err(Fault::Failed)?;
-        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (directory, name) = split(path);
         let whole = self.target.whole(path);
         let parent = match last {
             Some((known, parent)) if known == directory => parent,
             _ => {
-                let opened = self.target.parent_of(path);
+                let opened = self.target.directory(directory);
                 let opened = opened.map_err(|e| Fault::Failed(not_written(&whole, e)))?;
                 &mut last.insert((directory.to_owned(), opened)).1
             }
@@ -211,10 +217,7 @@ impl Writer {
                 let mut to = Target::create(dir, own).map_err(|e| way.not_written(e))?;
                 let copied = self.copy(way, &mut from, &mut to, stopped)?;
                 match expected {
-                    Some(size) if size != copied => Err(Fault::Failed(format!(
-                        "The stored file of '{}' has {copied} bytes instead of {size}.",
-                        way.whole.display()
-                    ))),
+                    Some(size) if size != copied => Err(Fault::size(&way.whole, copied, size)),
                     _ => Ok(()),
                 }
             },
@@ -262,35 +265,42 @@ impl Writer {
         let link = |dir: &OwnedFd, name: &str| {
             rustix::fs::linkat(original.dir, original.path, dir, name, original.flags)
         };
-        let linked = match link(way.parent, way.name) {
+        let linked = match self.target.put_at_once(way.parent, way.name, link) {
             Err(Errno::EXIST) if is_same(way, original)? => Ok(()),
-            // Of an earlier run, or of a unit with the same path: replaced whole.
-            Err(Errno::EXIST) => self.target.put(way.parent, way.name, link, |error| error),
-            linked => linked,
+            // Of an earlier run, with other bytes: replaced whole.
+            Err(Errno::EXIST) => {
+                let make = |dir: &OwnedFd, own: &str| link(dir, own).map_err(Unlinked::Original);
+                self.target.put(way.parent, way.name, make, Unlinked::Name)
+            }
+            linked => linked.map_err(Unlinked::Original),
         };
         match linked {
             Ok(()) => Ok(true),
+            Err(Unlinked::Original(Errno::STALE)) => Err(Fault::Stopped),
             // Of this one file: it has as many names as can be.
-            Err(Errno::MLINK) => Ok(false),
-            Err(Errno::XDEV | Errno::PERM | Errno::OPNOTSUPP) => {
+            Err(Unlinked::Original(Errno::MLINK)) => Ok(false),
+            Err(Unlinked::Original(Errno::XDEV | Errno::PERM | Errno::OPNOTSUPP)) => {
                 // A source lies elsewhere than the store: that says nothing about the others.
                 if original.flags.is_empty() {
                     self.fall_back();
                 }
                 Ok(false)
             }
-            Err(Errno::NOENT) => Err(Fault::Missing),
-            Err(error) => Err(way.not_written(error)),
+            Err(Unlinked::Original(Errno::NOENT)) => Err(Fault::Missing),
+            Err(Unlinked::Original(error) | Unlinked::Name(error)) => Err(way.not_written(error)),
         }
     }
 
     fn symlink(&self, way: &Way<'_>, to: &Path) -> Result<(), Fault> {
-        let link = |dir: &OwnedFd, name: &str| rustix::fs::symlinkat(to, dir, name);
-        let linked = match link(way.parent, way.name) {
+        let link = |dir: &OwnedFd, own: &str| rustix::fs::symlinkat(to, dir, own);
+        match self.target.put_at_once(way.parent, way.name, link) {
             Err(Errno::EXIST) => self.target.put(way.parent, way.name, link, |error| error),
             linked => linked,
-        };
-        linked.map_err(|error| way.not_written(error))
+        }
+        .map_err(|error| match error {
+            Errno::STALE => Fault::Stopped,
+            error => way.not_written(error),
+        })
     }
 
     /// Copies the bytes of a stored file, without passing them through here where the system can; gives how
