@@ -1,5 +1,6 @@
 //! Packages, and the repositories that hold them.
 
+mod paths;
 mod refusals;
 mod repositories;
 mod temporary;

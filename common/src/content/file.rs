@@ -1,5 +1,6 @@
 //! The type `file.file`: any file, named by a path.
 
+use super::path::refuse_conflicts;
 use super::{ContentType, FromFile, NewUnit, StoredFile, key_of};
 use crate::db::Conn;
 use crate::ids::{ContentId, DomainId};
@@ -46,17 +47,7 @@ impl ContentType for File {
         added: &[ContentId],
     ) -> Result<(), TaskError> {
         let conflicts = RepositoryContent::path_conflicts(conn, version.repository, added).await?;
-        if conflicts.is_empty() {
-            return Ok(());
-        }
-        let list: Vec<String> = conflicts
-            .iter()
-            .map(|c| format!("{} is a directory of {}", c.directory, c.path))
-            .collect();
-        Err(TaskError::failed(format!(
-            "Repository version errors : Path errors found. {}",
-            list.join(", ")
-        )))
+        refuse_conflicts(&conflicts)
     }
 }
 

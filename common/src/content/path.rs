@@ -1,5 +1,8 @@
 //! Relative paths of files.
 
+use crate::models::PathConflict;
+use crate::tasking::TaskError;
+
 /// Longest relative path in bytes: it is a key of an index.
 const PATH_BYTES: usize = 2000;
 
@@ -25,6 +28,25 @@ pub fn check_relative_path(path: &str) -> Result<(), String> {
     } else {
         Err(format!("Relative path is not in canonical form. {path}"))
     }
+}
+
+/// Refuses a version that would hold files in one place.
+///
+/// # Errors
+/// The text that the client reads.
+pub(super) fn refuse_conflicts(conflicts: &[PathConflict]) -> Result<(), TaskError> {
+    if conflicts.is_empty() {
+        return Ok(());
+    }
+    let about = |PathConflict { directory, path }: &PathConflict| match directory == path {
+        true => format!("{path} is a path of several units"),
+        false => format!("{directory} is a directory of {path}"),
+    };
+    let list: Vec<String> = conflicts.iter().map(about).collect();
+    Err(TaskError::failed(format!(
+        "Repository version errors : Path errors found. {}",
+        list.join(", ")
+    )))
 }
 
 #[cfg(test)]

@@ -120,8 +120,9 @@ async fn a_package_takes_the_place_of_one_that_is_named_alike() {
     ];
     let into = [("repository", address.as_str())];
     let first = unit(&app, &built("first").build(), &into).await;
-    for other in &others {
-        unit(&app, &other.build(), &into).await;
+    for (n, other) in others.iter().enumerate() {
+        let path = format!("{n}.rpm");
+        unit(&app, &other.build(), &[into[0], ("relative_path", &path)]).await;
     }
     let second = unit(&app, &built("second").build(), &into).await;
     assert_ne!(first["pulp_href"], second["pulp_href"]);

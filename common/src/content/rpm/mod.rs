@@ -2,10 +2,13 @@
 
 mod header;
 
+use super::path::refuse_conflicts;
 use super::{ContentType, FromFile, StoredFile, check_relative_path};
 use crate::db::Conn;
 use crate::hashing;
-use crate::models::Content;
+use crate::ids::ContentId;
+use crate::models::{Content, RepositoryContent};
+use crate::repository::NewVersion;
 use crate::representation::RpmPackage;
 use crate::tasking::{TaskContext, TaskError};
 use bytes::BytesMut;
@@ -67,6 +70,17 @@ impl ContentType for Rpm {
             &unit.release,
             &unit.arch,
         ]
+    }
+
+    /// Paths need not follow from keys: the default one leaves the epoch out, and a client may give any.
+    async fn validate_version(
+        conn: &mut Conn,
+        version: &NewVersion,
+        added: &[ContentId],
+    ) -> Result<(), TaskError> {
+        let repository = version.repository;
+        let found = RepositoryContent::package_path_conflicts(conn, repository, added).await?;
+        refuse_conflicts(&found)
     }
 }
 

@@ -77,6 +77,23 @@ impl RepositoryContent {
             .await
     }
 
+    /// Paths of packages that are those of other packages or directories of theirs, where one of the two was
+    /// added; some of them, if there are many.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn package_path_conflicts(
+        conn: &mut Conn,
+        repository: RepositoryId,
+        added: &[ContentId],
+    ) -> QueryResult<Vec<PathConflict>> {
+        sql_query(include_str!("package_path_conflicts.sql"))
+            .bind::<SqlUuid, _>(repository)
+            .bind::<Array<SqlUuid>, _>(uuids(added))
+            .load(conn)
+            .await
+    }
+
     /// Pairs of an incoming unit and the unit of `start` that it would replace, which is not about to
     /// be removed.
     ///
