@@ -43,6 +43,8 @@ mod exports;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]
+mod general;
+#[cfg(test)]
 mod history;
 mod idempotency;
 #[cfg(test)]
