@@ -1,7 +1,3 @@
-DROP INDEX content_rpm_checksum;
-DROP INDEX content_rpm_release;
-DROP INDEX content_rpm_version;
-DROP INDEX content_rpm_name;
 CREATE OR REPLACE FUNCTION millrace_dispatch(tasks jsonb, users uuid[], objects uuid[])
     RETURNS TABLE (pulp_id uuid, ticket bigint, pulp_created timestamptz, state text, announcement jsonb)
     LANGUAGE plpgsql AS $$

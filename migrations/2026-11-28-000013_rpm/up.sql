@@ -21,10 +21,3 @@ BEGIN
      WHERE f.pulp_id = u.object_id AND f.task_id IS NULL;
     RETURN QUERY SELECT * FROM millrace_dispatch(tasks);
 END $$;
-
--- Packages are searched by these; those that share an architecture or an epoch are too many for an index.
-CREATE INDEX content_rpm_name ON content ((fields ->> 'name') text_pattern_ops)
-    WHERE pulp_type = 'rpm.package';
-CREATE INDEX content_rpm_version ON content ((fields ->> 'version')) WHERE pulp_type = 'rpm.package';
-CREATE INDEX content_rpm_release ON content ((fields ->> 'release')) WHERE pulp_type = 'rpm.package';
-CREATE INDEX content_rpm_checksum ON content ((fields ->> 'checksum')) WHERE pulp_type = 'rpm.package';

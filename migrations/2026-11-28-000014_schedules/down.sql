@@ -1,7 +1,5 @@
 DROP FUNCTION millrace_purge(uuid[]);
 DROP FUNCTION millrace_purge_page(timestamptz, uuid, timestamptz, uuid, text[], integer);
-DROP INDEX task_finished;
-CREATE INDEX task_finished ON task (finished_at) WHERE finished_at IS NOT NULL;
 DROP FUNCTION millrace_note_request(integer, text, bytea, uuid, interval);
 DROP TABLE idempotency_key;
 DROP FUNCTION millrace_survey(interval, interval);

@@ -166,10 +166,6 @@ BEGIN
     RETURN QUERY SELECT k.fingerprint, k.task_id FROM idempotency_key k WHERE k.account_id = account AND k.key = given;
 END $$;
 
--- Purging walks it from end to end, however many ended in the same moment.
-DROP INDEX task_finished;
-CREATE INDEX task_finished ON task (finished_at, pulp_id) WHERE finished_at IS NOT NULL;
-
 -- Of the `page` tasks that ended next behind the cursor: the last, and which of them are in the domain (null: any) and
 -- in one of the states. No row: there are no more.
 CREATE FUNCTION millrace_purge_page(behind timestamptz, behind_id uuid, before timestamptz, wanted uuid,

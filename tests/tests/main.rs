@@ -44,6 +44,7 @@ mod exports;
 mod full_disk;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
 mod idempotency;
 #[cfg(test)]
 mod killed;
@@ -53,6 +54,8 @@ mod labels;
 mod lanes;
 #[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod migrations;
 #[cfg(test)]
 mod orphans;
 #[cfg(test)]
