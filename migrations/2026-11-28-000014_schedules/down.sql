@@ -3,6 +3,7 @@ DROP FUNCTION millrace_purge_page(timestamptz, uuid, timestamptz, uuid, text[], 
 DROP FUNCTION millrace_note_request(integer, text, bytea, uuid, interval);
 DROP TABLE idempotency_key;
 DROP FUNCTION millrace_survey(interval, interval);
+DROP FUNCTION millrace_overdue(uuid[], integer);
 DROP FUNCTION millrace_due_schedules(integer);
 DROP TABLE task_schedule;
 CREATE OR REPLACE FUNCTION millrace_hand_back(wanted uuid, expected_claim uuid, why text) RETURNS boolean
