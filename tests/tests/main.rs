@@ -53,6 +53,8 @@ mod labels;
 #[cfg(test)]
 mod lanes;
 #[cfg(test)]
+mod leftovers;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod migrations;
