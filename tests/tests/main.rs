@@ -46,6 +46,7 @@ mod full_disk;
 mod general;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
 mod idempotency;
 #[cfg(test)]
 mod killed;
@@ -54,7 +55,11 @@ mod labels;
 #[cfg(test)]
 mod lanes;
 #[cfg(test)]
+mod leftovers;
+#[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod migrations;
 #[cfg(test)]
 mod orphans;
 #[cfg(test)]
