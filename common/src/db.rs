@@ -8,12 +8,14 @@ use diesel::sql_types::{Integer, Text, Timestamptz};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use std::time::Duration;
 
 mod direct;
+mod migrate;
 mod retry;
 
+pub use migrate::{migrate, pending_migrations};
 pub use retry::{RetryCause, Work, retrying, transaction};
 
 /// The migrations, compiled into both binaries.
@@ -207,39 +209,6 @@ async fn connect(settings: &Database, name: &str, setup: &str) -> Result<Conn, E
     conn.batch_execute(&format!("SET jit = off; {setup}"))
         .await?;
     Ok(conn)
-}
-
-/// Brings the database to this program's schema; processes that start together take turns.
-///
-/// # Errors
-/// [`Error::Unavailable`], or a migration that fails (it is rolled back).
-pub async fn migrate(settings: &Database) -> Result<Vec<String>, Error> {
-    let mut conn = connect(settings, "millrace migrate", "SET lock_timeout = '60s'").await?;
-    sql_query("SELECT pg_advisory_lock(7114, 1)")
-        .execute(&mut conn)
-        .await?;
-    let mut harness = diesel_async::AsyncMigrationHarness::new(conn);
-    tokio::task::block_in_place(|| {
-        harness
-            .run_pending_migrations(MIGRATIONS)
-            .map(|done| done.iter().map(ToString::to_string).collect())
-            .map_err(Error::Internal)
-    })
-}
-
-/// The migrations of this program that the database lacks.
-///
-/// # Errors
-/// [`Error::Unavailable`] when the database cannot be reached.
-pub async fn pending_migrations(settings: &Database) -> Result<Vec<String>, Error> {
-    let conn = connect(settings, "millrace migrate", "").await?;
-    let mut harness = diesel_async::AsyncMigrationHarness::new(conn);
-    tokio::task::block_in_place(|| {
-        harness
-            .pending_migrations(MIGRATIONS)
-            .map(|missing| missing.iter().map(|m| m.name().to_string()).collect())
-            .map_err(Error::Internal)
-    })
 }
 
 /// The clock of the database, which is the only one that counts.

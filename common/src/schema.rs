@@ -509,6 +509,7 @@ table! {
         last_task -> Nullable<Uuid>,
         last_error -> Nullable<Text>,
         not_before -> Nullable<Timestamptz>,
+        managed -> Bool,
     }
 }
 

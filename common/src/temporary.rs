@@ -1,8 +1,8 @@
 //! From a file that a request left for a task to an artifact.
 //!
 //! The task owns the file from its dispatch on: `Task::uses` names it, and dispatch writes the owner into
-//! its row. The row goes with the task: into an artifact where the task makes one, by [`TakenFile::give_up`]
-//! where it fails, and else, canceled or lost, by the janitor, as soon as the task is final.
+//! its row. The row goes with the task: into an artifact where the task makes one, and else, whatever the end, in
+//! the transaction that ends the task (`millrace_finish`), so that a run which comes again finds it.
 
 use crate::content::StoredFile;
 use crate::db::Conn;
@@ -11,10 +11,9 @@ use crate::hashing;
 use crate::ids::{DomainId, TemporaryFileId};
 use crate::models::{Artifact, TemporaryFile, Tombstone};
 use crate::storage::upload::{self, Broken};
-use crate::storage::{Digests, Saved, StorageKey, tombstones};
+use crate::storage::{Digests, Saved, StorageKey};
 use crate::tasking::{TaskContext, TaskError};
 use bytes::BytesMut;
-use log::warn;
 use std::sync::Arc;
 
 /// A temporary file that its task has read.
@@ -93,29 +92,6 @@ impl TakenFile {
             Tombstone::leave_to_janitor(conn, &self.key).await?;
         }
         Ok(saved.into_artifact())
-    }
-
-    /// Deletes a file of a task that is about to fail. What cannot be done now is left to the janitor.
-    pub async fn give_up(ctx: &TaskContext, id: TemporaryFileId) {
-        let (domain, task) = (ctx.domain(), ctx.task());
-        let buried = ctx.fenced(async |conn| {
-            let owned = TemporaryFile::find_owned(conn, domain, id, task).await?;
-            match owned {
-                Some(row) => Ok(TemporaryFile::bury(conn, row.pulp_id).await?),
-                None => Ok(None),
-            }
-        });
-        let done = match buried.await {
-            Ok(buried) => {
-                let buried: Vec<Tombstone> = buried.into_iter().collect();
-                let unlinked = tombstones::unlink(ctx.db(), ctx.storage(), &buried).await;
-                unlinked.map(drop).map_err(TaskError::from)
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = done {
-            warn!(task_id:% = task, error:? = error; "a temporary file is left to the janitor");
-        }
     }
 }
 

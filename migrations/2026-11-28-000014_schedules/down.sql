@@ -1,10 +1,9 @@
 DROP FUNCTION millrace_purge(uuid[]);
 DROP FUNCTION millrace_purge_page(timestamptz, uuid, timestamptz, uuid, text[], integer);
-DROP INDEX task_finished;
-CREATE INDEX task_finished ON task (finished_at) WHERE finished_at IS NOT NULL;
 DROP FUNCTION millrace_note_request(integer, text, bytea, uuid, interval);
 DROP TABLE idempotency_key;
 DROP FUNCTION millrace_survey(interval, interval);
+DROP FUNCTION millrace_overdue(uuid[], integer);
 DROP FUNCTION millrace_due_schedules(integer);
 DROP TABLE task_schedule;
 CREATE OR REPLACE FUNCTION millrace_hand_back(wanted uuid, expected_claim uuid, why text) RETURNS boolean

@@ -106,6 +106,8 @@ CREATE TABLE task_schedule (
     -- Why it could not be dispatched when it was due, and when that is tried again.
     last_error text,
     not_before timestamptz,
+    -- The settings ask for it: the start of a worker changes or removes it.
+    managed boolean NOT NULL DEFAULT false,
     UNIQUE (pulp_domain, name)
 );
 CREATE INDEX task_schedule_created ON task_schedule (pulp_created DESC, pulp_id DESC);
@@ -123,13 +125,29 @@ CREATE FUNCTION millrace_due_schedules(page integer) RETURNS SETOF uuid
                           AND t.state IN ('waiting', 'running', 'canceling'))
      ORDER BY greatest(s.next_dispatch, s.not_before) LIMIT page $$;
 
+-- The tasks that wait longer than they may, but these: those whose requests wait, then the longest overdue.
+CREATE FUNCTION millrace_overdue(but uuid[], page integer) RETURNS SETOF uuid
+    LANGUAGE sql STABLE
+    SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+    (SELECT t.pulp_id FROM task t
+      WHERE t.state = 'waiting' AND t.claim_before < statement_timestamp() AND NOT t.deferred
+        AND t.pulp_id <> ALL (but)
+      ORDER BY t.claim_before LIMIT page)
+     UNION ALL
+    (SELECT t.pulp_id FROM task t
+      WHERE t.state = 'waiting' AND t.claim_before < statement_timestamp() AND t.deferred
+        AND t.pulp_id <> ALL (but)
+      ORDER BY t.claim_before LIMIT page)
+     LIMIT page $$;
+
 -- What `millrace_look` sees, and whether a schedule is due.
 CREATE FUNCTION millrace_survey(pass interval, sweep interval)
-    RETURNS TABLE (lost jsonb, expired jsonb, unconfirmed boolean, announced text[], resume boolean,
+    RETURNS TABLE (lost jsonb, overdue boolean, unconfirmed boolean, announced text[], resume boolean,
                    tombstones boolean, sweep_due boolean, sweep_after text, schedules boolean)
     LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT l.* INTO lost, expired, unconfirmed, announced, resume, tombstones, sweep_due, sweep_after
+    SELECT l.lost, l.expired <> '[]', l.unconfirmed, l.announced, l.resume, l.tombstones, l.sweep_due, l.sweep_after
+      INTO lost, overdue, unconfirmed, announced, resume, tombstones, sweep_due, sweep_after
       FROM millrace_look(pass, sweep) l;
     IF NOT FOUND THEN RETURN; END IF;
     schedules := EXISTS (SELECT FROM millrace_due_schedules(1));
@@ -165,10 +183,6 @@ BEGIN
     IF FOUND THEN RETURN; END IF;
     RETURN QUERY SELECT k.fingerprint, k.task_id FROM idempotency_key k WHERE k.account_id = account AND k.key = given;
 END $$;
-
--- Purging walks it from end to end, however many ended in the same moment.
-DROP INDEX task_finished;
-CREATE INDEX task_finished ON task (finished_at, pulp_id) WHERE finished_at IS NOT NULL;
 
 -- Of the `page` tasks that ended next behind the cursor: the last, and which of them are in the domain (null: any) and
 -- in one of the states. No row: there are no more.

@@ -299,3 +299,18 @@ pub fn sleep(seconds: f64, exclusive: &[&str]) -> Value {
 pub fn id_of(href: &str) -> &str {
     href.trim_end_matches('/').rsplit('/').next().unwrap()
 }
+
+/// The value of a metric of the process that listens there.
+///
+/// # Panics
+/// When it has none of that name.
+pub async fn metric(address: &str, name: &str) -> f64 {
+    let text = reqwest::get(format!("http://{address}/metrics"))
+        .await
+        .unwrap();
+    let text = text.text().await.unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    line.unwrap_or_else(|| panic!("no {name}:\n{text}"))
+}

@@ -1,6 +1,7 @@
 //! Tasks that are to be over by some moment.
 
-use millrace_tests::client::{id_of, sleep};
+use millrace_tests::app::free_port;
+use millrace_tests::client::{id_of, metric, sleep};
 use millrace_tests::eventually::holds;
 use millrace_tests::{TestApp, eventually};
 use reqwest::Method;
@@ -268,5 +269,49 @@ async fn a_deadline_that_makes_no_sense_is_refused_and_stores_nothing() {
     let task = app.dispatch(&body).await;
     assert_eq!(app.task(&task).await["deadline"], Value::Null);
     app.cancel(&task).await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_many_tasks_share_holds_up_nobody() {
+    let mut app = TestApp::start().await;
+    app.sql
+        .run(
+            "INSERT INTO task (pulp_id, pulp_created, pulp_last_updated, pulp_domain, ticket, state, name, class, \
+                 logging_cid, enc_args, reserved_resources_record, immediate, deferred, rerun_after_loss, deadline, \
+                 claim_before) \
+             SELECT gen_random_uuid(), now(), now(), d.pulp_id, nextval('task_ticket'), 'waiting', \
+                    CASE n WHEN 1 THEN 'stuck' WHEN 600 THEN 'at once' ELSE 'late' END, 'default', 'cid', '', '{}', \
+                    n = 600, n <> 600, false, '2020-01-01', '2020-01-01'::timestamptz + n * interval '1 s' \
+               FROM generate_series(1, 600) n, domain d; \
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ \
+             BEGIN RAISE 'no' USING ERRCODE = 'check_violation'; END $$; \
+             CREATE TRIGGER refuse BEFORE UPDATE ON task FOR EACH ROW WHEN (OLD.name = 'stuck') EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    let health = format!("127.0.0.1:{}", free_port());
+    // One pass.
+    app.spawn_worker(&[
+        ("worker.janitor_ms", "60000"),
+        ("worker.health_listen", &health),
+    ]);
+    eventually(SOON, async || {
+        let left = "SELECT name FROM task WHERE state = 'waiting'";
+        let left = app.sql.texts(left).await;
+        holds(left == ["stuck"], || format!("{} wait", left.len()))
+    })
+    .await;
+    let before = "SELECT count(*) FROM task WHERE finished_at < (SELECT finished_at FROM task WHERE name = 'at once')";
+    assert_eq!(app.sql.number(before).await, 0);
+    let others = "SELECT count(*) FROM task WHERE state = 'canceled' AND error ->> 'reason' LIKE 'The deadline%'";
+    assert_eq!(app.sql.number(others).await, 599);
+    eventually(SOON, async || {
+        let counted = metric(&health, "millrace_deadlines_passed_total").await;
+        holds((counted - 599.0).abs() < 0.5, || format!("{counted}"))
+    })
+    .await;
+    app.sql
+        .run("DROP TRIGGER refuse ON task; DELETE FROM task")
+        .await;
     app.finish().await;
 }

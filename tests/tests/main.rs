@@ -43,7 +43,10 @@ mod exports;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]
+mod general;
+#[cfg(test)]
 mod history;
+#[cfg(test)]
 mod idempotency;
 #[cfg(test)]
 mod killed;
@@ -52,7 +55,11 @@ mod labels;
 #[cfg(test)]
 mod lanes;
 #[cfg(test)]
+mod leftovers;
+#[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod migrations;
 #[cfg(test)]
 mod orphans;
 #[cfg(test)]

@@ -117,3 +117,60 @@ async fn a_content_type_of_a_plug_in_is_one_among_the_others() {
     assert_eq!(task["error"]["description"], "A note has a title.");
     app.finish().await;
 }
+
+async fn keep(app: &TestApp, kwargs: Value) -> Value {
+    let task = app
+        .dispatch(&json!({"name": "plugin.tasks.keeper", "kwargs": kwargs}))
+        .await;
+    app.completed(&task).await
+}
+
+#[tokio::test]
+async fn functions_of_the_namespace_work_within_a_task_of_ones_own() {
+    let app = TestApp::builder().plugin().workers(1).start().await;
+    let zoo = app.repository("zoo").await;
+    let zoo = zoo["pulp_href"].as_str().unwrap();
+    let unit = app.unit("lion", "roar").await;
+    app.unit("stray", "meow").await;
+    let take = json!({"act": "take", "repository": id_of(zoo), "unit": id_of(&unit)});
+    let task = keep(&app, take).await;
+    assert_eq!(
+        task["created_resources"],
+        json!([format!("{zoo}versions/1/")])
+    );
+    let child = task["child_tasks"][0].as_str().unwrap().to_owned();
+    let child = app.completed(&child).await;
+    assert_eq!(child["result"]["units"], 1, "the stray");
+    let record = child["reserved_resources_record"].to_string();
+    assert!(
+        record.contains(&format!("shared:prn:file.filerepository:{}", id_of(zoo))),
+        "{record}"
+    );
+
+    app.unit("other", "woof").await;
+    let task = keep(&app, json!({"act": "tidy", "repository": id_of(zoo)})).await;
+    let result = &task["result"];
+    assert_eq!(
+        (
+            &result["orphans"]["units"],
+            &result["orphans"]["artifacts"],
+            &result["files"]["units"],
+            &result["files"]["artifacts"]
+        ),
+        (&json!(1), &json!(1), &json!(1), &json!(1)),
+        "each counts for itself: {result}"
+    );
+
+    let remote = json!({"name": "r", "url": "http://host/PULP_MANIFEST"});
+    let remote = app.post("remotes/file/file/", &remote).await.expect(201);
+    let remote = remote["pulp_href"].as_str().unwrap();
+    let rename = json!({"act": "rename", "remote": id_of(remote), "name": "s"});
+    assert_eq!(keep(&app, rename).await["result"]["name"], "s");
+    keep(
+        &app,
+        json!({"act": "drop", "remote": id_of(remote), "several": true}),
+    )
+    .await;
+    assert_eq!(app.get(remote).await.status, 404);
+    app.finish().await;
+}

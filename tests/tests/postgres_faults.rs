@@ -4,6 +4,7 @@ use diesel_async::SimpleAsyncConnection;
 use millrace_common::ids::TaskId;
 use millrace_common::tasking::Resources;
 use millrace_tests::app::free_port;
+use millrace_tests::client::metric;
 use millrace_tests::eventually::holds;
 use millrace_tests::stack::Instance;
 use millrace_tests::{TestApp, TestDb, eventually};
@@ -212,18 +213,6 @@ async fn where_the_lock_table_is_too_small_the_large_task_waits_and_all_others_r
     dispatcher.cancel(oversized).await;
     app.assert_no_failures().await;
     app.finish().await;
-}
-
-/// The value of a metric of the process that listens there.
-async fn metric(address: &str, name: &str) -> f64 {
-    let text = reqwest::get(format!("http://{address}/metrics"))
-        .await
-        .unwrap();
-    let text = text.text().await.unwrap();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    line.unwrap_or_else(|| panic!("no {name}:\n{text}"))
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn files_go_and_come_back_with_the_next_download() {
     let of_files = json!({"units": 2, "artifacts": 2, "bytes": 40003});
     assert_eq!(
         dry["result"],
-        json!({"dry_run": true, "units": 2, "artifacts": 2, "bytes": 40003, "by_type": {"file.file": of_files}})
+        json!({"dry_run": true, "units": 2, "artifacts": 2, "bytes": 40003, "by_type": {"file.file": of_files}, "skipped": 0, "failed": 0})
     );
 
     let task = reclaim(app, &body).await;
@@ -273,7 +273,61 @@ async fn what_a_waiting_task_is_going_to_use_is_spared() {
     app.cancel(&holder).await.expect(200);
     app.completed(&adding).await;
     assert_bytes(app).await;
+
+    // Somebody who holds a unit at that moment keeps its file, and is counted.
+    let task = app.delete(href(&other)).await.task();
+    app.completed(&task).await;
+    let held = app.db.sql().await;
+    let id = millrace_tests::client::id_of(&units[0]);
+    held.run(&format!(
+        "BEGIN; SELECT FROM content WHERE pulp_id = '{id}' FOR KEY SHARE"
+    ))
+    .await;
+    let task = reclaim(app, &json!({"repo_hrefs": [shop.repository]})).await;
+    let result = &task["result"];
+    assert_eq!(
+        (&result["artifacts"], &result["skipped"]),
+        (&json!(0), &json!(1))
+    );
+    held.run("ROLLBACK").await;
+    // A file that cannot be removed counts no bytes.
+    let key = app.sql.text("SELECT storage_key FROM artifact").await;
+    let file = app.media().join(key);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let task = reclaim(app, &json!({"repo_hrefs": [shop.repository]})).await;
+    let result = &task["result"];
+    assert_eq!(
+        (&result["artifacts"], &result["failed"], &result["bytes"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    std::fs::remove_dir(&file).unwrap();
     shop.app.finish().await;
+}
+
+#[tokio::test]
+async fn a_type_that_is_protected_keeps_its_files() {
+    let app = TestApp::with_workers(1).await;
+    let zoo = app.repository("zoo").await;
+    let artifact = app.upload(b"published".to_vec()).await;
+    let unit = app.file(&artifact, "index").await;
+    app.modify(&zoo, std::slice::from_ref(&unit), &[]).await;
+    // No built-in type with units of its own is protected but what publications hold.
+    app.sql
+        .run("UPDATE content SET pulp_type = 'core.publishedmetadata'")
+        .await;
+    let id = millrace_tests::client::id_of(href(&zoo));
+    let call = json!({"name": "pulpcore.app.tasks.reclaim_space.reclaim_space", "args": [[id]],
+                      "kwargs": {"force": true}, "shared_resources": [href(&zoo)]});
+    let task = app.dispatch(&call).await;
+    assert_eq!(app.completed(&task).await["result"]["units"], 0);
+    assert_eq!(
+        app.sql
+            .number("SELECT count(*) FROM content_artifact WHERE artifact_id IS NOT NULL")
+            .await,
+        1
+    );
+    app.finish().await;
 }
 
 #[tokio::test]

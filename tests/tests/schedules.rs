@@ -272,3 +272,121 @@ async fn the_settings_keep_schedules_of_their_own() {
     .await;
     app.finish().await;
 }
+
+/// The four that the settings keep, by the beginning of their names.
+async fn kept(app: &TestApp) -> Vec<Value> {
+    let list = app.get("task-schedules/?ordering=name").await.expect(200);
+    list["results"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn the_schedules_of_the_settings_spare_what_is_young() {
+    let app = TestApp::builder()
+        .set("tasks.task_protection_time", 60)
+        .set("tasks.upload_protection_time", 60)
+        .set("tasks.tmpfile_protection_time", 60)
+        .workers(1)
+        .start()
+        .await;
+    let old = "UPDATE {} SET pulp_created = pulp_created - interval '1 day', \
+               pulp_last_updated = pulp_last_updated - interval '1 day'";
+    app.post("uploads/", &json!({"size": 4})).await.expect(201);
+    let temporary = "INSERT INTO temporary_file (pulp_id, pulp_domain, storage_key, size, sha256) \
+        SELECT gen_random_uuid(), pulp_id, 'artifact/00/' || NAME, 3, repeat('0', 64) FROM domain";
+    app.sql.run(&temporary.replace("NAME", "'old'")).await;
+    let artifact = app.upload(b"old".to_vec()).await;
+    app.file(&artifact, "old").await;
+    for table in ["upload", "temporary_file", "artifact", "content"] {
+        let has_update = format!(
+            "SELECT count(*) FROM information_schema.columns WHERE table_name = '{table}' AND column_name = 'pulp_last_updated'"
+        );
+        let statement = old.replace("{}", table);
+        let statement = match app.sql.number(&has_update).await {
+            0 => statement.split_once(", ").unwrap().0.to_owned(),
+            _ => statement,
+        };
+        app.sql.run(&statement).await;
+    }
+    app.sql
+        .run("UPDATE content SET timestamp_of_interest = timestamp_of_interest - interval '30 days'; \
+              UPDATE artifact SET timestamp_of_interest = timestamp_of_interest - interval '30 days'")
+        .await;
+    app.post("uploads/", &json!({"size": 5})).await.expect(201);
+    app.sql.run(&temporary.replace("NAME", "'young'")).await;
+    let artifact = app.upload(b"young".to_vec()).await;
+    let young = app.file(&artifact, "young").await;
+    let task = app.sleeper(0.0, &[]).await;
+    app.completed(&task).await;
+
+    let schedules = kept(&app).await;
+    assert_eq!(schedules.len(), 4);
+    app.sql
+        .run("UPDATE task_schedule SET next_dispatch = clock_timestamp()")
+        .await;
+    for schedule in &schedules {
+        until(&app, schedule, "last_task IS NOT NULL").await;
+    }
+    app.quiet(SOON).await;
+    app.assert_no_failures().await;
+    assert_eq!(app.sql.texts("SELECT size::text FROM upload").await, ["5"]);
+    let left = "SELECT storage_key FROM temporary_file";
+    assert_eq!(app.sql.texts(left).await, ["artifact/00/young"]);
+    let left = "SELECT fields ->> 'relative_path' FROM content";
+    assert_eq!(app.sql.texts(left).await, ["young"]);
+    app.get(&young).await.expect(200);
+    app.get(&task).await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_start_of_a_worker_respects_what_an_administrator_did() {
+    let name = "Clean up stale tasks periodically";
+    let mut app = TestApp::builder()
+        .set("tasks.task_protection_time", 60)
+        .set(NO_ORPHANS.0, NO_ORPHANS.1)
+        .workers(1)
+        .start()
+        .await;
+    let managed = kept(&app).await.remove(0);
+    assert_eq!(managed["name"], name);
+    // It is stopped, and stays so, unless the settings have another interval.
+    let stop = json!({"next_dispatch": null, "name": name});
+    app.patch(href(&managed), &stop).await.expect(200);
+    app.spawn_worker(&[]);
+    app.workers_online(2).await;
+    until(&app, &managed, "next_dispatch IS NULL").await;
+    app.spawn_worker(&[("tasks.task_protection_time", "30")]);
+    until(&app, &managed, "next_dispatch > clock_timestamp()").await;
+
+    // Its name is its own.
+    let other = made(&app, "mine", json!({"next_dispatch": null})).await;
+    let free = "Clean up stale uploads periodically";
+    for taken in [name, free] {
+        let task = format!("{TEST}.dummy_task");
+        let body = json!({"name": taken, "task_name": task});
+        let put = app.request(reqwest::Method::PUT, href(&other)).json(&body);
+        for refusal in [
+            app.post("task-schedules/", &body).await,
+            app.patch(href(&other), &json!({"name": taken})).await,
+            app.send(put).await,
+        ] {
+            let refusal = refusal.expect(400);
+            assert!(refusal["name"].is_array(), "{refusal}");
+        }
+    }
+    let refusal = app.patch(href(&managed), &json!({"name": "x"})).await;
+    assert!(refusal.expect(400)["name"].is_array());
+
+    // What somebody made under such a name all the same is nobody else's.
+    app.sql
+        .run(&format!(
+            "UPDATE task_schedule SET name = '{free}' WHERE name = 'mine'"
+        ))
+        .await;
+    let before = app.get(href(&other)).await.expect(200);
+    app.spawn_worker(&[("tasks.upload_protection_time", "60")]);
+    app.spawn_worker(&[("tasks.upload_protection_time", "0")]);
+    app.workers_online(5).await;
+    assert_eq!(app.get(href(&other)).await.expect(200), before);
+    app.finish().await;
+}

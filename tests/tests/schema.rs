@@ -185,6 +185,11 @@ fn imports_go_one_way() {
                 .lines()
                 .filter(|line| !line.trim_start().starts_with("//"))
             {
+                // The face for plug-ins hands on what tasks offer.
+                let is_face = file.ends_with("tasking/mod.rs") && line.starts_with("pub use");
+                if is_face {
+                    continue;
+                }
                 if let Some(name) = names.iter().find(|name| line.contains(*name)) {
                     wrong.push(format!("{}: {name}: {}", file.display(), line.trim()));
                 }

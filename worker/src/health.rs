@@ -47,18 +47,23 @@ async fn ready(shared: web::Data<Shared>) -> HttpResponse {
 async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
     let mut text = shared.metrics.render();
     let stats = shared.publisher.stats();
+    let (dispatched, put_off) = shared.janitor.schedules();
     // Writing into a string does not fail.
     let _ = writeln!(
         text,
         "# TYPE millrace_running gauge\nmillrace_running {}\n\
          # TYPE millrace_sweep_repairs_total counter\nmillrace_sweep_repairs_total {}\n\
          # TYPE millrace_rescues_total counter\nmillrace_rescues_total {}\n\
+         # TYPE millrace_deadlines_passed_total counter\nmillrace_deadlines_passed_total {}\n\
+         # TYPE millrace_schedules_dispatched_total counter\nmillrace_schedules_dispatched_total {dispatched}\n\
+         # TYPE millrace_schedules_put_off_total counter\nmillrace_schedules_put_off_total {put_off}\n\
          # TYPE millrace_announcements_confirmed_total counter\nmillrace_announcements_confirmed_total {}\n\
          # TYPE millrace_announcements_returned_total counter\nmillrace_announcements_returned_total {}\n\
          # TYPE millrace_announcements_dropped_total counter\nmillrace_announcements_dropped_total {}",
         shared.running.all().len(),
         shared.janitor.repairs(),
         shared.janitor.rescues(),
+        shared.janitor.deadlines(),
         stats.confirmed,
         stats.returned,
         stats.dropped,

@@ -91,6 +91,9 @@ pub(crate) async fn settle(
             Ok(settled) => {
                 let released = timeout(ANSWER, tasking::release(&mut conn)).await;
                 drop(conn);
+                if matches!(verdict, Verdict::Failed(tasking::DEADLINE_PASSED)) {
+                    shared.janitor.count_deadline();
+                }
                 publish(shared, kind, claimed, settled).await;
                 return matches!(released, Ok(Ok(()))).then_some(session);
             }

@@ -175,7 +175,10 @@ impl Slot {
             ClaimOutcome::Expired => match self.shared.db().get().await {
                 Ok(mut conn) => match tasking::expire(&mut conn, id).await {
                     Ok(settled) => {
-                        if let Some(settled) = settled {
+                        if let Some((settled, reason)) = settled {
+                            if reason == tasking::DEADLINE_PASSED {
+                                self.shared.janitor.count_deadline();
+                            }
                             settled.publish(&self.shared.publisher, id);
                         }
                     }

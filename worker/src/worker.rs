@@ -135,6 +135,11 @@ impl Worker {
             Arc::clone(&shared),
             dispatch_schedules,
         ));
+        tokio::spawn(again(
+            "ending overdue tasks",
+            Arc::clone(&shared),
+            expire_overdue,
+        ));
         health::serve(&shared)?;
 
         let slots = TaskTracker::new();
@@ -209,6 +214,12 @@ async fn do_chores(shared: Arc<Shared>) {
 async fn dispatch_schedules(shared: Arc<Shared>) {
     loop {
         shared.janitor.dispatch_schedules().await;
+    }
+}
+
+async fn expire_overdue(shared: Arc<Shared>) {
+    loop {
+        shared.janitor.expire_overdue().await;
     }
 }
 

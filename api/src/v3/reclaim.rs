@@ -13,6 +13,7 @@ use millrace_common::models::{Repository, RepositoryVersion};
 use millrace_common::prn;
 use millrace_common::tasking::{NewTask, Resources};
 use millrace_common::tasks::ReclaimSpace;
+use millrace_common::tasks::reclaim_space::MOST_KEPT;
 use std::collections::HashMap;
 use utoipa::ToSchema;
 
@@ -40,6 +41,11 @@ impl FromFields for ReclaimRequest {
         let dry_run = fields.optional::<bool>("dry_run");
         let texts = |list: Vec<Text>| list.into_iter().map(|text| text.0).collect::<Vec<_>>();
         let hrefs = texts(hrefs?);
+        let keep = keep?.map(texts).unwrap_or_default();
+        if keep.len() > MOST_KEPT {
+            let message = format!("Ensure this field has no more than {MOST_KEPT} elements.");
+            return fields.refuse("repo_versions_keeplist", message);
+        }
         if hrefs.is_empty() {
             return fields.refuse("repo_hrefs", "Must not be [].");
         }
@@ -49,7 +55,7 @@ impl FromFields for ReclaimRequest {
         }
         Some(Self {
             repo_hrefs: hrefs,
-            repo_versions_keeplist: keep?.map(texts).unwrap_or_default(),
+            repo_versions_keeplist: keep,
             dry_run: dry_run?.unwrap_or_default(),
         })
     }
@@ -66,17 +72,19 @@ pub async fn reclaim(
 ) -> ApiResult {
     authorize(&actor, Action::Delete, Object::Reclaim)?;
     let Body(request) = body.read().await?;
+    let kept = {
+        let mut conn = app.db.get().await?;
+        kept(&mut conn, &request.repo_versions_keeplist).await?
+    };
     dispatch_made(&app, &actor, async |conn| {
         let chosen = repositories(conn, &request.repo_hrefs).await?;
-        let kept = kept(conn, &request.repo_versions_keeplist).await?;
         let task = ReclaimSpace {
             repo_pks: chosen.iter().map(|(id, _)| *id).collect(),
             keeplist_rv_pks: Some(kept.iter().map(|(id, _)| *id).collect()),
             force: false,
             dry_run: request.dry_run,
         };
-        let kept_in: Vec<RepositoryId> =
-            kept.into_iter().map(|(_, repository)| repository).collect();
+        let kept_in: Vec<RepositoryId> = kept.iter().map(|(_, repository)| *repository).collect();
         let kept_in = Repository::types(conn, &kept_in).await?;
         let shared = chosen
             .iter()

@@ -67,6 +67,17 @@ pub struct DueSchedule {
     pub deadline_seconds: Option<i32>,
 }
 
+/// What a change of a schedule goes by.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = task_schedule, check_for_backend(diesel::pg::Pg))]
+#[expect(missing_docs, reason = "the migration documents the columns")]
+pub struct StoredSchedule {
+    pub name: String,
+    pub task_name: String,
+    pub enc_args: String,
+    pub managed: bool,
+}
+
 /// A schedule that the settings ask for.
 #[derive(Clone, Debug)]
 pub struct ManagedSchedule<'a> {
@@ -128,20 +139,20 @@ impl TaskSchedule {
             .await
     }
 
-    /// The encrypted arguments of a schedule, which is locked until the transaction ends. Waits for who
+    /// What a change of a schedule goes by; it is locked until the transaction ends. Waits for who
     /// dispatches it at this moment.
     ///
     /// # Errors
     /// As the session.
-    pub async fn lock_arguments(
+    pub async fn lock(
         conn: &mut Conn,
         domain: DomainId,
         id: TaskScheduleId,
-    ) -> QueryResult<Option<(String, String)>> {
+    ) -> QueryResult<Option<StoredSchedule>> {
         task_schedule::table
             .find(id)
             .filter(task_schedule::pulp_domain.eq(domain))
-            .select((task_schedule::task_name, task_schedule::enc_args))
+            .select(StoredSchedule::as_select())
             .for_update()
             .first(conn)
             .await
@@ -263,8 +274,9 @@ impl TaskSchedule {
         .map(drop)
     }
 
-    /// Makes the schedule of this name as the settings ask for it; one that is there keeps its next time
-    /// unless the interval is another one. Any number of processes may do so at once.
+    /// Makes the schedule of this name as the settings ask for it; one that is there keeps its next time, or that
+    /// it has none, unless the interval is another one. False: there is one that somebody else made, which stays as
+    /// it is. Any number of processes may do so at once.
     ///
     /// # Errors
     /// As the session.
@@ -272,8 +284,8 @@ impl TaskSchedule {
         conn: &mut Conn,
         domain: DomainId,
         wanted: &ManagedSchedule<'_>,
-    ) -> QueryResult<()> {
-        sql_query(include_str!("task_schedule_manage.sql"))
+    ) -> QueryResult<bool> {
+        let written = sql_query(include_str!("task_schedule_manage.sql"))
             .bind::<SqlUuid, _>(TaskScheduleId::new())
             .bind::<SqlUuid, _>(domain)
             .bind::<Text, _>(wanted.name)
@@ -281,18 +293,19 @@ impl TaskSchedule {
             .bind::<Text, _>(wanted.enc_args)
             .bind::<BigInt, _>(wanted.dispatch_interval)
             .execute(conn)
-            .await
-            .map(drop)
+            .await?;
+        Ok(written > 0)
     }
 
-    /// Removes the schedule of this name.
+    /// Removes the schedule of this name, where the settings had asked for it.
     ///
     /// # Errors
     /// As the session.
     pub async fn remove_named(conn: &mut Conn, domain: DomainId, name: &str) -> QueryResult<()> {
         let named = task_schedule::table
             .filter(task_schedule::pulp_domain.eq(domain))
-            .filter(task_schedule::name.eq(name));
+            .filter(task_schedule::name.eq(name))
+            .filter(task_schedule::managed);
         diesel::delete(named).execute(conn).await.map(drop)
     }
 }

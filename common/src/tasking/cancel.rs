@@ -88,11 +88,11 @@ const UNAVAILABLE: &str = "Resources temporarily unavailable.";
 pub const DEADLINE_PASSED: &str = "The deadline of the task has passed.";
 
 /// Cancels a waiting task that was not claimed in time: its deadline has passed, or it may not be deferred.
-/// `None`: it does not wait any more.
+/// Gives what came of it and why; `None`: it does not wait any more.
 ///
 /// # Errors
 /// As the session.
-pub async fn expire(conn: &mut Conn, id: TaskId) -> Result<Option<Settled>, Error> {
+pub async fn expire(conn: &mut Conn, id: TaskId) -> Result<Option<(Settled, &'static str)>, Error> {
     let overdue: bool = task::table
         .find(id)
         .filter(task::deadline.is_not_null())
@@ -106,7 +106,8 @@ pub async fn expire(conn: &mut Conn, id: TaskId) -> Result<Option<Settled>, Erro
     } else {
         UNAVAILABLE
     };
-    cancel_waiting(conn, id, Some(reason)).await
+    let settled = cancel_waiting(conn, id, Some(reason)).await?;
+    Ok(settled.map(|settled| (settled, reason)))
 }
 
 async fn cancel_running(conn: &mut Conn, id: TaskId) -> Result<bool, Error> {

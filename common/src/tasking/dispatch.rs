@@ -133,6 +133,12 @@ impl NewTask {
         self
     }
 
+    /// Makes it a child of this task, of the same request and dispatcher.
+    pub(super) fn child_of(self, parent: TaskId, cid: &str, created_by: Option<i32>) -> Self {
+        let created_by = self.created_by.or(created_by);
+        self.parent(parent).cid(cid).created_by(created_by)
+    }
+
     /// Joins a group.
     #[must_use]
     pub fn group(mut self, group: Option<TaskGroupId>) -> Self {

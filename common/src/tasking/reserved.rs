@@ -11,7 +11,7 @@ use crate::prn::{self, Prn};
 use serde_json::Value;
 
 /// What can be reserved: a name, an address of the API, or an object, which stands for its PRN.
-pub trait Resource {
+pub trait Resource: Sync {
     /// The name; `None` reserves nothing.
     ///
     /// # Errors

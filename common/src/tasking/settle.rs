@@ -1,7 +1,7 @@
 //! Ending a run: its last write, its final state and its successors, in one transaction.
 
 use super::claim::Claim;
-use super::dispatch::dispatch_many;
+use super::dispatch::{Dispatched, NewTask, dispatch_many};
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::{Effects, Outcome, TaskError};
@@ -9,7 +9,7 @@ use crate::broker::{Announcements, Publisher};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;
-use crate::schema::created_resource;
+use crate::schema::{created_resource, task};
 use crate::secrets::Keyring;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
@@ -231,12 +231,34 @@ async fn apply(
         .values(created)
         .execute(conn)
         .await?;
-    let dispatched = dispatch_many(conn, keyring, &outcome.dispatches).await?;
+    let dispatched = dispatch_children(conn, keyring, claim, &outcome.dispatches).await?;
     let announcements = dispatched
         .into_iter()
         .filter_map(|d| d.announcement)
         .collect();
     Ok((effects, Announcements(announcements)))
+}
+
+/// Tasks that a task dispatches are its children, and of its request (contract 2.1, 2.11).
+async fn dispatch_children(
+    conn: &mut Conn,
+    keyring: &Keyring,
+    claim: Claim,
+    tasks: &[NewTask],
+) -> Result<Vec<Dispatched>, TaskError> {
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (cid, created_by): (String, Option<i32>) = task::table
+        .find(claim.task)
+        .select((task::logging_cid, task::created_by))
+        .first(conn)
+        .await?;
+    let children: Vec<NewTask> = tasks
+        .iter()
+        .map(|child| child.clone().child_of(claim.task, &cid, created_by))
+        .collect();
+    Ok(dispatch_many(conn, keyring, &children).await?)
 }
 
 async fn complete(conn: &mut Conn, claim: Claim, result: Option<&Value>) -> Result<Settled, Error> {

@@ -131,6 +131,12 @@ impl Outcome {
         self
     }
 
+    /// The result, where it does not wait for the last write.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Value> {
+        self.effects.result.as_ref()
+    }
+
     /// Leaves the result out.
     #[must_use]
     pub fn without_result(mut self) -> Self {

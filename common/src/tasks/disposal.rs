@@ -18,18 +18,6 @@ use std::time::Duration;
 /// Rows of one transaction.
 pub const BATCH: i64 = 2000;
 
-/// Key of the tally: artifacts that are gone.
-pub const ARTIFACTS: &str = "artifacts";
-/// Key of the tally: their bytes.
-pub const BYTES: &str = "bytes";
-/// Begins a key of the tally, before the type: units that are gone, or have lost their files.
-pub const UNITS: &str = "units:";
-
-/// Key of the tally: uploads that are gone.
-pub const UPLOADS: &str = "uploads";
-/// Key of the tally: temporary files that are gone.
-pub const TEMPORARY_FILES: &str = "temporary files";
-
 /// Removes the memberships that deletions left: they keep their units from being orphans. What another
 /// process is removing at this moment is waited for.
 pub async fn sweep_debris(ctx: &TaskContext) -> Result<(), TaskError> {
@@ -46,39 +34,189 @@ pub async fn sweep_debris(ctx: &TaskContext) -> Result<(), TaskError> {
     }
 }
 
-/// Buries locked artifacts that nothing needs, and counts them in the task's tally. What a row that the query does
-/// not know of holds is kept: first all at once, and where that fails, one by one.
-pub async fn bury(
-    ctx: &TaskContext,
-    conn: &mut Conn,
-    ids: &[ArtifactId],
-    before: Option<DateTime<Utc>>,
-) -> Result<Vec<Tombstone>, TaskError> {
-    let all = unless_protected(conn, async |conn| {
-        Artifact::bury_many(conn, ids, before).await
-    })
-    .await?;
-    let buried = match all {
-        Some(buried) => buried,
-        None => bury_singly(conn, ids, before).await?,
-    };
-    let bytes = buried.iter().filter_map(|tombstone| tombstone.size).sum();
-    let counts = [(ARTIFACTS, count(buried.len())), (BYTES, bytes)];
-    let counts = counts.map(|(key, value)| (key.to_owned(), value));
-    Tally::add(conn, ctx.task(), counts).await?;
-    Tombstone::sign(conn, &buried, ctx.task()).await?;
-    Ok(buried)
+/// What a function that makes room keeps count of, over all runs of its task. Its keys in the tally begin with the
+/// name of the function: a task may call several, each once.
+pub struct Account<'a> {
+    ctx: &'a TaskContext,
+    function: &'static str,
 }
 
-/// Counts the bytes of files that the task has just buried, as its own.
-pub async fn count_bytes(
-    ctx: &TaskContext,
-    conn: &mut Conn,
-    buried: &[Tombstone],
-) -> Result<(), TaskError> {
-    let bytes = buried.iter().filter_map(|tombstone| tombstone.size).sum();
-    Tombstone::sign(conn, buried, ctx.task()).await?;
-    Ok(Tally::add(conn, ctx.task(), [(BYTES.to_owned(), bytes)]).await?)
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Artifacts that went.
+    Artifacts,
+    /// Bytes of files that were buried.
+    Bytes,
+    /// Uploads that went.
+    Uploads,
+    /// Temporary files that went.
+    TemporaryFiles,
+}
+
+impl Count {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Artifacts => "artifacts",
+            Self::Bytes => "bytes",
+            Self::Uploads => "uploads",
+            Self::TemporaryFiles => "temporary files",
+        }
+    }
+}
+
+/// Begins the key of units, before their type.
+const UNITS: &str = "units of ";
+
+impl<'a> Account<'a> {
+    /// That of this function in this task.
+    #[must_use]
+    pub fn of(ctx: &'a TaskContext, function: &'static str) -> Self {
+        Self { ctx, function }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}: {name}", self.function)
+    }
+
+    async fn tally(&self) -> Result<Tally, TaskError> {
+        let mut conn = self.ctx.session().await;
+        Ok(Tally::of(&mut conn, self.ctx.task()).await?)
+    }
+
+    /// What all runs have counted so far.
+    pub async fn counted(&self, what: Count) -> Result<i64, TaskError> {
+        Ok(self.tally().await?.get(&self.key(what.key())))
+    }
+
+    /// How many units all runs have counted so far.
+    pub async fn units(&self) -> Result<i64, TaskError> {
+        let tally = self.tally().await?;
+        let prefix = self.key(UNITS);
+        Ok(tally.under(&prefix).map(|(_, units)| units).sum())
+    }
+
+    /// A figure that the first run takes, and further runs go by. It is taken outside of any transaction, and
+    /// given up where the task is to stop.
+    pub async fn first<F>(&self, name: &str, take: F) -> Result<i64, TaskError>
+    where
+        F: Future<Output = Result<i64, TaskError>>,
+    {
+        let key = self.key(name);
+        if let Some(value) = self.tally().await?.noted(&key) {
+            return Ok(value);
+        }
+        let value = self.ctx.unless_stopped(take).await?;
+        let task = self.ctx.task();
+        self.ctx
+            .fenced(async |conn| Ok(Tally::note(conn, task, &key, value).await?))
+            .await
+    }
+
+    /// The moment that was so many minutes before the first run: what was of interest since is protected.
+    pub async fn protected_since(&self, minutes: u32) -> Result<DateTime<Utc>, TaskError> {
+        let now = async {
+            let now = crate::db::now(&mut *self.ctx.session().await).await?;
+            Ok(now.timestamp_micros())
+        };
+        let micros = self.first("began", now).await?;
+        let began = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+        Ok(protected_since(began, minutes))
+    }
+
+    /// Counts, in the transaction that did what is counted.
+    pub async fn add(&self, conn: &mut Conn, what: Count, more: i64) -> Result<(), TaskError> {
+        let counts = [(self.key(what.key()), more)];
+        Ok(Tally::add(conn, self.ctx.task(), counts).await?)
+    }
+
+    /// Counts units by type, in the transaction that took them, or their files.
+    pub async fn add_units<'t>(
+        &self,
+        conn: &mut Conn,
+        by_type: impl IntoIterator<Item = (&'t str, i64)>,
+    ) -> Result<(), TaskError> {
+        let counts = by_type.into_iter().map(|(pulp_type, units)| {
+            let name = format!("{UNITS}{pulp_type}");
+            (self.key(&name), units)
+        });
+        Ok(Tally::add(conn, self.ctx.task(), counts.collect::<Vec<_>>()).await?)
+    }
+
+    /// Counts files that the task has just buried, as its own.
+    pub async fn add_files(&self, conn: &mut Conn, buried: &[Tombstone]) -> Result<(), TaskError> {
+        Tombstone::sign(conn, buried, self.ctx.task()).await?;
+        let bytes = buried.iter().filter_map(|tombstone| tombstone.size).sum();
+        self.add(conn, Count::Bytes, bytes).await
+    }
+
+    /// Buries locked artifacts that nothing needs, and counts them. What a row that the query does not know of
+    /// holds is kept: first all at once, and where that fails, one by one.
+    pub async fn bury(
+        &self,
+        conn: &mut Conn,
+        ids: &[ArtifactId],
+        before: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Tombstone>, TaskError> {
+        let all = unless_protected(conn, async |conn| {
+            Artifact::bury_many(conn, ids, before).await
+        })
+        .await?;
+        let buried = match all {
+            Some(buried) => buried,
+            None => bury_singly(conn, ids, before).await?,
+        };
+        self.add(conn, Count::Artifacts, count(buried.len()))
+            .await?;
+        self.add_files(conn, &buried).await?;
+        Ok(buried)
+    }
+
+    /// Ends the function: removes the files that are left, reports under codes that begin with `code`, and makes
+    /// the result of what all runs have counted.
+    pub async fn close(&self, code: &str, skipped: i64) -> Result<Outcome, TaskError> {
+        let ctx = self.ctx;
+        let now = crate::db::now(&mut *ctx.session().await).await?;
+        unlink_buried_before(ctx, now).await?;
+        let tally = self.tally().await?;
+        let (failed, taken) = Tombstone::left_by(&mut *ctx.session().await, ctx.task()).await?;
+        let of = |what: Count| tally.noted(&self.key(what.key()));
+        let freed = (of(Count::Bytes).unwrap_or_default() - taken).max(0);
+        for (message, name, done) in [
+            ("Free bytes", "bytes", freed),
+            ("Files that cannot be removed now", "failed", failed),
+        ] {
+            let mut progress = ctx
+                .progress(message, &format!("{code}.{name}"), None)
+                .await?;
+            progress.resume(done);
+            progress.finish_as_total().await?;
+        }
+        let prefix = self.key(UNITS);
+        let by_type: BTreeMap<_, _> = tally
+            .under(&prefix)
+            .map(|(pulp_type, units)| (pulp_type.to_owned(), Figures::of_units(units)))
+            .collect();
+        let disposal = Disposal {
+            dry_run: false,
+            units: by_type.values().map(|figures| figures.units).sum(),
+            artifacts: of(Count::Artifacts).unwrap_or_default(),
+            bytes: freed,
+            by_type,
+            uploads: of(Count::Uploads),
+            temporary_files: of(Count::TemporaryFiles),
+            skipped,
+            failed,
+        };
+        Ok(Outcome::result(json!(disposal)))
+    }
+}
+
+/// What was of interest within the last minutes is protected; the database knows no years as early as the longest
+/// protection reaches.
+#[must_use]
+pub fn protected_since(now: DateTime<Utc>, minutes: u32) -> DateTime<Utc> {
+    (now - chrono::Duration::minutes(minutes.into())).max(DateTime::UNIX_EPOCH)
 }
 
 async fn bury_singly(
@@ -123,50 +261,6 @@ pub async fn unlink_buried_before(
     }
 }
 
-/// Ends a task that made room: removes the files that are left, reports under codes that begin with `code`, and
-/// makes the result of what all runs of the task have counted.
-pub async fn finish(ctx: &TaskContext, code: &str, skipped: i64) -> Result<Outcome, TaskError> {
-    let now = crate::db::now(&mut *ctx.session().await).await?;
-    unlink_buried_before(ctx, now).await?;
-    let (tally, failed, taken) = {
-        let mut conn = ctx.session().await;
-        let tally = Tally::of(&mut conn, ctx.task()).await?;
-        let (failed, taken) = Tombstone::left_by(&mut conn, ctx.task()).await?;
-        (tally, failed, taken)
-    };
-    let freed = tally.get(BYTES) - taken;
-    for (message, name, done) in [
-        ("Free bytes", "bytes", freed),
-        ("Files that cannot be removed now", "failed", failed),
-    ] {
-        let mut progress = ctx
-            .progress(message, &format!("{code}.{name}"), None)
-            .await?;
-        progress.resume(done);
-        progress.finish_as_total().await?;
-    }
-    let by_type = tally.under(UNITS).map(|(pulp_type, units)| {
-        let figures = Figures {
-            units,
-            artifacts: None,
-            bytes: None,
-        };
-        (pulp_type.to_owned(), figures)
-    });
-    let disposal = Disposal {
-        dry_run: false,
-        units: tally.under(UNITS).map(|(_, units)| units).sum(),
-        artifacts: tally.get(ARTIFACTS),
-        bytes: freed,
-        by_type: by_type.collect(),
-        uploads: tally.noted(UPLOADS),
-        temporary_files: tally.noted(TEMPORARY_FILES),
-        skipped,
-        failed,
-    };
-    Ok(Outcome::result(json!(disposal)))
-}
-
 /// The result of a task that makes room: what went, or would go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Disposal {
@@ -203,6 +297,16 @@ pub struct Figures {
     /// Their bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<i64>,
+}
+
+impl Figures {
+    fn of_units(units: i64) -> Self {
+        Self {
+            units,
+            artifacts: None,
+            bytes: None,
+        }
+    }
 }
 
 impl Disposal {

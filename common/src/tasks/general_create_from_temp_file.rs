@@ -6,7 +6,6 @@ use crate::content::{ContentTypes, UnitKind};
 use crate::error::Error;
 use crate::ids::TemporaryFileId;
 use crate::tasking::{Needs, Outcome, Registry, Task, TaskContext, TaskError};
-use crate::temporary::TakenFile;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -71,8 +70,8 @@ impl Task for GeneralCreateFromTempFile {
 }
 
 /// Makes a unit of the kind that these names stand for, of a temporary file that the task owns: one that its
-/// `uses` named. The file becomes the artifact of the unit in the transaction that makes the unit; where it
-/// fails, the file is deleted at once. The caller's task must reserve what [`GeneralCreateFromTempFile`]
+/// `uses` named. The file becomes the artifact of the unit in the transaction that makes the unit; where
+/// the task ends in another way, the file goes with it. The caller's task must reserve what [`GeneralCreateFromTempFile`]
 /// would.
 ///
 /// # Errors
@@ -85,15 +84,7 @@ pub async fn general_create_from_temp_file(
     temp_file_pk: TemporaryFileId,
     data: Map<String, Value>,
 ) -> Result<Outcome, TaskError> {
-    let making = async {
-        let kind = ctx.content()?.kind(app_label, serializer_name)?;
-        let data = read_unit(kind, &data, true).map_err(|e| TaskError::failed(e.to_string()))?;
-        unit::make(ctx, kind, &data, Some(temp_file_pk)).await
-    };
-    let made = making.await;
-    // Another error may not be the last word: a next run needs the file then.
-    if let Err(TaskError::Failed { .. }) = &made {
-        TakenFile::give_up(ctx, temp_file_pk).await;
-    }
-    made
+    let kind = ctx.content()?.kind(app_label, serializer_name)?;
+    let data = read_unit(kind, &data, true).map_err(|e| TaskError::failed(e.to_string()))?;
+    unit::make(ctx, kind, &data, Some(temp_file_pk)).await
 }

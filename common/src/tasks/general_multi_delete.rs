@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Objects of one task: it is one write.
-const MOST: usize = 500;
+/// Objects of one task: they are one write, with what goes with each.
+const MOST: usize = 100;
 
 /// Deletes objects with all that belongs to them, in the given order and in one transaction: where one is not
 /// there, nothing is deleted. One write: safe to run again.

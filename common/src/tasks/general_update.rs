@@ -113,7 +113,7 @@ pub fn general_update(
     Ok(Outcome::flip(move |conn| {
         let (data, scope) = (data.clone(), scope.clone());
         Box::pin(async move {
-            let shown = (kind.update)(conn, &scope, instance_id, &data, true).await?;
+            let shown = (kind.update)(conn, &scope, instance_id, &data).await?;
             Ok(Effects {
                 result: Some(shown),
                 ..Effects::default()

@@ -158,6 +158,8 @@ fn is_protected(error: &TaskError) -> bool {
     )
 }
 
+/// Key of the tally: the moment, in microseconds.
+const BEFORE: &str = "before";
 /// Keys of the tally: how many tasks there were at the start of the first run, then what has gone, by the model
 /// that clients know it by.
 const FOUND: &str = "found";
@@ -256,7 +258,12 @@ impl Task for Purge {
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
         let now = crate::db::now(&mut *ctx.session().await).await?;
         let days = ctx.settings().tasks.purge_after_days;
-        let before = self.before(now, days);
+        let before = self.before(now, days).timestamp_micros();
+        // That of the first run: what has ended since is not of this purge.
+        let before = ctx
+            .fenced(async |conn| Ok(Tally::note(conn, ctx.task(), BEFORE, before).await?))
+            .await?;
+        let before = DateTime::from_timestamp_micros(before).unwrap_or_default();
         let states = self.states.unwrap_or_else(|| vec![TaskState::Completed]);
         if self.every_domain {
             purge_in(&ctx, None, before, &states).await

@@ -1,13 +1,12 @@
 //! Giving up files that can be fetched again (contract 3.3).
 
-use super::disposal::{self, BATCH, Disposal, UNITS, bury, count};
+use super::disposal::{Account, BATCH, Count, Disposal, count};
 use crate::content::ContentTypes;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ArtifactId, DomainId, RepositoryId, VersionId};
 use crate::models::{
-    Artifact, Detached, Disposable, Reclaim, Repository, RepositoryVersion, Tally, Tombstone,
-    disposable,
+    Artifact, Detached, Reclaim, Repository, RepositoryVersion, Tombstone, disposable,
 };
 use crate::prn;
 use crate::storage::tombstones::unlink;
@@ -16,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
+
+/// Versions of a keep list: each is looked up, and every unit is looked for in each.
+pub const MOST_KEPT: usize = 1000;
 
 /// Removes the files of units that are in the given repositories and in no other one, in whichever version. The
 /// units stay; the next download fetches the file again. Units of a protected type, of a version that is to
@@ -32,8 +34,8 @@ pub struct ReclaimSpace {
     /// True: files that no remote has go too. They are lost.
     #[serde(default)]
     pub force: bool,
-    /// True: says what would go, and changes nothing.
-    #[serde(default)]
+    /// True: says what would go, and nothing does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
 
@@ -48,20 +50,32 @@ impl Task for ReclaimSpace {
         Resources::exclusive(prn::reclaim_space(DomainId::DEFAULT))
     }
 
+    fn validate(&self) -> Result<(), Error> {
+        let kept = self.keeplist_rv_pks.as_ref().map_or(0, Vec::len);
+        if kept <= MOST_KEPT {
+            return Ok(());
+        }
+        let message = format!("Ensure this field has no more than {MOST_KEPT} elements.");
+        Err(Error::invalid("keeplist_rv_pks", message))
+    }
+
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
         let keep = self.keeplist_rv_pks.as_deref();
         if !self.dry_run {
             return reclaim_space(&ctx, &self.repo_pks, keep, self.force).await;
         }
         let reclaim = selection(&ctx, &self.repo_pks, keep, self.force).await?;
-        let mut conn = ctx.session().await;
-        let found = disposable::reclaimable(&mut conn, &reclaim).await?;
+        let count = async {
+            let mut conn = ctx.session().await;
+            Ok(disposable::reclaimable(&mut conn, &reclaim).await?)
+        };
+        let found = ctx.unless_stopped(count).await?;
         Ok(Outcome::result(json!(Disposal::dry(found))))
     }
 }
 
 /// Removes the files of units exclusive to these repositories, within the task that calls it; the outcome holds
-/// what went as the result (seed: `reclaim_space`). The task must hold the lane of [`prn::reclaim_space`], and
+/// what went as the result (seed: `reclaim_space`). Once a task. The task must hold the lane of [`prn::reclaim_space`], and
 /// share the repositories.
 ///
 /// # Errors
@@ -74,37 +88,27 @@ pub async fn reclaim_space(
     force: bool,
 ) -> Result<Outcome, TaskError> {
     let reclaim = selection(ctx, repo_pks, keeplist_rv_pks, force).await?;
-    let (total, done) = totals(ctx, &reclaim).await?;
+    let account = Account::of(ctx, "reclaim_space");
+    let found = async || {
+        let mut conn = ctx.session().await;
+        let found = disposable::reclaimable(&mut conn, &reclaim).await?;
+        Ok(Disposal::dry(found).artifacts)
+    };
+    let total = account.first("artifacts to go", found()).await?;
     let mut progress = ctx
         .progress("Reclaim disk space", "reclaim-space.artifact", Some(total))
         .await?;
-    progress.resume(done);
+    progress.resume(account.counted(Count::Artifacts).await?);
     for repository in &reclaim.repositories {
-        pass(ctx, &reclaim, *repository, &mut progress).await?;
+        pass(ctx, &account, &reclaim, *repository, &mut progress).await?;
     }
-    let skipped = (total - progress.done()).max(0);
-    progress.finish().await?;
-    disposal::finish(ctx, "reclaim-space", skipped).await
-}
-
-/// How many artifacts there were to go at the start of the first run.
-const TOTAL: &str = "total";
-
-async fn totals(ctx: &TaskContext, reclaim: &Reclaim) -> Result<(i64, i64), TaskError> {
-    ctx.fenced(async |conn| {
-        let counted = Tally::of(conn, ctx.task()).await?;
-        let total = match counted.noted(TOTAL) {
-            Some(total) => total,
-            None => {
-                let found = disposable::reclaimable(conn, reclaim).await?;
-                let all = |d: &&Disposable| d.pulp_type.is_none();
-                let artifacts = found.iter().find(all).map_or(0, |d| d.artifacts);
-                Tally::note(conn, ctx.task(), TOTAL, artifacts).await?
-            }
-        };
-        Ok((total, counted.get(disposal::ARTIFACTS)))
-    })
-    .await
+    if progress.done() < total {
+        progress.finish().await?;
+    } else {
+        progress.finish_as_total().await?;
+    }
+    let kept = ctx.unless_stopped(found()).await?;
+    account.close("reclaim-space", kept).await
 }
 
 async fn selection(
@@ -144,6 +148,7 @@ async fn selection(
 
 async fn pass(
     ctx: &TaskContext,
+    account: &Account<'_>,
     reclaim: &Reclaim,
     repository: RepositoryId,
     progress: &mut Progress,
@@ -153,7 +158,7 @@ async fn pass(
         let (last, buried) = ctx
             .fenced(async |conn| {
                 let page = reclaim.lock(conn, repository, behind, BATCH).await?;
-                let buried = give_up(ctx, conn, reclaim, &page.units).await?;
+                let buried = give_up(account, conn, reclaim, &page.units).await?;
                 Ok((page.last, buried))
             })
             .await?;
@@ -166,7 +171,7 @@ async fn pass(
 
 /// Takes the files of locked units away, and buries the artifacts that no other unit has.
 async fn give_up(
-    ctx: &TaskContext,
+    account: &Account<'_>,
     conn: &mut Conn,
     reclaim: &Reclaim,
     units: &[Uuid],
@@ -175,20 +180,23 @@ async fn give_up(
         return Ok(Vec::new());
     }
     let detached = reclaim.detach(conn, units).await?;
-    Tally::add(conn, ctx.task(), units_by_type(&detached)).await?;
+    let by_type = units_by_type(&detached);
+    account.add_units(conn, by_type).await?;
     let artifacts: Vec<ArtifactId> = detached.iter().map(|d| d.artifact_id).collect();
     let locked = Artifact::lock_unneeded(conn, &artifacts).await?;
-    bury(ctx, conn, &locked, None).await
+    account.bury(conn, &locked, None).await
 }
 
 /// A unit counts once, however many files it has lost.
-fn units_by_type(detached: &[Detached]) -> impl Iterator<Item = (String, i64)> {
-    let mut units: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
+fn units_by_type(detached: &[Detached]) -> impl Iterator<Item = (&str, i64)> {
+    let mut units: BTreeMap<&str, BTreeSet<_>> = BTreeMap::new();
     for file in detached {
-        let of_type = units.entry(file.pulp_type.clone()).or_default();
-        of_type.insert(file.content_id);
+        units
+            .entry(&file.pulp_type)
+            .or_default()
+            .insert(file.content_id);
     }
     units
         .into_iter()
-        .map(|(pulp_type, ids)| (format!("{UNITS}{pulp_type}"), count(ids.len())))
+        .map(|(pulp_type, ids)| (pulp_type, count(ids.len())))
 }

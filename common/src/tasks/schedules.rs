@@ -1,6 +1,6 @@
 //! The schedules that the settings ask for (contract 2.12).
 
-use super::{OrphanCleanup, Purge};
+use super::{OrphanCleanup, Purge, TmpfileCleanup, UploadCleanup};
 use crate::config::Tasks;
 use crate::error::Error;
 use crate::ids::DomainId;
@@ -8,11 +8,25 @@ use crate::models::TaskSchedule;
 use crate::models::task_schedule::ManagedSchedule;
 use crate::tasking::schedule::ScheduleArguments;
 use crate::tasking::{Execution, Task, TaskState};
-use log::{info, warn};
+use log::warn;
 use serde_json::{Map, Value, json};
 
 /// Bounds of the minutes between two runs.
 const INTERVAL: (u32, u32) = (10, 1440);
+
+/// What the schedules of the settings are called; nobody else's are.
+const NAMES: [&str; 4] = [
+    "Clean up stale uploads periodically",
+    "Clean up stale shared temporary files periodically",
+    "Clean up stale tasks periodically",
+    "Clean up stale content periodically",
+];
+
+/// True for the name of a schedule that the settings may ask for.
+#[must_use]
+pub fn is_managed(name: &str) -> bool {
+    NAMES.contains(&name)
+}
 
 /// A schedule by its setting.
 struct Asked {
@@ -34,19 +48,19 @@ fn paced(minutes: u32) -> u32 {
 fn asked(tasks: &Tasks) -> [Asked; 4] {
     [
         Asked {
-            name: "Clean up stale uploads periodically",
-            task_name: "pulpcore.app.tasks.orphan.upload_cleanup",
+            name: NAMES[0],
+            task_name: UploadCleanup::NAME,
             interval: paced(tasks.upload_protection_time),
             kwargs: json!({}),
         },
         Asked {
-            name: "Clean up stale shared temporary files periodically",
-            task_name: "pulpcore.app.tasks.orphan.tmpfile_cleanup",
+            name: NAMES[1],
+            task_name: TmpfileCleanup::NAME,
             interval: paced(tasks.tmpfile_protection_time),
             kwargs: json!({}),
         },
         Asked {
-            name: "Clean up stale tasks periodically",
+            name: NAMES[2],
             task_name: Purge::NAME,
             interval: paced(tasks.task_protection_time),
             kwargs: json!({
@@ -55,7 +69,7 @@ fn asked(tasks: &Tasks) -> [Asked; 4] {
             }),
         },
         Asked {
-            name: "Clean up stale content periodically",
+            name: NAMES[3],
             task_name: OrphanCleanup::NAME,
             interval: tasks.orphan_cleanup_interval,
             kwargs: json!({"orphan_protection_time": tasks.orphan_protection_time}),
@@ -64,7 +78,7 @@ fn asked(tasks: &Tasks) -> [Asked; 4] {
 }
 
 /// Brings the schedules of the settings into the database, at the start of a worker; one that is there keeps its
-/// next time. The first run of a new one is a whole interval away. May run in any number of workers at once.
+/// next time, and what somebody else made under their names stays as it is. The first run of a new one is a whole interval away. May run in any number of workers at once.
 ///
 /// # Errors
 /// As the database and the keyring.
@@ -80,13 +94,6 @@ pub async fn manage(execution: &Execution) -> Result<(), Error> {
             args: Vec::new(),
             kwargs: object(asked.kwargs),
         };
-        if execution.registry.get(asked.task_name).is_none() {
-            info!(
-                "schedule `{name}` is left out: this worker has no {}",
-                asked.task_name
-            );
-            continue;
-        }
         if let Err(error) = arguments.clone().task(&execution.registry, asked.task_name) {
             warn!(error:% = error; "schedule `{name}` is left out: {error}");
             continue;
@@ -97,7 +104,9 @@ pub async fn manage(execution: &Execution) -> Result<(), Error> {
             enc_args: &arguments.encrypt(&execution.keyring)?,
             dispatch_interval: i64::from(asked.interval) * 60,
         };
-        TaskSchedule::manage(&mut conn, DomainId::DEFAULT, &managed).await?;
+        if !TaskSchedule::manage(&mut conn, DomainId::DEFAULT, &managed).await? {
+            warn!(schedule = name; "schedule `{name}` is left out: somebody else made one of this name");
+        }
     }
     Ok(())
 }
@@ -128,9 +137,6 @@ mod tests {
         let mut registry = Registry::default();
         crate::tasks::register_all(&mut registry, false);
         for asked in asked(&settings.tasks) {
-            if registry.get(asked.task_name).is_none() {
-                continue;
-            }
             let arguments = ScheduleArguments {
                 args: Vec::new(),
                 kwargs: object(asked.kwargs),

@@ -1,8 +1,7 @@
 //! Deleting temporary files that no task has taken over (contract 2.12, 3.2).
 
-use super::disposal::{self, BATCH, TEMPORARY_FILES, count, count_bytes, protection};
-use super::orphan_cleanup::protected_since;
-use crate::models::{Tally, TemporaryFile};
+use super::disposal::{Account, BATCH, Count, count, protection};
+use crate::models::TemporaryFile;
 use crate::storage::tombstones::unlink;
 use crate::tasking::{Outcome, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
@@ -24,29 +23,33 @@ impl Task for TmpfileCleanup {
     const RERUN_AFTER_LOSS: bool = true;
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
-        let now = crate::db::now(&mut *ctx.session().await).await?;
-        let setting = ctx.settings().tasks.tmpfile_protection_time;
-        let before = protected_since(now, protection(self.protection_time, setting)?);
+        let minutes = protection(
+            self.protection_time,
+            ctx.settings().tasks.tmpfile_protection_time,
+        )?;
+        let account = Account::of(&ctx, "tmpfile_cleanup");
+        let before = account.protected_since(minutes).await?;
         let domain = ctx.domain();
-        let total = TemporaryFile::count_stale(&mut *ctx.session().await, domain, before).await?;
-        let done = Tally::of(&mut *ctx.session().await, ctx.task())
-            .await?
-            .get(TEMPORARY_FILES);
+        let found = async || {
+            let mut conn = ctx.session().await;
+            Ok(TemporaryFile::count_stale(&mut conn, domain, before).await?)
+        };
+        let total = account.first("stale files", found()).await?;
         let mut progress = ctx
             .progress(
                 "Clean up shared temporary files",
                 "clean-up.tmpfiles",
-                Some(total + done),
+                Some(total),
             )
             .await?;
-        progress.resume(done);
+        progress.resume(account.counted(Count::TemporaryFiles).await?);
         loop {
             let buried = ctx
                 .fenced(async |conn| {
                     let buried = TemporaryFile::bury_stale(conn, domain, before, BATCH).await?;
-                    let files = [(TEMPORARY_FILES.to_owned(), count(buried.len()))];
-                    Tally::add(conn, ctx.task(), files).await?;
-                    count_bytes(&ctx, conn, &buried).await?;
+                    let files = count(buried.len());
+                    account.add(conn, Count::TemporaryFiles, files).await?;
+                    account.add_files(conn, &buried).await?;
                     Ok(buried)
                 })
                 .await?;
@@ -57,6 +60,7 @@ impl Task for TmpfileCleanup {
             progress.add(count(buried.len())).await?;
         }
         progress.finish().await?;
-        disposal::finish(&ctx, "clean-up", 0).await
+        let kept = found().await?;
+        account.close("clean-up", kept).await
     }
 }

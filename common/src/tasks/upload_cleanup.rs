@@ -1,9 +1,8 @@
 //! Deleting uploads that nobody went on with (contract 2.12, 3.2).
 
-use super::disposal::{self, BATCH, UPLOADS, count_bytes, protection};
-use super::orphan_cleanup::protected_since;
+use super::disposal::{Account, BATCH, Count, protection};
 use crate::ids::UploadId;
-use crate::models::{Tally, Upload, UploadChunk};
+use crate::models::{Tombstone, Upload, UploadChunk};
 use crate::storage::tombstones::unlink;
 use crate::tasking::{Outcome, Task, TaskContext, TaskError};
 use chrono::{DateTime, Utc};
@@ -26,17 +25,21 @@ impl Task for UploadCleanup {
     const RERUN_AFTER_LOSS: bool = true;
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
-        let now = crate::db::now(&mut *ctx.session().await).await?;
-        let setting = ctx.settings().tasks.upload_protection_time;
-        let before = protected_since(now, protection(self.protection_time, setting)?);
-        let total = Upload::count_stale(&mut *ctx.session().await, ctx.domain(), before).await?;
-        let done = Tally::of(&mut *ctx.session().await, ctx.task())
-            .await?
-            .get(UPLOADS);
+        let minutes = protection(
+            self.protection_time,
+            ctx.settings().tasks.upload_protection_time,
+        )?;
+        let account = Account::of(&ctx, "upload_cleanup");
+        let before = account.protected_since(minutes).await?;
+        let found = async || {
+            let mut conn = ctx.session().await;
+            Ok(Upload::count_stale(&mut conn, ctx.domain(), before).await?)
+        };
+        let total = account.first("stale uploads", found()).await?;
         let mut progress = ctx
-            .progress("Clean up uploads", "clean-up.uploads", Some(total + done))
+            .progress("Clean up uploads", "clean-up.uploads", Some(total))
             .await?;
-        progress.resume(done);
+        progress.resume(account.counted(Count::Uploads).await?);
         let mut behind = UploadId(uuid::Uuid::nil());
         loop {
             let page = {
@@ -46,46 +49,45 @@ impl Task for UploadCleanup {
             let Some(last) = page.last() else { break };
             behind = *last;
             for id in page {
-                if delete(&ctx, id, before).await? {
+                if let Some(buried) = delete(&ctx, &account, id, before).await? {
+                    unlink(ctx.db(), ctx.storage(), &buried).await?;
                     progress.add(1).await?;
                 }
             }
         }
         progress.finish().await?;
-        disposal::finish(&ctx, "clean-up", 0).await
+        let kept = found().await?;
+        account.close("clean-up", kept).await
     }
 }
 
-/// False: somebody wants it after all.
-async fn delete(ctx: &TaskContext, id: UploadId, before: DateTime<Utc>) -> Result<bool, TaskError> {
-    loop {
-        let step = ctx
-            .fenced(async |conn| {
-                let found = Upload::lock(conn, ctx.domain(), id).await?;
-                let stale = found.is_some_and(|upload| upload.pulp_last_updated < before);
-                if !stale || Upload::is_reserved(conn, id).await? {
-                    return Ok(Step::Keep);
-                }
-                let buried = UploadChunk::bury(conn, id, 0, BATCH).await?;
-                if buried.is_empty() {
-                    Upload::delete(conn, id).await?;
-                    Tally::add(conn, ctx.task(), [(UPLOADS.to_owned(), 1)]).await?;
-                    return Ok(Step::Gone);
-                }
-                count_bytes(ctx, conn, &buried).await?;
-                Ok(Step::More(buried))
-            })
-            .await?;
-        match step {
-            Step::Keep => return Ok(false),
-            Step::Gone => return Ok(true),
-            Step::More(buried) => drop(unlink(ctx.db(), ctx.storage(), &buried).await?),
+/// Deletes an upload with its pieces, all or none: one that lost some of them would look whole. Gives the first of
+/// their files. `None`: somebody wants it after all.
+async fn delete(
+    ctx: &TaskContext,
+    account: &Account<'_>,
+    id: UploadId,
+    before: DateTime<Utc>,
+) -> Result<Option<Vec<Tombstone>>, TaskError> {
+    ctx.fenced(async |conn| {
+        let found = Upload::lock(conn, ctx.domain(), id).await?;
+        let stale = found.is_some_and(|upload| upload.pulp_last_updated < before);
+        if !stale || Upload::is_reserved(conn, id).await? {
+            return Ok(None);
         }
-    }
-}
-
-enum Step {
-    Keep,
-    Gone,
-    More(Vec<crate::models::Tombstone>),
+        let mut first = None;
+        loop {
+            let buried = UploadChunk::bury(conn, id, 0, BATCH).await?;
+            if buried.is_empty() {
+                break;
+            }
+            account.add_files(conn, &buried).await?;
+            // The end of the task removes the files of the others.
+            first.get_or_insert(buried);
+        }
+        Upload::delete(conn, id).await?;
+        account.add(conn, Count::Uploads, 1).await?;
+        Ok(Some(first.unwrap_or_default()))
+    })
+    .await
 }

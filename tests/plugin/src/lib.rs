@@ -2,6 +2,7 @@
 //! binaries. The tests run it.
 
 mod fault;
+mod keeper;
 mod ledger;
 mod note;
 mod sum;
@@ -18,6 +19,7 @@ pub fn register(catalog: &mut Catalog) {
         module: "plugin",
     });
     catalog.tasks.register::<sum::Sum>();
+    catalog.tasks.register::<keeper::Keeper>();
     catalog.tasks.register::<ledger::Ledger>();
     catalog.tasks.register::<ledger::LedgerOnce>();
     catalog.tasks.register::<fault::Fault>();

@@ -172,3 +172,32 @@ pub fn purge() -> Case {
         same: &["SELECT state || ' ' || count(*) FROM task WHERE name = 'old' GROUP BY state"],
     }
 }
+
+pub fn upload_clean_up() -> Case {
+    Case {
+        name: "upload clean-up",
+        prepare: |app| {
+            Box::pin(async move {
+                app.sql
+                    .run(
+                        "INSERT INTO upload (pulp_id, pulp_domain, size) \
+                         SELECT gen_random_uuid(), d.pulp_id, 8 FROM generate_series(1, 400) n, domain d; \
+                         INSERT INTO upload_chunk (upload_id, \"offset\", size, storage_key) \
+                         SELECT u.pulp_id, o * 4, 4, 'artifact/00/' || row_number() OVER (ORDER BY u.pulp_id, o) \
+                           FROM upload u, generate_series(0, 1) o",
+                    )
+                    .await;
+                let folder = app.media().join("artifact/00");
+                std::fs::create_dir_all(&folder).unwrap();
+                for n in 1..=800 {
+                    std::fs::write(folder.join(n.to_string()), "file").unwrap();
+                }
+                json!({"name": "pulpcore.app.tasks.orphan.upload_cleanup", "args": [0]})
+            })
+        },
+        same: &[
+            "SELECT pulp_id::text FROM upload",
+            "SELECT storage_key FROM upload_chunk",
+        ],
+    }
+}

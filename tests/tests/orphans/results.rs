@@ -37,12 +37,12 @@ async fn a_dry_run_and_the_summary_say_what_would_go_and_change_nothing() {
     let task = cleanup(&app, json!({"dry_run": true})).await;
     assert_eq!(
         task["result"],
-        json!({"dry_run": true, "units": 3, "artifacts": 2, "bytes": 9, "by_type": by_type})
+        json!({"dry_run": true, "units": 3, "artifacts": 2, "bytes": 9, "by_type": by_type, "skipped": 0, "failed": 0})
     );
     let task = cleanup(&app, json!({"dry_run": true, "content_hrefs": [first]})).await;
     assert_eq!(
         task["result"],
-        json!({"dry_run": true, "units": 1, "artifacts": 1, "bytes": 4,
+        json!({"dry_run": true, "units": 1, "artifacts": 1, "bytes": 4, "skipped": 0, "failed": 0,
                "by_type": {"file.file": {"units": 1, "artifacts": 0, "bytes": 0}}})
     );
     let long = json!({"dry_run": true, "orphan_protection_time": 60});
@@ -131,16 +131,33 @@ async fn uploads_and_temporary_files_that_nobody_wants_go() {
     for name in ["upload_cleanup", "tmpfile_cleanup"] {
         let task = app.dispatch(&call(name, 60)).await;
         assert_eq!(app.completed(&task).await["result"]["bytes"], 0, "{name}");
+        // Nobody has said how long they are protected.
+        let unsaid = json!({"name": format!("pulpcore.app.tasks.orphan.{name}")});
+        let task = app.dispatch(&unsaid).await;
+        let error = app.finished(&task).await["error"]["description"].clone();
+        assert_eq!(error, "protection_time: This field is required.");
     }
     files_are(&app, 2).await;
-    for (name, code, bytes, total) in [
-        ("upload_cleanup", "clean-up.uploads", 4, 2),
-        ("tmpfile_cleanup", "clean-up.tmpfiles", 3, 1),
+    for (name, code, bytes, total, what, kept) in [
+        ("upload_cleanup", "clean-up.uploads", 4, 2, "uploads", 1),
+        (
+            "tmpfile_cleanup",
+            "clean-up.tmpfiles",
+            3,
+            1,
+            "temporary_files",
+            0,
+        ),
     ] {
         let task = app.dispatch(&call(name, 0)).await;
         let task = app.completed(&task).await;
         assert_eq!(super::done(&task, code), (total, 1), "{name}");
-        assert_eq!(task["result"]["bytes"], bytes, "{name}");
+        let result = &task["result"];
+        assert_eq!(
+            (&result["bytes"], &result[what], &result["skipped"]),
+            (&json!(bytes), &json!(1), &json!(kept)),
+            "{name}"
+        );
     }
     files_are(&app, 0).await;
     assert_eq!(app.get(href(&upload)).await.status, 404);

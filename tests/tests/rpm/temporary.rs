@@ -84,7 +84,7 @@ async fn a_file_goes_at_once_with_a_task_that_fails() {
     app.finish().await;
 }
 
-/// The last write of a task fails: whatever it had taken over is what it was, and is swept then.
+/// The last write of a task fails: whatever it had taken over is what it was, and goes then.
 #[tokio::test]
 async fn a_file_goes_with_a_task_whose_last_write_fails() {
     let mut app = app().await;
@@ -108,8 +108,9 @@ async fn a_file_goes_with_a_task_that_is_canceled_before_it_starts() {
     let task = post(&app, &Recipe::new("gwt", "1").build(), &[])
         .await
         .task();
-    assert_eq!(app.cancel(&task).await.expect(200)["state"], "canceled");
     assert_eq!(temporary_files(&app).await, 1);
+    assert_eq!(app.cancel(&task).await.expect(200)["state"], "canceled");
+    assert_eq!(temporary_files(&app).await, 0);
     app.spawn_worker(&[]);
     files_are(&app, 0).await;
     app.finish().await;
@@ -130,6 +131,29 @@ async fn a_file_goes_with_a_task_that_is_canceled_while_it_runs() {
     app.in_state(&task, "canceled").await;
     files_are(&app, 0).await;
     assert_eq!(app.sql.number("SELECT count(*) FROM content").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_task_that_failed_and_could_not_say_so_fails_for_the_same_reason_again() {
+    let mut app = app().await;
+    let task = post(&app, b"text", &[]).await.task();
+    // Whoever ends the task waits for its lanes.
+    let holder = app.db.sql().await;
+    holder
+        .run("BEGIN; SELECT pg_advisory_xact_lock(millrace_lane_class(resource), millrace_lane_key(resource)) FROM reservation")
+        .await;
+    let place = app.spawn_worker(&[]);
+    until_it_waits(&app, &task, 1).await;
+    assert_eq!(temporary_files(&app).await, 1);
+    app.workers[place].kill();
+    holder.run("ROLLBACK").await;
+    app.spawn_worker(&[]);
+    let again = app.finished(&task).await;
+    assert_eq!(again["state"], "failed");
+    let plain = finished(&app, b"text", &[]).await;
+    assert_eq!(again["error"]["description"], plain["error"]["description"]);
+    files_are(&app, 0).await;
     app.finish().await;
 }
 

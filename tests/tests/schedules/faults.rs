@@ -1,6 +1,8 @@
 //! Schedules that are broken, and workers that race for one or die over it.
 
 use super::{SOON, TEST, href, id, made, system, until};
+use millrace_tests::app::free_port;
+use millrace_tests::client::metric;
 use millrace_tests::eventually::holds;
 use millrace_tests::{TestApp, eventually};
 use serde_json::{Value, json};
@@ -98,7 +100,9 @@ async fn a_worker_that_dies_while_it_dispatches_leaves_the_time_to_others() {
 
 #[tokio::test]
 async fn broken_schedules_say_why_and_are_in_nobodys_way() {
-    let app = system(1).await;
+    let mut app = system(0).await;
+    let health = format!("127.0.0.1:{}", free_port());
+    app.spawn_worker(&[("worker.health_listen", &health)]);
     let paused = |name: &'static str| made(&app, name, json!({"next_dispatch": null}));
     let (unknown, damaged, unfitting) = (
         paused("unknown").await,
@@ -141,6 +145,10 @@ async fn broken_schedules_say_why_and_are_in_nobodys_way() {
         let tries = app.workers[0].log().matches(reason).count();
         assert_eq!(tries, 1, "{reason}");
     }
+    let dispatched = metric(&health, "millrace_schedules_dispatched_total").await;
+    assert!(dispatched > 0.5, "{dispatched}");
+    let put_off = metric(&health, "millrace_schedules_put_off_total").await;
+    assert!(put_off > 2.5, "{put_off}");
     // Mended, it goes on at once.
     let mended = json!({"task_args": [0], "task_kwargs": {}, "dispatch_interval": null});
     for schedule in [&damaged, &unfitting] {

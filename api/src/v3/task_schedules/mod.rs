@@ -20,10 +20,11 @@ use millrace_common::error::Error;
 use millrace_common::ids::{DomainId, TaskScheduleId};
 use millrace_common::models::TaskSchedule;
 use millrace_common::models::selection::Page;
-use millrace_common::models::task_schedule::{NewTaskSchedule, TaskScheduleChange};
+use millrace_common::models::task_schedule::{NewTaskSchedule, StoredSchedule, TaskScheduleChange};
 use millrace_common::prn::Prn;
 use millrace_common::schema::task_schedule;
 use millrace_common::tasking::schedule::ScheduleArguments;
+use millrace_common::tasks::schedules;
 use serde::Serialize;
 use std::sync::LazyLock;
 use utoipa::ToSchema;
@@ -129,6 +130,7 @@ pub async fn read(
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<WholeSchedule>>) -> ApiResult {
     authorize(&actor, Action::Create, SCHEDULE)?;
     let Body(WholeSchedule(fields)) = body.read().await?;
+    check_name(None, fields.name.as_deref())?;
     let task_name = fields.task_name.unwrap_or_default();
     let arguments = ScheduleArguments {
         args: fields.task_args.unwrap_or_default(),
@@ -199,14 +201,31 @@ async fn change(app: &App, path: &str, fields: ScheduleFields) -> ApiResult {
     let id = schedule_id(path)?;
     let mut conn = app.db.get().await?;
     let row = db::transaction(&mut conn, async |conn| {
-        let stored = TaskSchedule::lock_arguments(conn, DomainId::DEFAULT, id)
+        let stored = TaskSchedule::lock(conn, DomainId::DEFAULT, id)
             .await?
             .ok_or_else(none)?;
+        check_name(Some(&stored), fields.name.as_deref())?;
         let enc_args = merged(app, stored, &fields)?;
         change_row(conn, id, &fields, enc_args).await
     })
     .await?;
     Ok(HttpResponse::Ok().json(TaskScheduleResponse::from(row)))
+}
+
+/// The names of the schedules that the settings ask for are theirs, and those schedules keep them.
+fn check_name(stored: Option<&StoredSchedule>, name: Option<&str>) -> ApiResult<()> {
+    let Some(name) = name.filter(|name| stored.is_none_or(|stored| stored.name != *name)) else {
+        return Ok(());
+    };
+    if schedules::is_managed(name) {
+        let message = "This name is that of a schedule which the settings keep.";
+        return Err(ApiError::field("name", message));
+    }
+    if stored.is_some_and(|stored| stored.managed) {
+        let message = "A schedule which the settings keep has its name from them.";
+        return Err(ApiError::field("name", message));
+    }
+    Ok(())
 }
 
 async fn change_row(
@@ -227,12 +246,9 @@ async fn change_row(
 }
 
 /// The encrypted arguments after a change; `None` where neither they nor the type change.
-fn merged(
-    app: &App,
-    (task_name, enc_args): (String, String),
-    fields: &ScheduleFields,
-) -> ApiResult<Option<String>> {
-    let task_name = fields.task_name.clone().unwrap_or(task_name);
+fn merged(app: &App, stored: StoredSchedule, fields: &ScheduleFields) -> ApiResult<Option<String>> {
+    let enc_args = stored.enc_args;
+    let task_name = fields.task_name.clone().unwrap_or(stored.task_name);
     let arguments = match (&fields.task_args, &fields.task_kwargs) {
         (None, None) if fields.task_name.is_none() => return Ok(None),
         (Some(args), Some(kwargs)) => ScheduleArguments {

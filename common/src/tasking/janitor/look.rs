@@ -23,7 +23,7 @@ pub(super) struct Lost {
 #[derive(Debug)]
 pub(super) struct Found {
     pub lost: Vec<Lost>,
-    pub expired: Vec<TaskId>,
+    pub overdue: bool,
     pub unconfirmed: bool,
     pub announced: Vec<String>,
     pub resume: bool,
@@ -37,8 +37,8 @@ pub(super) struct Found {
 struct Row {
     #[diesel(sql_type = Jsonb)]
     lost: Value,
-    #[diesel(sql_type = Jsonb)]
-    expired: Value,
+    #[diesel(sql_type = Bool)]
+    overdue: bool,
     #[diesel(sql_type = Bool)]
     unconfirmed: bool,
     #[diesel(sql_type = Array<Text>)]
@@ -70,7 +70,7 @@ pub(super) async fn look(conn: &mut Conn, settings: &Worker) -> Result<Option<Fo
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Found {
         lost: serde_json::from_value(row.lost).map_err(Error::internal)?,
-        expired: serde_json::from_value(row.expired).map_err(Error::internal)?,
+        overdue: row.overdue,
         unconfirmed: row.unconfirmed,
         announced: row.announced,
         resume: row.resume,

@@ -5,6 +5,7 @@
 
 mod announce;
 mod look;
+mod overdue;
 mod rescue;
 mod schedules;
 mod sweep;
@@ -37,8 +38,12 @@ pub struct Janitor {
     to_announce: Notify,
     chores: Notify,
     schedules: Notify,
+    overdue: Notify,
     repairs: AtomicU64,
     rescues: AtomicU64,
+    dispatched: AtomicU64,
+    put_off: AtomicU64,
+    deadlines: AtomicU64,
 }
 
 /// What passes found that may take its time: nothing urgent waits behind it. Announcements wait for no file.
@@ -69,13 +74,18 @@ impl Janitor {
             to_announce: Notify::new(),
             chores: Notify::new(),
             schedules: Notify::new(),
+            overdue: Notify::new(),
             repairs: AtomicU64::new(0),
             rescues: AtomicU64::new(0),
+            dispatched: AtomicU64::new(0),
+            put_off: AtomicU64::new(0),
+            deadlines: AtomicU64::new(0),
         }
     }
 
     /// Takes the pass if it is due: does what is urgent, and leaves the rest to
-    /// [`Janitor::dispatch_schedules`], [`Janitor::announce_again`] and [`Janitor::chores`].
+    /// [`Janitor::expire_overdue`], [`Janitor::dispatch_schedules`], [`Janitor::announce_again`] and
+    /// [`Janitor::chores`].
     ///
     /// # Errors
     /// The database cannot be used now. A duty that fails is logged and met again in the next pass.
@@ -86,8 +96,8 @@ impl Janitor {
         for lost in &found.lost {
             self.duty("rescue", self.rescue(lost).await);
         }
-        for task in &found.expired {
-            self.duty("expire", self.expire(*task).await);
+        if found.overdue {
+            self.overdue.notify_one();
         }
         if found.schedules {
             self.schedules.notify_one();
@@ -158,6 +168,22 @@ impl Janitor {
     /// Tasks taken from dead workers.
     pub fn rescues(&self) -> u64 {
         self.rescues.load(Ordering::Relaxed)
+    }
+
+    /// Schedules that were dispatched, and those that could not be.
+    pub fn schedules(&self) -> (u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (read(&self.dispatched), read(&self.put_off))
+    }
+
+    /// Tasks of this process, waiting or running, whose deadlines had passed.
+    pub fn deadlines(&self) -> u64 {
+        self.deadlines.load(Ordering::Relaxed)
+    }
+
+    /// Counts one.
+    pub fn count_deadline(&self) {
+        self.deadlines.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Looks on a session of its own: taken from the pool, each look would cost a ping besides.

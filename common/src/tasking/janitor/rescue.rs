@@ -1,11 +1,9 @@
-//! Tasks of workers that are gone, and tasks that nobody claimed in time.
+//! Tasks of workers that are gone.
 
 use super::Janitor;
 use super::look::Lost;
 use crate::db::Conn;
 use crate::error::Error;
-use crate::ids::TaskId;
-use crate::tasking::cancel;
 use crate::tasking::settle::{Finish, HandBack, Settled, hand_back};
 use crate::tasking::{Claim, TaskState};
 use diesel::sql_types::{Bool, Uuid as SqlUuid};
@@ -45,15 +43,6 @@ impl Janitor {
             && settled.publish(&self.publisher, id)
         {
             self.resume().await?;
-        }
-        Ok(())
-    }
-
-    /// Cancels a task that may not be deferred and that nobody claimed in time.
-    pub(super) async fn expire(&self, id: TaskId) -> Result<(), Error> {
-        let mut conn = self.db.get().await?;
-        if let Some(settled) = cancel::expire(&mut conn, id).await? {
-            settled.publish(&self.publisher, id);
         }
         Ok(())
     }

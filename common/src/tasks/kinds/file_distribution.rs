@@ -53,7 +53,7 @@ pub(super) const KIND: Kind = Kind {
     create: Some(Creation {
         run: |conn, scope, data| Box::pin(create(conn, scope, data)),
     }),
-    update: |conn, scope, id, data, partial| Box::pin(update(conn, scope, id, data, partial)),
+    update: |conn, scope, id, data| Box::pin(update(conn, scope, id, data)),
     delete: |conn, scope, id| Box::pin(delete(conn, scope.domain, id)),
 };
 
@@ -258,14 +258,8 @@ async fn create(conn: &mut Conn, scope: &Scope, data: &Data) -> Result<Effects, 
     })
 }
 
-async fn update(
-    conn: &mut Conn,
-    scope: &Scope,
-    id: Uuid,
-    data: &Data,
-    partial: bool,
-) -> Result<Value, TaskError> {
-    let change = read(data, partial).map_err(|e| TaskError::failed(e.to_string()))?;
+async fn update(conn: &mut Conn, scope: &Scope, id: Uuid, data: &Data) -> Result<Value, TaskError> {
+    let change = read(data, true).map_err(|e| TaskError::failed(e.to_string()))?;
     let id = DistributionId(id);
     let row = Distribution::find(conn, scope.domain, id).await?;
     let row = row.ok_or(Error::NotFound { what: WHAT })?;

@@ -62,7 +62,7 @@ pub(super) const KIND: Kind = Kind {
     check: |data, partial| read(data, partial).map(|_| ()),
     lanes: |_| Resources::default(),
     create: None,
-    update: |conn, scope, id, data, partial| Box::pin(update(conn, scope, id, data, partial)),
+    update: |conn, scope, id, data| Box::pin(update(conn, scope, id, data)),
     delete: |conn, scope, id| Box::pin(delete(conn, scope.domain, id)),
 };
 
@@ -317,15 +317,9 @@ pub fn changes_nothing(row: &Remote, change: &RemoteChange, keyring: &Keyring) -
         && kept(&change.proxy_password, &row.proxy_password)
 }
 
-async fn update(
-    conn: &mut Conn,
-    scope: &Scope,
-    id: Uuid,
-    data: &Data,
-    partial: bool,
-) -> Result<Value, TaskError> {
+async fn update(conn: &mut Conn, scope: &Scope, id: Uuid, data: &Data) -> Result<Value, TaskError> {
     let failed = |errors: FieldErrors| TaskError::failed(errors.to_string());
-    let change = read(data, partial).map_err(failed)?;
+    let change = read(data, true).map_err(failed)?;
     let id = RemoteId(id);
     let row = Remote::lock(conn, scope.domain, id).await?;
     let row = row.ok_or(Error::NotFound { what: "FileRemote" })?;

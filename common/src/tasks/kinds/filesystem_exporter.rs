@@ -37,7 +37,7 @@ pub(super) const KIND: Kind = Kind {
     check: |data, partial| read(data, partial).map(|_| ()),
     lanes: |_| Resources::default(),
     create: None,
-    update: |conn, scope, id, data, partial| Box::pin(update(conn, scope, id, data, partial)),
+    update: |conn, scope, id, data| Box::pin(update(conn, scope, id, data)),
     delete: |conn, scope, id| Box::pin(delete(conn, scope.domain, id)),
 };
 
@@ -124,15 +124,9 @@ pub fn changes_nothing(row: &Exporter, change: &ExporterChange) -> bool {
         && same(&change.method, &row.method)
 }
 
-async fn update(
-    conn: &mut Conn,
-    scope: &Scope,
-    id: Uuid,
-    data: &Data,
-    partial: bool,
-) -> Result<Value, TaskError> {
+async fn update(conn: &mut Conn, scope: &Scope, id: Uuid, data: &Data) -> Result<Value, TaskError> {
     let failed = |errors: FieldErrors| TaskError::failed(errors.to_string());
-    let change = read(data, partial).map_err(failed)?;
+    let change = read(data, true).map_err(failed)?;
     check_path(&change, &scope.settings.exports)
         .await
         .map_err(failed)?;

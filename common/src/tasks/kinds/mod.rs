@@ -52,13 +52,8 @@ impl Scope {
     }
 }
 
-type Update = for<'c> fn(
-    &'c mut Conn,
-    &'c Scope,
-    Uuid,
-    &'c Data,
-    bool,
-) -> BoxFuture<'c, Result<Value, TaskError>>;
+type Update =
+    for<'c> fn(&'c mut Conn, &'c Scope, Uuid, &'c Data) -> BoxFuture<'c, Result<Value, TaskError>>;
 
 type Delete = for<'c> fn(&'c mut Conn, &'c Scope, Uuid) -> BoxFuture<'c, Result<(), TaskError>>;
 
@@ -91,7 +86,8 @@ pub struct Kind {
     pub lanes: fn(Option<&Data>) -> Resources,
     /// How one is made; `None`: by no task.
     pub create: Option<Creation>,
-    /// Validates and writes; gives what clients see then. Runs in the transaction of a settle.
+    /// Validates the fields that are named, and writes them; gives what clients see then. Runs in the transaction
+    /// of a settle.
     pub update: Update,
     /// Deletes one. Runs in the transaction of a settle.
     pub delete: Delete,

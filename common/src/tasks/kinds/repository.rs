@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::ids::{DomainId, RemoteId, RepositoryId};
 use crate::models::{MembershipDebris, Remote, Repository, RepositoryChange, RepositoryVersion};
 use crate::prn::{self, Prn};
-use crate::repository::{BATCH, Recounts, retain};
+use crate::repository::{Recounts, retain};
 use crate::tasking::{Resources, TaskError};
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
@@ -52,6 +52,9 @@ pub const FIELDS: [&str; 6] = [
     "remote",
 ];
 
+/// Memberships that go in one write with their repository; the others follow in batches.
+const AT_ONCE: i64 = 100;
+
 /// Longest name in bytes: it is a key of an index.
 const NAME_BYTES: usize = 2000;
 
@@ -66,9 +69,7 @@ pub(super) const fn kind<T: RepositoryType>() -> Kind {
         check: |data, partial| read::<T>(data, partial).map(|_| ()),
         lanes: |_| Resources::default(),
         create: None,
-        update: |conn, scope, id, data, partial| {
-            Box::pin(update::<T>(conn, scope.domain, id, data, partial))
-        },
+        update: |conn, scope, id, data| Box::pin(update::<T>(conn, scope.domain, id, data)),
         delete: |conn, scope, id| Box::pin(delete::<T>(conn, scope.domain, id)),
     }
 }
@@ -207,9 +208,8 @@ async fn update<T: RepositoryType>(
     domain: DomainId,
     id: Uuid,
     data: &Data,
-    partial: bool,
 ) -> Result<Value, TaskError> {
-    let change = read::<T>(data, partial).map_err(|e| TaskError::failed(e.to_string()))?;
+    let change = read::<T>(data, true).map_err(|e| TaskError::failed(e.to_string()))?;
     let id = RepositoryId(id);
     let row = Repository::lock(conn, domain, id).await?;
     let row = row.filter(|row| row.pulp_type == T::PULP_TYPE);
@@ -251,7 +251,7 @@ async fn delete<T: RepositoryType>(
     id: Uuid,
 ) -> Result<(), TaskError> {
     if Repository::delete(conn, domain, RepositoryId(id)).await? {
-        Ok(MembershipDebris::of_repository(conn, RepositoryId(id), BATCH).await?)
+        Ok(MembershipDebris::of_repository(conn, RepositoryId(id), AT_ONCE).await?)
     } else {
         Err(Error::NotFound { what: T::WHAT }.into())
     }

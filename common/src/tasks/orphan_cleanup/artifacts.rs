@@ -1,34 +1,26 @@
 //! The artifacts, and their files.
 
-use super::super::disposal::{ARTIFACTS, bury, count};
-use crate::models::{Artifact, Tally};
+use super::super::disposal::{Account, Count, count};
+use crate::models::Artifact;
 use crate::storage::tombstones::unlink;
 use crate::tasking::{TaskContext, TaskError};
 use chrono::{DateTime, Utc};
 
-/// Artifacts of one transaction, whose files go after it.
+/// Artifacts of one transaction, whose files go after it: fewer than rows that have none.
 const BATCH: i64 = 1000;
 
-/// How many orphans there were when the first run came to them.
-const TOTAL: &str = "artifacts.total";
-
-/// Buries orphan artifacts and removes their files. Gives how many of those that were there at the start are
-/// kept.
-pub async fn delete(ctx: &TaskContext, before: DateTime<Utc>) -> Result<i64, TaskError> {
+/// Buries orphan artifacts and removes their files. Gives how many are kept, as somebody uses them.
+pub async fn delete(
+    ctx: &TaskContext,
+    account: &Account<'_>,
+    before: DateTime<Utc>,
+) -> Result<i64, TaskError> {
     let domain = ctx.domain();
-    let (total, done) = ctx
-        .fenced(async |conn| {
-            let counted = Tally::of(conn, ctx.task()).await?;
-            let total = match counted.noted(TOTAL) {
-                Some(total) => total,
-                None => {
-                    let found = Artifact::count_orphans(conn, domain, before).await?;
-                    Tally::note(conn, ctx.task(), TOTAL, found).await?
-                }
-            };
-            Ok((total, counted.get(ARTIFACTS)))
-        })
-        .await?;
+    let found = async || {
+        let mut conn = ctx.session().await;
+        Ok(Artifact::count_orphans(&mut conn, domain, before).await?)
+    };
+    let total = account.first("orphan artifacts", found()).await?;
     let mut progress = ctx
         .progress(
             "Clean up orphan Artifacts",
@@ -36,13 +28,13 @@ pub async fn delete(ctx: &TaskContext, before: DateTime<Utc>) -> Result<i64, Tas
             Some(total),
         )
         .await?;
-    progress.resume(done);
+    progress.resume(account.counted(Count::Artifacts).await?);
     let mut behind = None;
     loop {
         let (last, buried) = ctx
             .fenced(async |conn| {
                 let ids = Artifact::lock_orphans(conn, domain, before, behind, BATCH).await?;
-                let buried = bury(ctx, conn, &ids, Some(before)).await?;
+                let buried = account.bury(conn, &ids, Some(before)).await?;
                 Ok((ids.last().copied(), buried))
             })
             .await?;
@@ -54,7 +46,10 @@ pub async fn delete(ctx: &TaskContext, before: DateTime<Utc>) -> Result<i64, Tas
         unlink(ctx.db(), ctx.storage(), &buried).await?;
         progress.add(count(buried.len())).await?;
     }
-    let kept = (total - progress.done()).max(0);
-    progress.finish().await?;
-    Ok(kept)
+    if progress.done() < total {
+        progress.finish().await?;
+    } else {
+        progress.finish_as_total().await?;
+    }
+    ctx.unless_stopped(found()).await
 }

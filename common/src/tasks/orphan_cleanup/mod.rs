@@ -3,14 +3,14 @@
 mod artifacts;
 mod units;
 
-use super::disposal::{self, Disposal};
+use super::disposal::{Account, Disposal, protected_since, sweep_debris};
 use crate::ids::{ContentId, DomainId};
 use crate::models::disposable;
 use crate::prn;
 use crate::tasking::{Outcome, Resources, Task, TaskContext, TaskError};
-use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use units::Units;
 
 /// Deletes units that are in no version of any repository, then artifacts that belong to no unit, then
 /// their files. What was of interest within the last minutes is kept; what somebody uses at that moment
@@ -25,8 +25,8 @@ pub struct OrphanCleanup {
     /// Minutes; what was of interest more recently is kept.
     #[serde(default)]
     pub orphan_protection_time: u32,
-    /// True: says what would go, and changes nothing.
-    #[serde(default)]
+    /// True: says what would go, and nothing does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
 
@@ -44,15 +44,21 @@ impl Task for OrphanCleanup {
         if !self.dry_run {
             return orphan_cleanup(&ctx, only, self.orphan_protection_time).await;
         }
-        let before = moment(&ctx, self.orphan_protection_time).await?;
-        let mut conn = ctx.session().await;
-        let found = disposable::orphans(&mut conn, ctx.domain(), before, only).await?;
+        // What deletions left would be swept first; nobody sees it.
+        sweep_debris(&ctx).await?;
+        let count = async {
+            let mut conn = ctx.session().await;
+            let now = crate::db::now(&mut conn).await?;
+            let before = protected_since(now, self.orphan_protection_time);
+            Ok(disposable::orphans(&mut conn, ctx.domain(), before, only).await?)
+        };
+        let found = ctx.unless_stopped(count).await?;
         Ok(Outcome::result(json!(Disposal::dry(found))))
     }
 }
 
 /// Deletes orphan units and artifacts with their files, within the task that calls it; the outcome holds what
-/// went as the result (seed: `orphan_cleanup`). Passes over the units repeat until one deletes nothing. The
+/// went as the result (seed: `orphan_cleanup`). Once a task. Passes over the units repeat until one deletes nothing. The
 /// task must hold the lane of [`prn::orphans`].
 ///
 /// # Errors
@@ -62,21 +68,14 @@ pub async fn orphan_cleanup(
     content_pks: Option<&[ContentId]>,
     orphan_protection_time: u32,
 ) -> Result<Outcome, TaskError> {
-    let before = moment(ctx, orphan_protection_time).await?;
-    let skipped = units::delete(ctx, before, content_pks).await?;
-    let kept = artifacts::delete(ctx, before).await?;
-    disposal::finish(ctx, "clean-up", skipped + kept).await
-}
-
-/// What was last of interest before it is old enough.
-async fn moment(ctx: &TaskContext, minutes: u32) -> Result<DateTime<Utc>, TaskError> {
-    let now = crate::db::now(&mut *ctx.session().await).await?;
-    Ok(protected_since(now, minutes))
-}
-
-/// What was of interest within the last minutes is protected; the database knows no years as early as the longest
-/// protection reaches.
-#[must_use]
-pub fn protected_since(now: DateTime<Utc>, minutes: u32) -> DateTime<Utc> {
-    (now - Duration::minutes(minutes.into())).max(DateTime::UNIX_EPOCH)
+    let account = Account::of(ctx, "orphan_cleanup");
+    let before = account.protected_since(orphan_protection_time).await?;
+    let units = Units {
+        ctx,
+        account: &account,
+        before,
+        only: content_pks,
+    };
+    let kept = units.delete().await? + artifacts::delete(ctx, &account, before).await?;
+    account.close("clean-up", kept).await
 }

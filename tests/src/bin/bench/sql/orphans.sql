@@ -2,13 +2,13 @@
 INSERT INTO content (pulp_id, pulp_domain, pulp_type, natural_key, repo_key, fields, timestamp_of_interest)
 SELECT gen_random_uuid(), d.pulp_id, 'file.file', sha256(('$name/' || n)::bytea), sha256(('$name/' || n)::bytea),
        jsonb_build_object('relative_path', '$name/' || n, 'digest', encode(sha256(('$name/' || n)::bytea), 'hex')),
-       now() - interval '1 hour'
+       now() - interval '3 days'
   FROM generate_series(1, $units) n, domain d;
 
 INSERT INTO artifact (pulp_id, pulp_domain, storage_key, size, sha256, timestamp_of_interest)
 SELECT gen_random_uuid(), d.pulp_id,
        'artifact/' || lpad(to_hex(n % 256), 2, '0') || '/$name-' || n, 64,
-       encode(sha256(('$name/' || n)::bytea), 'hex'), now() - interval '1 hour'
+       encode(sha256(('$name/' || n)::bytea), 'hex'), now() - interval '3 days'
   FROM generate_series(1, $units) n, domain d WHERE $files;
 
 INSERT INTO content_artifact (pulp_id, content_id, artifact_id, relative_path)

@@ -1,0 +1,117 @@
+//! Applying the migrations.
+
+use super::{Conn, MIGRATIONS, TextRow, connect};
+use crate::config::Database;
+use crate::error::Error;
+use diesel::sql_types::{Bool, Text};
+use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection};
+use diesel_migrations::MigrationHarness;
+use std::time::Duration;
+
+/// Between two attempts to have the turn.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A migration that is not applied yet.
+struct Next {
+    version: String,
+    /// What it is called, without its number.
+    title: String,
+    in_transaction: bool,
+}
+
+/// Brings the database to this program's schema; processes that start together take turns, however long one
+/// takes. May be run again after it died anywhere.
+///
+/// # Errors
+/// [`Error::Unavailable`], or a migration that fails. It is rolled back, or, outside a transaction, tried anew by
+/// the next run; those before it stay applied.
+pub async fn migrate(settings: &Database) -> Result<Vec<String>, Error> {
+    let mut conn = connect(settings, "millrace migrate", "").await?;
+    take_turn(&mut conn).await?;
+    let mut done = Vec::new();
+    loop {
+        let mut harness = AsyncMigrationHarness::new(conn);
+        let next = next(&mut harness)?;
+        conn = harness.into_inner();
+        let Some(next) = next else { return Ok(done) };
+        prepare(&mut conn, &next).await?;
+        let mut harness = AsyncMigrationHarness::new(conn);
+        tokio::task::block_in_place(|| harness.run_next_migration(MIGRATIONS).map(drop))
+            .map_err(Error::Internal)?;
+        conn = harness.into_inner();
+        done.push(next.version);
+    }
+}
+
+/// A statement that waits for the turn would be waited for itself by an index that is built meanwhile: asked again
+/// and again, nobody waits for the other.
+async fn take_turn(conn: &mut Conn) -> Result<(), Error> {
+    #[derive(QueryableByName)]
+    struct Turn {
+        #[diesel(sql_type = Bool)]
+        mine: bool,
+    }
+    loop {
+        let turn: Turn = sql_query("SELECT pg_try_advisory_lock(7114, 1) AS mine")
+            .get_result(conn)
+            .await?;
+        if turn.mine {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn next(harness: &mut AsyncMigrationHarness<Conn>) -> Result<Option<Next>, Error> {
+    let pending = tokio::task::block_in_place(|| harness.pending_migrations(MIGRATIONS))
+        .map_err(Error::Internal)?;
+    Ok(pending.into_iter().next().map(|migration| {
+        let name = migration.name().to_string();
+        Next {
+            version: migration.name().version().to_string(),
+            title: name
+                .split_once('_')
+                .map_or_else(String::new, |(_, title)| title.to_owned()),
+            in_transaction: migration.metadata().run_in_transaction(),
+        }
+    }))
+}
+
+/// A migration in a transaction waits for no lock for long: others queue behind it. One outside builds or drops the
+/// index that it is named after, which stops nobody and waits for whoever is at work; what is left of an attempt
+/// that was interrupted goes first.
+async fn prepare(conn: &mut Conn, next: &Next) -> Result<(), Error> {
+    if next.in_transaction {
+        return Ok(conn.batch_execute("SET lock_timeout = '60s'").await?);
+    }
+    conn.batch_execute("SET lock_timeout = 0").await?;
+    let broken: Option<TextRow> = sql_query(
+        "SELECT indexrelid::regclass::text AS value FROM pg_index \
+          WHERE indexrelid = to_regclass(quote_ident($1)) AND NOT indisvalid",
+    )
+    .bind::<Text, _>(&next.title)
+    .get_result(conn)
+    .await
+    .optional()?;
+    if let Some(TextRow { value }) = broken {
+        conn.batch_execute(&format!("DROP INDEX CONCURRENTLY {value}"))
+            .await?;
+    }
+    Ok(())
+}
+
+/// The migrations of this program that the database lacks.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the database cannot be reached.
+pub async fn pending_migrations(settings: &Database) -> Result<Vec<String>, Error> {
+    let conn = connect(settings, "millrace migrate", "").await?;
+    let mut harness = AsyncMigrationHarness::new(conn);
+    tokio::task::block_in_place(|| {
+        harness
+            .pending_migrations(MIGRATIONS)
+            .map(|missing| missing.iter().map(|m| m.name().to_string()).collect())
+            .map_err(Error::Internal)
+    })
+}
