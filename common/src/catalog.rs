@@ -20,11 +20,8 @@ impl Catalog {
     #[must_use]
     pub fn builtin(diagnostics: bool) -> Self {
         let mut catalog = Self::default();
-        for (component, module) in [
-            ("core", "pulpcore.app"),
-            ("file", "pulp_file.app"),
-            ("rpm", "pulp_rpm.app"),
-        ] {
+        // Packages are of no component: clients that hear of `rpm` expect all that its plug-in offers.
+        for (component, module) in [("core", "pulpcore.app"), ("file", "pulp_file.app")] {
             catalog.tasks.component(Component {
                 component,
                 version: ADVERTISED_CORE_VERSION,

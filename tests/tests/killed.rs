@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap())
+    millrace_tests::stack::setting(name).map(|text| text.parse().unwrap())
 }
 
 /// Runs the case to its end; `moments`: after how long each worker is killed. Gives the state in the end, how long

@@ -68,6 +68,7 @@ mod plugin;
 mod postgres_faults;
 #[cfg(test)]
 mod publications;
+#[cfg(test)]
 mod purge;
 #[cfg(test)]
 mod reclaim;

@@ -122,15 +122,10 @@ async fn files_go_and_come_back_with_the_next_download() {
             ],
         ])
     );
-    let record = task["reserved_resources_record"].as_array().unwrap();
-    let id = shop
-        .repository
-        .trim_end_matches('/')
-        .rsplit('/')
-        .next()
-        .unwrap();
-    let shared = json!(format!("shared:prn:file.filerepository:{id}"));
-    assert!(record.contains(&shared), "{record:?}");
+    let record = task["reserved_resources_record"].to_string();
+    let id = millrace_tests::client::id_of(&shop.repository);
+    let shared = format!("shared:prn:file.filerepository:{id}");
+    assert!(record.contains(&shared), "{record}");
     assert_eq!(here(app).await, Vec::<String>::new());
     // The manifest is the one that stays.
     assert_eq!(files_below(&app.media()).len(), 1);
@@ -334,7 +329,7 @@ async fn a_type_that_is_protected_keeps_its_files() {
 async fn bad_requests_name_what_is_wrong() {
     let app = TestApp::start().await;
     let zoo = app.repository("zoo").await;
-    let gone = href(&zoo).replace(|c: char| c == '0' || c == '1', "2");
+    let gone = href(&zoo).replace(['0', '1'], "2");
     let repositories = |value: Value| json!({"repo_hrefs": value});
     for (body, field, message) in [
         (

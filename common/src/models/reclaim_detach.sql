@@ -1,5 +1,5 @@
 -- Takes the files of locked units ($1) away that still may lose them: looked at again, as whoever came
--- before the lock may need one by now. $2 repositories, $3 also what no remote has.
+-- before the lock may need one by now; types and kept versions do not change. $2 repositories, $3 also what no remote has.
 WITH file AS (
     SELECT ca.pulp_id, ca.artifact_id, c.pulp_id AS content_id, c.pulp_type, a.size
       FROM content c JOIN content_artifact ca ON ca.content_id = c.pulp_id

@@ -66,11 +66,26 @@ pub fn read(kind: &UnitKind, data: &Data, has_file: bool) -> Result<UnitData, Fi
     fields.finish(unit)
 }
 
+/// The fields of a unit that is to be made.
+const FIELDS: [&str; 8] = [
+    "relative_path",
+    "artifact",
+    "upload",
+    "file_url",
+    "downloader_config",
+    "repository",
+    "pulp_labels",
+    "overwrite",
+];
+
 /// Sees that a unit is made from one file, whatever its references lead to.
 ///
 /// # Errors
-/// That they are several, or none.
+/// Fields that no unit has; else that the files are several, or none.
 pub fn one_source(data: &Data, has_file: bool) -> Result<(), FieldErrors> {
+    let mut others = data.clone();
+    others.retain(|field, _| !FIELDS.contains(&field.as_str()));
+    Fields::new(others).finish(())?;
     let is_given = |field: &&str| data.get(*field).is_some_and(|v| !v.is_null() && *v != "");
     let named = ["artifact", "upload", "file_url"]
         .iter()
