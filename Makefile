@@ -2,7 +2,7 @@
 
 STACK := deploy/local/stack
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz up down status logs migrate reset build lint fmt doc bench
+.PHONY: help demo test fuzz killed up down status logs migrate reset build lint fmt doc bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ test: ## Set everything up and run all tests (FILTER=name: only those; SHOW=1: w
 
 fuzz: ## Send requests made from our OpenAPI document, for a long time (EXAMPLES=500: so many a call)
 	@$(STACK) fuzz
+
+killed: ## Kill the workers of long tasks at random moments, for a long time (SEEDS=50: so many runs of each)
+	@$(STACK) killed
 
 up: ## Start servers, API and workers in the background (WORKERS=4: four workers)
 	@$(STACK) up

@@ -71,6 +71,12 @@ check_fuzz() {
   FILTER=requests_made_from_the_document SHOW=1 check_test
 }
 
+# check_killed: long tasks whose workers are killed at random moments (SEEDS runs of each).
+check_killed() {
+  export MILLRACE_TEST_SEEDS=${SEEDS:-50} NEXTEST_PROFILE=long
+  FILTER=killed SHOW=1 check_test
+}
+
 check_bench() {
   PROFILE=${PROFILE:-release}
   ensure_programs bench
