@@ -1,9 +1,9 @@
 //! Exports whose worker is killed at any moment.
 
 use super::shop::{Shop, href};
-use millrace_tests::stack::setting;
 use millrace_tests::client::id_of;
 use millrace_tests::eventually::holds;
+use millrace_tests::stack::setting;
 use millrace_tests::{TestApp, eventually};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
