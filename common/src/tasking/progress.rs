@@ -92,6 +92,18 @@ impl Progress {
         self.write("completed").await
     }
 
+    /// As [`Progress::finish`]; where more was done than the total that was known at the start, that is the total.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn finish_of(self, total: i64) -> Result<(), TaskError> {
+        if self.done < total {
+            self.finish().await
+        } else {
+            self.finish_as_total().await
+        }
+    }
+
     /// As [`Progress::finish`]; the count becomes the total too.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 //! Deleting tasks that have ended (contract 2.14).
 
+use super::disposal::protected_since;
 use crate::db::RetryCause;
 use crate::ids::{DomainId, TaskId};
 use crate::models::Tally;
 use crate::models::task::{PurgeCursor, Purged, Task as TaskRow};
 use crate::tasking::{Outcome, Progress, Task, TaskContext, TaskError, TaskState};
-use chrono::{DateTime, Datelike, Days, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde::{Deserialize, Serialize};
 
@@ -45,10 +46,7 @@ impl Purge {
     fn before(&self, now: DateTime<Utc>, days: u32) -> DateTime<Utc> {
         match (self.finished_before, self.older_than_minutes) {
             (Some(moment), _) => moment,
-            // The database knows no years as early as the longest age reaches.
-            (None, Some(minutes)) => {
-                (now - TimeDelta::minutes(minutes.into())).max(DateTime::UNIX_EPOCH)
-            }
+            (None, Some(minutes)) => protected_since(now, minutes),
             (None, None) => Self::default_moment(now, days),
         }
     }

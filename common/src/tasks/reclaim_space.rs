@@ -102,11 +102,7 @@ pub async fn reclaim_space(
     for repository in &reclaim.repositories {
         pass(ctx, &account, &reclaim, *repository, &mut progress).await?;
     }
-    if progress.done() < total {
-        progress.finish().await?;
-    } else {
-        progress.finish_as_total().await?;
-    }
+    progress.finish_of(total).await?;
     let kept = ctx.unless_stopped(found()).await?;
     account.close("reclaim-space", kept).await
 }

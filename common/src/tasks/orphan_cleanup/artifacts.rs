@@ -46,10 +46,6 @@ pub async fn delete(
         unlink(ctx.db(), ctx.storage(), &buried).await?;
         progress.add(count(buried.len())).await?;
     }
-    if progress.done() < total {
-        progress.finish().await?;
-    } else {
-        progress.finish_as_total().await?;
-    }
+    progress.finish_of(total).await?;
     ctx.unless_stopped(found()).await
 }

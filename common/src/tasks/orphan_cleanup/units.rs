@@ -44,12 +44,8 @@ impl Units<'_> {
         if kept > 0 {
             info!(task_id:% = ctx.task(), skipped = kept; "{kept} orphan units are in use and are kept");
         }
-        if progress.done() < total {
-            progress.finish().await?;
-        } else {
-            // Later passes find more than there was at the start.
-            progress.finish_as_total().await?;
-        }
+        // Later passes find more than there was at the start.
+        progress.finish_of(total).await?;
         Ok(kept)
     }
 
