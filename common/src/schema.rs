@@ -19,6 +19,90 @@ table! {
         is_superuser -> Bool,
         is_active -> Bool,
         date_joined -> Timestamptz,
+        first_name -> Text,
+        last_name -> Text,
+        email -> Text,
+        is_staff -> Bool,
+    }
+}
+
+table! {
+    account_group (id) {
+        id -> Int4,
+        name -> Text,
+        object_id -> Uuid,
+    }
+}
+
+table! {
+    account_group_member (group_id, account_id) {
+        group_id -> Int4,
+        account_id -> Int4,
+    }
+}
+
+table! {
+    role (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        pulp_last_updated -> Timestamptz,
+        name -> Text,
+        description -> Nullable<Text>,
+        permissions -> Array<Text>,
+        locked -> Bool,
+    }
+}
+
+table! {
+    role_assignment (pulp_id) {
+        pulp_id -> Uuid,
+        pulp_created -> Timestamptz,
+        role_id -> Uuid,
+        account_id -> Nullable<Int4>,
+        group_id -> Nullable<Int4>,
+        pulp_domain -> Nullable<Uuid>,
+        object_model -> Nullable<Text>,
+        object_id -> Nullable<Uuid>,
+    }
+}
+
+table! {
+    permission_grant (pulp_id) {
+        pulp_id -> Uuid,
+        account_id -> Nullable<Int4>,
+        role_id -> Nullable<Uuid>,
+        resource -> Text,
+        operation -> Text,
+    }
+}
+
+table! {
+    login_session (token_hash) {
+        token_hash -> Bytea,
+        account_id -> Int4,
+        created -> Timestamptz,
+        expires -> Timestamptz,
+    }
+}
+
+table! {
+    login_failure (username_hash) {
+        username_hash -> Bytea,
+        failures -> Int4,
+        last -> Timestamptz,
+        locked_until -> Nullable<Timestamptz>,
+    }
+}
+
+table! {
+    audit_entry (id) {
+        id -> Int8,
+        at -> Timestamptz,
+        actor -> Nullable<Text>,
+        action -> Text,
+        object -> Text,
+        details -> Jsonb,
+        logging_cid -> Text,
     }
 }
 
@@ -523,6 +607,14 @@ table! {
     }
 }
 
+joinable!(account_group_member -> account_group (group_id));
+joinable!(account_group_member -> account (account_id));
+joinable!(role_assignment -> role (role_id));
+joinable!(role_assignment -> account (account_id));
+joinable!(role_assignment -> account_group (group_id));
+joinable!(permission_grant -> account (account_id));
+joinable!(permission_grant -> role (role_id));
+joinable!(login_session -> account (account_id));
 joinable!(task_group -> domain (pulp_domain));
 joinable!(group_progress_report -> task_group (task_group));
 joinable!(task -> domain (pulp_domain));
@@ -565,6 +657,14 @@ joinable!(idempotency_key -> task (task_id));
 allow_tables_to_appear_in_same_query!(
     domain,
     account,
+    account_group,
+    account_group_member,
+    role,
+    role_assignment,
+    permission_grant,
+    login_session,
+    login_failure,
+    audit_entry,
     task_group,
     group_progress_report,
     task,

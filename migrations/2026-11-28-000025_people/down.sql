@@ -1,0 +1,21 @@
+DROP TRIGGER forget_assignments ON account_group;
+DROP TRIGGER forget_assignments ON task;
+DROP TRIGGER forget_assignments ON task_schedule;
+DROP TRIGGER forget_assignments ON upload;
+DROP TRIGGER forget_assignments ON distribution;
+DROP TRIGGER forget_assignments ON publication;
+DROP TRIGGER forget_assignments ON remote;
+DROP TRIGGER forget_assignments ON repository;
+DROP FUNCTION millrace_forget_group_assignments();
+DROP FUNCTION millrace_forget_assignments();
+DROP TABLE audit_entry;
+DROP TABLE login_failure;
+DROP TABLE login_session;
+DROP TABLE permission_grant;
+DROP TABLE role_assignment;
+DROP TABLE role;
+DROP TABLE account_group_member;
+DROP TABLE account_group;
+COMMENT ON COLUMN account.password IS NULL;
+ALTER TABLE account
+    DROP COLUMN is_staff, DROP COLUMN email, DROP COLUMN last_name, DROP COLUMN first_name;
