@@ -1,8 +1,11 @@
 //! What a run leaves whose task then ends without another one.
 
+use crate::sync::shop::Shop;
 use millrace_tests::client::id_of;
 use millrace_tests::eventually::holds;
 use millrace_tests::{TestApp, eventually};
+use reqwest::Method;
+use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ const LEFT: &str = "SELECT 'version' FROM repository_version WHERE NOT complete 
     UNION ALL SELECT 'report' FROM progress_report WHERE state IN ('running', 'waiting') \
     UNION ALL SELECT 'temporary file' FROM temporary_file \
     UNION ALL SELECT 'intent' FROM intent \
+    UNION ALL SELECT 'tombstone' FROM tombstone \
     UNION ALL SELECT 'reservation' FROM reservation";
 
 /// A task that adds units to a repository stands in the middle of it; gives it and who stops it there.
@@ -120,5 +124,74 @@ async fn a_task_whose_last_attempt_died_leaves_nothing() {
         json!({"reason": "Worker has gone missing."})
     );
     nothing_is_left(&app).await;
+    app.finish().await;
+}
+
+/// An application that sweeps often, without a worker.
+async fn sweeping() -> TestApp {
+    TestApp::builder()
+        .set("worker.sweep_seconds", 1)
+        .start()
+        .await
+}
+
+/// Runs the task up to its first write to this table, kills the worker there, and cancels the task: nothing
+/// is left then.
+async fn stopped_before(app: &mut TestApp, task: &str, table: &str) {
+    let holder = app.db.sql().await;
+    holder
+        .run(&format!("BEGIN; LOCK TABLE {table} IN SHARE MODE"))
+        .await;
+    let place = app.spawn_worker(&[]);
+    eventually(LONG, async || {
+        let waiting = app
+            .sql
+            .number(&format!(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass"
+            ))
+            .await;
+        holds(waiting > 0, || format!("nobody waits for {table}"))
+    })
+    .await;
+    app.workers[place].kill();
+    holder.run("ROLLBACK").await;
+    app.spawn_worker(&KEEPER);
+    app.in_state(task, "waiting").await;
+    assert_eq!(app.cancel(task).await.expect(200)["state"], "canceled");
+    nothing_is_left(app).await;
+}
+
+#[tokio::test]
+async fn a_synchronisation_that_died_and_was_canceled_leaves_nothing() {
+    let mut shop = Shop::of(sweeping().await, "immediate").await;
+    shop.upstream
+        .publish("/pool", &[("a", "one"), ("b", "two")]);
+    let task = shop.ask(&json!({"remote": shop.remote})).await.task();
+    stopped_before(&mut shop.app, &task, "repository_content").await;
+    shop.app.finish().await;
+}
+
+#[tokio::test]
+async fn a_publication_that_died_and_was_canceled_leaves_nothing() {
+    let mut app = sweeping().await;
+    let zoo = app.repository("zoo").await;
+    let body = json!({"repository": zoo["pulp_href"]});
+    let task = app.post("publications/file/file/", &body).await.task();
+    stopped_before(&mut app, &task, "publication").await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_unit_for_a_repository_whose_creation_died_and_was_canceled_leaves_nothing() {
+    let mut app = sweeping().await;
+    let zoo = app.repository("zoo").await;
+    let zoo = zoo["pulp_href"].as_str().unwrap().to_owned();
+    let form = Form::new()
+        .text("relative_path", "a")
+        .text("repository", zoo)
+        .part("file", Part::text("one").file_name("file"));
+    let request = app.request(Method::POST, "content/file/files/");
+    let task = app.send(request.multipart(form)).await.task();
+    stopped_before(&mut app, &task, "repository_content").await;
     app.finish().await;
 }
