@@ -1,13 +1,15 @@
 -- Units named $name/<n>, $units of them, that no version holds; with a stored file each where $files is true.
+-- Their ids are in the order of their making, as those that we make are.
 INSERT INTO content (pulp_id, pulp_domain, pulp_type, natural_key, repo_key, fields, timestamp_of_interest)
-SELECT gen_random_uuid(), d.pulp_id, 'file.file', sha256(('$name/' || n)::bytea), sha256(('$name/' || n)::bytea),
+SELECT (lpad(to_hex(1700000000000 + n), 12, '0') || '7' || left(md5('$name' || n), 3) || 'a' || substr(md5('$name' || n), 4, 15))::uuid,
+       d.pulp_id, 'file.file', sha256(('$name/' || n)::bytea), sha256(('$name/' || n)::bytea),
        jsonb_build_object('relative_path', '$name/' || n, 'digest', encode(sha256(('$name/' || n)::bytea), 'hex')),
        now() - interval '3 days'
   FROM generate_series(1, $units) n, domain d;
 
 INSERT INTO artifact (pulp_id, pulp_domain, storage_key, size, sha256, timestamp_of_interest)
-SELECT gen_random_uuid(), d.pulp_id,
-       'artifact/' || lpad(to_hex(n % 256), 2, '0') || '/$name-' || n, 64,
+SELECT (lpad(to_hex(1600000000000 + n), 12, '0') || '7' || left(md5('$name' || n), 3) || 'a' || substr(md5('$name' || n), 4, 15))::uuid,
+       d.pulp_id, 'artifact/' || lpad(to_hex(n % 256), 2, '0') || '/$name-' || n, 64,
        encode(sha256(('$name/' || n)::bytea), 'hex'), now() - interval '3 days'
   FROM generate_series(1, $units) n, domain d WHERE $files;
 

@@ -1,0 +1,1 @@
+ALTER TABLE content_artifact DROP CONSTRAINT content_artifact_content_id_relative_path_key;
