@@ -4,6 +4,7 @@ pub mod account;
 pub mod announcement;
 pub mod app_status;
 pub mod artifact;
+pub mod audit_entry;
 pub mod bulk;
 pub mod content;
 pub mod content_artifact;
@@ -47,6 +48,7 @@ pub mod version_kept;
 pub mod worker_session;
 
 pub use artifact::{Artifact, NewArtifact};
+pub use audit_entry::AuditEntry;
 pub use content::{Content, NewContent};
 pub use content_artifact::ContentArtifact;
 pub use disposable::Disposable;
