@@ -2,11 +2,12 @@
 
 use crate::auth::Credentials;
 use crate::content::{Fetches, Files};
+use crate::events::Events;
 use crate::openapi::Documents;
 use crate::v3;
 use crate::waiting::Waiters;
 use clap::ValueEnum;
-use millrace_common::broker::Publisher;
+use millrace_common::broker::{Link, Publisher};
 use millrace_common::catalog::Catalog;
 use millrace_common::config::Settings;
 use millrace_common::db::Db;
@@ -69,6 +70,10 @@ pub struct App {
     pub credentials: Credentials,
     /// The OpenAPI documents.
     pub documents: Documents,
+    /// Clients that listen for state changes.
+    pub events: Events,
+    /// Looks at the broker's queues for those who ask why a task waits.
+    pub queues: Link,
     /// Requests that wait for an immediate task.
     pub waiters: Waiters,
     /// Turns of requests that dispatch: they may wait for a lane, and then leave sessions to all others.
@@ -106,6 +111,8 @@ impl App {
             files: Files::new(settings.content.cache_bytes),
             credentials: Credentials::new(&settings.api),
             documents: Documents::new(&v3::table(), &catalog),
+            events: Events::new(settings.api.event_streams),
+            queues: Link::new(&settings.broker, "millrace-api queues"),
             waiters: Waiters::new(settings.api.immediate_waiters),
             dispatching: Semaphore::new(settings.database.pool_size.saturating_sub(2).max(1)),
             db,

@@ -13,6 +13,7 @@ mod correlation;
 mod dispatch_headers;
 pub mod dispatching;
 pub mod error;
+pub mod events;
 pub mod listing;
 mod negotiation;
 pub mod openapi;

@@ -9,13 +9,14 @@ use uuid::Uuid;
 pub const ROOT: &str = "/pulp/api/v3/";
 
 /// Collections of objects that are named by their id alone: path and model.
-const PLAIN: [(&str, &str); 6] = [
+const PLAIN: [(&str, &str); 7] = [
     ("tasks", "core.task"),
     ("task-groups", "core.taskgroup"),
     ("task-schedules", "core.taskschedule"),
     ("workers", "core.appstatus"),
     ("artifacts", "core.artifact"),
     ("uploads", "core.upload"),
+    ("pauses", "core.pause"),
 ];
 
 /// Old paths that clients give as resources, and the names they stand for.

@@ -32,6 +32,7 @@ macro_rules! counters {
 counters! {
     claims: "Tasks claimed.",
     stale_deliveries: "Messages about tasks that did not wait.",
+    paused_deliveries: "Messages about tasks that are paused.",
     lock_refusals: "Claims refused because a lock was held.",
     lock_table_refusals: "Claims refused because the lock table of the server had no room.",
     unknown_types: "Messages about tasks that this worker does not know or lacks the version for.",

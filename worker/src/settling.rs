@@ -9,6 +9,7 @@ use millrace_common::broker::Announcements;
 use millrace_common::cause::chain;
 use millrace_common::db::{Backend, Conn};
 use millrace_common::error::Error;
+use millrace_common::models::task::Task;
 use millrace_common::models::worker_session;
 use millrace_common::tasking::{
     self, Claim, Claimed, Ended, HandBack, Outcome, Settled, TaskError, TaskState, TaskType,
@@ -214,6 +215,10 @@ pub(crate) async fn give_back(shared: &Shared, claim: Claim) -> Result<bool, Err
         HandBack::Loss
     };
     if tasking::hand_back(&mut conn, claim, why).await? {
+        if let Some(name) = Task::type_name(&mut conn, claim.task).await? {
+            let waiting = TaskState::Waiting.as_str();
+            shared.publisher.state_changed(claim.task, &name, waiting);
+        }
         return Ok(true);
     }
     match tasking::fail_for_reason(&mut conn, claim, SESSION_LOST).await? {

@@ -154,6 +154,10 @@ impl Slot {
                 metrics.stale_deliveries.count();
                 debug!(task_id:% = id; "a message about task {id} is late");
             }
+            ClaimOutcome::Paused => {
+                metrics.paused_deliveries.count();
+                debug!(task_id:% = id; "task {id} is paused");
+            }
             ClaimOutcome::Refused => {
                 metrics.lock_refusals.count();
                 info!(task_id:% = id; "a lock of task {id} is still held: it waits");

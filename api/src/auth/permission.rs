@@ -23,6 +23,9 @@ pub enum Object {
     TaskGroup,
     TaskSchedule,
     Worker,
+    /// A pause of a lane or of a task type.
+    Pause,
+    Lane,
     Artifact,
     Content,
     Repository,
@@ -43,6 +46,8 @@ pub enum Object {
 pub fn authorize(actor: &Actor, action: Action, object: Object) -> Result<(), ApiError> {
     let for_admins_only = match object {
         Object::Worker
+        | Object::Pause
+        | Object::Lane
         | Object::Artifact
         | Object::Orphans
         | Object::Reclaim

@@ -3,7 +3,9 @@
 mod admin;
 mod migrate;
 mod password;
+mod pause;
 mod serve;
+mod why;
 
 use crate::app::Serves;
 use clap::{Parser, Subcommand};
@@ -45,6 +47,27 @@ enum Command {
     SetPassword {
         /// The account; the administrator of the settings when left out.
         username: Option<String>,
+    },
+    /// Keep tasks of a lane or of a type from starting; those that run go on.
+    Pause {
+        #[command(flatten)]
+        what: pause::What,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// End a pause.
+    Resume {
+        #[command(flatten)]
+        what: pause::What,
+    },
+    /// Say why a task waits.
+    Why {
+        /// The id of the task, its href or its PRN.
+        task: String,
+        /// The answer for programs, as `tasks/<id>/blockers/` gives it.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -89,6 +112,11 @@ fn execute(
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))
         }
+        Command::Pause { what, reason } => {
+            runtime.block_on(pause::set(settings, register, what, reason))
+        }
+        Command::Resume { what } => runtime.block_on(pause::end(&settings, what)),
+        Command::Why { task, json } => runtime.block_on(why::print(&settings, &task, json)),
         Command::CheckConfig => Ok(()),
     }
 }

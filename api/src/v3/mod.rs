@@ -57,9 +57,11 @@ pub mod exporters;
 pub mod exports;
 pub mod href;
 pub mod labels;
+pub mod lanes;
 pub mod membership;
 pub mod object;
 pub mod orphans;
+pub mod pauses;
 pub mod publications;
 pub mod reclaim;
 pub mod references;
@@ -74,6 +76,7 @@ pub mod repository_versions;
 pub mod status;
 mod table_content;
 mod table_exporters;
+mod table_operations;
 mod table_remotes;
 mod table_repositories;
 mod table_serving;
@@ -103,6 +106,7 @@ pub fn table() -> Vec<Endpoint> {
         system(),
         tasks(),
         schedules(),
+        table_operations::table(),
         table_content::table(),
         table_repositories::table(),
         table_remotes::table(),

@@ -5,14 +5,20 @@
 
 mod announcement;
 mod consumer;
+mod event;
 mod link;
 mod message;
 mod publisher;
 mod topology;
+mod view;
 
 pub use announcement::{Announcement, Announcements};
 pub use consumer::{Delivered, SlotConsumer};
+pub use event::{EventConsumer, TaskEvent};
 pub use link::{BrokerError, Link};
 pub use message::{Message, Unreadable};
 pub use publisher::{Publisher, PublisherStats};
-pub use topology::{DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, queue_depth, queue_of};
+pub use topology::{
+    DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, QueueState, queue_depth, queue_of, queue_state,
+};
+pub use view::BrokerView;

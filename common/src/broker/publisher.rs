@@ -5,6 +5,7 @@
 //! janitor announces whatever was never confirmed.
 
 use super::announcement::{Announcement, Announcements};
+use super::event::TaskEvent;
 use super::link::{Backoff, BrokerError, Link, Silence};
 use super::message::{Message, properties};
 use super::topology::{DISPATCH_EXCHANGE, EVENTS_EXCHANGE};
@@ -112,10 +113,14 @@ impl Publisher {
 
     /// Tells the events exchange that a task has come into a state, as well as can be.
     pub fn state_changed(&self, task: TaskId, name: &str, state: &str) {
-        let body = serde_json::json!({"v": 1, "task": task, "name": name, "state": state});
+        // The last of the window is for announcements: those say what is to be done.
+        if self.outgoing.capacity() <= self.outgoing.max_capacity() / 4 {
+            return;
+        }
+        let event = TaskEvent::now(task, name, state);
         let event = Outgoing::Event {
-            key: format!("task.{state}.{name}"),
-            body: body.to_string().into_bytes(),
+            key: event.routing_key(),
+            body: event.encode(),
         };
         let _ = self.outgoing.try_send(event);
     }

@@ -80,6 +80,7 @@ section!(
         upload_idle_timeout_ms: Millis,
         immediate_wait_ms: Millis,
         immediate_waiters: usize,
+        event_streams: usize,
         page_limit: i64,
         content_origin: String,
         credential_cache_seconds: u64,

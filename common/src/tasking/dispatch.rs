@@ -5,7 +5,7 @@ use super::registry::{Needs, Registry, TaskType, version_satisfies};
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::Task;
-use crate::broker::{Announcement, Announcements};
+use crate::broker::{Announcement, Announcements, Publisher};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{DomainId, TaskGroupId, TaskId};
@@ -251,6 +251,8 @@ impl NewTask {
 pub struct Dispatched {
     /// The task.
     pub id: TaskId,
+    /// The name of its type.
+    pub name: &'static str,
     /// Its place in its lanes.
     pub ticket: i64,
     /// When it was recorded.
@@ -265,6 +267,12 @@ impl Dispatched {
     /// What to publish after the commit.
     pub fn announcements(&self) -> Announcements {
         Announcements(self.announcement.iter().cloned().collect())
+    }
+
+    /// Publishes, after the commit, that it is there, and its announcement where it has one.
+    pub fn publish(self, publisher: &Publisher) {
+        publisher.state_changed(self.id, self.name, self.state.as_str());
+        publisher.announce(Announcements(self.announcement.into_iter().collect()));
     }
 }
 
@@ -331,10 +339,13 @@ pub async fn dispatch_many(
             .load(conn)
             .await?
     };
+    // A row a task, in the given order.
     rows.into_iter()
-        .map(|row| {
+        .zip(tasks)
+        .map(|(row, task)| {
             Ok(Dispatched {
                 id: row.pulp_id,
+                name: task.name,
                 ticket: row.ticket,
                 created: row.pulp_created,
                 state: row.state.parse().map_err(Error::internal)?,

@@ -21,6 +21,7 @@ mod dispatch;
 mod execute;
 pub mod janitor;
 mod lanes;
+pub mod pause;
 mod progress;
 mod registry;
 mod reserved;
@@ -29,6 +30,7 @@ pub mod schedule;
 mod settle;
 mod state;
 mod task;
+pub mod why;
 
 pub use crate::broker::{Announcement, Announcements};
 pub use crate::tasks::{

@@ -28,8 +28,10 @@ pub enum Settled {
         state: TaskState,
         /// The name of its type.
         name: String,
-        /// Successors, and tasks that the body dispatched.
+        /// Successors.
         announcements: Announcements,
+        /// Tasks that the body dispatched.
+        dispatched: Vec<Dispatched>,
         /// True: more successors wait for [`super::resume_promotions`].
         more: bool,
     },
@@ -46,9 +48,13 @@ impl Settled {
                 state,
                 name,
                 announcements,
+                dispatched,
                 more,
             } => {
                 publisher.announce(announcements);
+                for child in dispatched {
+                    child.publish(publisher);
+                }
                 publisher.state_changed(task, &name, state.as_str());
                 more
             }
@@ -112,6 +118,7 @@ impl Finish<'_> {
                 name: row.name,
                 announcements: Announcements::from_json(row.announcements)
                     .map_err(Error::internal)?,
+                dispatched: Vec::new(),
                 more: row.more,
             })
         })
@@ -172,7 +179,7 @@ async fn settle_with_effects(
     let applied = conn
         .transaction(async |conn| apply(conn, keyring, claim, outcome).await)
         .await;
-    let (effects, mut dispatched) = match applied {
+    let (effects, children) = match applied {
         Ok(applied) => applied,
         Err(TaskError::Internal(cause)) if cause.is::<Panicked>() => {
             return Err(Error::Internal(cause));
@@ -181,24 +188,11 @@ async fn settle_with_effects(
         Err(error) if error.is_transient() => return Err(Error::internal(transient_cause(error))),
         Err(error) => return fail(conn, claim, &error).await,
     };
-    let settled = complete(conn, claim, effects.result.as_ref()).await?;
-    Ok(match settled {
-        Settled::Final {
-            state,
-            name,
-            announcements,
-            more,
-        } => {
-            dispatched.0.extend(announcements.0);
-            Settled::Final {
-                state,
-                name,
-                announcements: dispatched,
-                more,
-            }
-        }
-        Settled::Lost => Settled::Lost,
-    })
+    let mut settled = complete(conn, claim, effects.result.as_ref()).await?;
+    if let Settled::Final { dispatched, .. } = &mut settled {
+        *dispatched = children;
+    }
+    Ok(settled)
 }
 
 async fn apply(
@@ -206,7 +200,7 @@ async fn apply(
     keyring: &Keyring,
     claim: Claim,
     outcome: &Outcome,
-) -> Result<(Effects, Announcements), TaskError> {
+) -> Result<(Effects, Vec<Dispatched>), TaskError> {
     let mut effects = outcome.effects.clone();
     if let Some(flip) = &outcome.flip {
         // A panic may have left a transaction open inside this one: both are void.
@@ -232,11 +226,7 @@ async fn apply(
         .execute(conn)
         .await?;
     let dispatched = dispatch_children(conn, keyring, claim, &outcome.dispatches).await?;
-    let announcements = dispatched
-        .into_iter()
-        .filter_map(|d| d.announcement)
-        .collect();
-    Ok((effects, Announcements(announcements)))
+    Ok((effects, dispatched))
 }
 
 /// Tasks that a task dispatches are its children, and of its request (contract 2.1, 2.11).

@@ -4,6 +4,7 @@ use super::Janitor;
 use super::look::Lost;
 use crate::db::Conn;
 use crate::error::Error;
+use crate::models::task::Task;
 use crate::tasking::settle::{Finish, HandBack, Settled, hand_back};
 use crate::tasking::{Claim, TaskState};
 use diesel::sql_types::{Bool, Uuid as SqlUuid};
@@ -39,10 +40,18 @@ impl Janitor {
         self.rescues.fetch_add(1, Ordering::Relaxed);
         let id = lost.task;
         warn!(task_id:% = id; "task {id} was taken from a worker that is gone");
-        if let Rescued::Ended(settled) = rescued
-            && settled.publish(&self.publisher, id)
-        {
-            self.resume().await?;
+        match rescued {
+            Rescued::HandedBack => {
+                if let Some(name) = Task::type_name(&mut conn, id).await? {
+                    let waiting = TaskState::Waiting.as_str();
+                    self.publisher.state_changed(id, &name, waiting);
+                }
+            }
+            Rescued::Ended(settled) => {
+                if settled.publish(&self.publisher, id) {
+                    self.resume().await?;
+                }
+            }
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ impl Janitor {
                 let task = dispatched.id;
                 info!(task_id:% = task, schedule = name; "schedule `{name}` dispatched task {task}");
                 self.dispatched.fetch_add(1, Ordering::Relaxed);
-                self.publisher.announce(dispatched.announcements());
+                dispatched.publish(&self.publisher);
                 Ok(())
             }
             Ok(Turn::PutOff(name, reason)) => {
