@@ -7,6 +7,8 @@ mod api_faults;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod blockers;
+#[cfg(test)]
 mod body_faults;
 #[cfg(test)]
 mod broker_faults;
@@ -39,6 +41,8 @@ mod downloads;
 #[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod exports;
 #[cfg(test)]
 mod full_disk;
@@ -62,6 +66,8 @@ mod lists;
 mod migrations;
 #[cfg(test)]
 mod orphans;
+#[cfg(test)]
+mod pauses;
 #[cfg(test)]
 mod plugin;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::ids::TaskId;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::ReadyChunks;
-use lapin::acker::Acker;
+use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
@@ -65,7 +65,7 @@ pub struct EventConsumer {
     link: Link,
     open: Option<(Channel, ReadyChunks<Consumer>)>,
     /// What the next call acknowledges, with all before it.
-    read: Option<Acker>,
+    read: Option<Delivery>,
     backoff: Backoff,
 }
 
@@ -109,9 +109,9 @@ impl EventConsumer {
     /// The broker was lost, and with it what happens until it is opened again.
     pub async fn next(&mut self) -> Result<Vec<TaskEvent>, BrokerError> {
         let (_, consumer) = self.open.as_mut().ok_or(BrokerError::Ended)?;
-        if let Some(acker) = &self.read {
+        if let Some(last) = &self.read {
             let all = BasicAckOptions { multiple: true };
-            self.link.within("basic.ack", acker.ack(all)).await?;
+            self.link.within("basic.ack", last.acker.ack(all)).await?;
             self.read = None;
         }
         // Nothing is awaited behind this: what has been read is given.
@@ -120,7 +120,7 @@ impl EventConsumer {
         for delivery in batch {
             let delivery = delivery?;
             events.extend(TaskEvent::decode(&delivery.data));
-            self.read = Some(delivery.acker);
+            self.read = Some(delivery);
         }
         Ok(events)
     }

@@ -2,7 +2,7 @@
 //!
 //! A pause stops claims: tasks that run go on, tasks that wait keep their places in their lanes. A task that is claimed
 //! all the same is held until the pause has ended (`millrace_claim`). A pause ends in one commit; what it held is
-//! released after it, in batches, by whoever ended it. Where he dies before that, the janitor goes on.
+//! released after it, in batches: by whoever ended it, then by the janitor.
 
 use super::resources::Resources;
 use crate::broker::Announcements;
@@ -15,9 +15,12 @@ use crate::models::object::version_ids;
 use crate::models::{AuditEntry, NewPause, Pause, PauseKind};
 use crate::prn::Prn;
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 /// Tasks released by one transaction.
 const BATCH: i64 = 500;
+/// Longest time that whoever ends a pause releases.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The name under which a task reserves this: a name, an address of the API or a PRN.
 ///
@@ -61,16 +64,16 @@ pub async fn pause(conn: &mut Conn, by: By<'_>, new: &NewPause) -> Result<Pause,
     .await
 }
 
-/// Ends a pause and lets start what it held; `announce` is called with what is to be published. `None`: there is no
-/// such pause.
+/// Ends a pause and lets start what it held; `announce` is called with what is to be published. Of a great many the
+/// janitor releases the rest, within seconds. `None`: there is no such pause.
 ///
 /// # Errors
-/// As the session. Where it fails after the pause has ended, the janitor releases the rest.
+/// As the session. Where it fails after the pause has ended, the janitor goes on.
 pub async fn resume(
     conn: &mut Conn,
     by: By<'_>,
     id: PauseId,
-    mut announce: impl FnMut(Announcements),
+    announce: impl FnMut(Announcements),
 ) -> Result<Option<Pause>, Error> {
     let ended = db::transaction(conn, async |conn| {
         let ended = Pause::delete(conn, id).await?;
@@ -81,44 +84,46 @@ pub async fn resume(
     })
     .await?;
     if ended.is_some() {
-        release(conn, id, &mut announce).await?;
+        release(conn, id, announce, PATIENCE).await?;
     }
     Ok(ended)
 }
 
-/// Lets start what a pause held that has ended, batch by batch.
-///
-/// # Errors
-/// As the session.
-pub async fn release(
-    conn: &mut Conn,
-    id: PauseId,
-    mut announce: impl FnMut(Announcements),
-) -> Result<(), Error> {
-    loop {
-        let released = db::retrying(conn, async |conn| Pause::release(conn, id, BATCH).await);
-        let released = released.await?;
-        if let Some(announcements) = released.announcements {
-            announce(Announcements::from_json(announcements).map_err(Error::internal)?);
-        }
-        if released.tasks == 0 {
-            return Ok(());
-        }
-    }
-}
-
-/// Releases what pauses held whose end was not carried through.
+/// Releases what pauses held whose end was not carried through, for so long.
 ///
 /// # Errors
 /// As the session.
 pub(super) async fn release_left(
     conn: &mut Conn,
     mut announce: impl FnMut(Announcements),
+    limit: Duration,
 ) -> Result<(), Error> {
+    let started = Instant::now();
     for id in Pause::unreleased(conn).await? {
-        release(conn, id, &mut announce).await?;
+        let left = limit.saturating_sub(started.elapsed());
+        release(conn, id, &mut announce, left).await?;
     }
     Ok(())
+}
+
+/// Lets start what a pause held that has ended, batch by batch.
+async fn release(
+    conn: &mut Conn,
+    id: PauseId,
+    mut announce: impl FnMut(Announcements),
+    limit: Duration,
+) -> Result<(), Error> {
+    let started = Instant::now();
+    loop {
+        let released = db::retrying(conn, async |conn| Pause::release(conn, id, BATCH).await);
+        let released = released.await?;
+        if let Some(announcements) = released.announcements {
+            announce(Announcements::from_json(announcements).map_err(Error::internal)?);
+        }
+        if released.tasks == 0 || started.elapsed() >= limit {
+            return Ok(());
+        }
+    }
 }
 
 async fn note(conn: &mut Conn, by: By<'_>, action: &str, pause: &Pause) -> Result<(), Error> {

@@ -209,7 +209,7 @@ impl Why {
                      known there; the log of the workers says which.",
                     moment.format("%Y-%m-%dT%H:%M:%SZ")
                 ),
-                None => "It was held by a pause that has ended, and is released within a minute.".into(),
+                None => "It was held by a pause that has ended, and is released within seconds.".into(),
             },
             Verdict::Unpublished => {
                 "Nothing is in front of it, and its announcement has not been confirmed yet: a worker announces it \

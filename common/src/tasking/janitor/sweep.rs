@@ -6,7 +6,6 @@ use crate::models::{LoginFailure, LoginSession, TemporaryFile, idempotency_key, 
 use crate::schema::janitor;
 use crate::storage::intents::bury_abandoned;
 use crate::storage::tombstones::unlink_due;
-use crate::tasking::pause::release_left;
 use crate::tasking::sweep_lanes;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -50,8 +49,6 @@ impl Janitor {
             .execute(&mut conn)
             .await?;
         self.publisher.announce(swept.announcements);
-        let announce = |announcements| self.publisher.announce(announcements);
-        release_left(&mut conn, announce).await?;
         // A process that is gone holds no lock; its row went stale at the end of its time.
         sql_query(
             "DELETE FROM app_status WHERE last_heartbeat < clock_timestamp() - make_interval(secs => ttl_seconds) \
