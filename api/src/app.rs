@@ -109,7 +109,7 @@ impl App {
             storage,
             fetches,
             files: Files::new(settings.content.cache_bytes),
-            credentials: Credentials::new(&settings.api),
+            credentials: Credentials::new(&settings),
             documents: Documents::new(&v3::table(), &catalog),
             events: Events::new(settings.api.event_streams),
             queues: Link::new(&settings.broker, "millrace-api queues"),
