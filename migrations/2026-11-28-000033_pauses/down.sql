@@ -86,5 +86,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 
+-- Nobody releases them any more.
+UPDATE task SET not_before = NULL WHERE state = 'waiting' AND not_before = 'infinity';
 ALTER TABLE task DROP COLUMN pause_id;
 DROP TABLE pause;

@@ -31,7 +31,7 @@ const NOTE_DELAY: Duration = Duration::from_millis(200);
 
 enum Outgoing {
     Announce(Box<Announcement>, Instant),
-    Event { key: String, body: Vec<u8> },
+    Event(Box<TaskEvent>),
 }
 
 /// The publisher of a process; cheap to clone.
@@ -118,11 +118,7 @@ impl Publisher {
             return;
         }
         let event = TaskEvent::now(task, name, state);
-        let event = Outgoing::Event {
-            key: event.routing_key(),
-            body: event.encode(),
-        };
-        let _ = self.outgoing.try_send(event);
+        let _ = self.outgoing.try_send(Outgoing::Event(Box::new(event)));
     }
 
     /// How many hints would find room in the window now; none while the broker is away or refuses.
@@ -233,8 +229,8 @@ impl Line {
                             Err(error) => self.unless_blocked(error).await?,
                         }
                     }
-                    Some(Outgoing::Event { key, body }) => {
-                        if let Err(error) = self.event(&events, &key, &body).await {
+                    Some(Outgoing::Event(event)) => {
+                        if let Err(error) = self.event(&events, &event).await {
                             self.unless_blocked(error).await?;
                         }
                     }
@@ -338,15 +334,18 @@ impl Line {
         }
     }
 
-    async fn event(&self, channel: &Channel, key: &str, body: &[u8]) -> Result<(), BrokerError> {
+    async fn event(&self, channel: &Channel, event: &TaskEvent) -> Result<(), BrokerError> {
+        let (key, body) = (event.routing_key(), event.encode());
         let properties = BasicProperties::default()
+            .with_type(event.name.as_str().into())
+            .with_timestamp(u64::try_from(event.at.timestamp()).unwrap_or_default())
             .with_content_type("application/json".into())
             .with_app_id("millrace".into());
         let sent = channel.basic_publish(
             EVENTS_EXCHANGE.into(),
-            key.into(),
+            key.as_str().into(),
             BasicPublishOptions::default(),
-            body,
+            &body,
             properties,
         );
         self.link.within("basic.publish", sent).await.map(drop)
