@@ -128,6 +128,18 @@ table! {
     }
 }
 
+// A view: the lanes in which somebody is.
+table! {
+    lane (resource) {
+        resource -> Nullable<Text>,
+        mode -> Nullable<Text>,
+        holders -> Nullable<Int8>,
+        waiting -> Nullable<Int8>,
+        paused -> Nullable<Bool>,
+        pause_reason -> Nullable<Text>,
+    }
+}
+
 table! {
     pause (pulp_id) {
         pulp_id -> Uuid,

@@ -180,14 +180,9 @@ impl TestApp {
     }
 
     /// Runs a command of the API's program to its end: whether it went well, and what it printed.
-    pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
-        let mut command = tokio::process::Command::new(stack::program("millrace-api"));
-        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
-            command.env_remove(key);
-        }
-        command.env_remove("RUST_LOG").args(arguments);
-        command.envs(self.settings.iter().map(|(key, value)| (key, value)));
-        let done = command.output().await.unwrap();
+    pub async fn run_command(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = self.command(arguments);
+        let done = command.env_remove("RUST_LOG").output().await.unwrap();
         let text = if done.status.success() {
             done.stdout
         } else {

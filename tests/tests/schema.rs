@@ -10,8 +10,7 @@ fn root() -> PathBuf {
 }
 
 const COLUMNS: &str = "SELECT table_name || '.' || column_name || ' ' || udt_name || ' ' || is_nullable \
-     FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' \
-     AND table_name NOT IN (SELECT viewname FROM pg_views WHERE schemaname = 'public') ORDER BY 1";
+     FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' ORDER BY 1";
 
 /// Columns, indexes, constraints, views, functions and statistics, as text.
 async fn describe(sql: &Sql) -> Vec<String> {

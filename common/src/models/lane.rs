@@ -3,30 +3,15 @@
 use super::selection::{Page, Selection};
 use crate::db::Conn;
 use crate::ids::{ProcessId, TaskId};
+use crate::schema::lane;
 use chrono::{DateTime, Utc};
+use diesel::dsl::AssumeNotNull;
 use diesel::prelude::*;
 use diesel::sql_types::{
     Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
-
-pub use view::lane;
-
-/// The view, as a table.
-#[expect(missing_docs, reason = "the migration documents the columns")]
-mod view {
-    diesel::table! {
-        lane (resource) {
-            resource -> Text,
-            mode -> Text,
-            holders -> BigInt,
-            waiting -> BigInt,
-            paused -> Bool,
-            pause_reason -> Nullable<Text>,
-        }
-    }
-}
 
 /// Holders of a resource that are shown.
 pub const SHOWN: i32 = 10;
@@ -36,14 +21,19 @@ pub const SHOWN: i32 = 10;
 #[diesel(table_name = lane, check_for_backend(diesel::pg::Pg))]
 pub struct Lane {
     /// Its name.
+    #[diesel(select_expression = lane::resource.assume_not_null(), select_expression_type = AssumeNotNull<lane::resource>)]
     pub resource: String,
     /// `exclusive` or `shared` as it is held, `idle` where nobody holds it.
+    #[diesel(select_expression = lane::mode.assume_not_null(), select_expression_type = AssumeNotNull<lane::mode>)]
     pub mode: String,
     /// Tasks that hold it.
+    #[diesel(select_expression = lane::holders.assume_not_null(), select_expression_type = AssumeNotNull<lane::holders>)]
     pub holders: i64,
     /// Tasks that wait for it.
+    #[diesel(select_expression = lane::waiting.assume_not_null(), select_expression_type = AssumeNotNull<lane::waiting>)]
     pub waiting: i64,
     /// True while tasks that reserve it do not start.
+    #[diesel(select_expression = lane::paused.assume_not_null(), select_expression_type = AssumeNotNull<lane::paused>)]
     pub paused: bool,
     /// Why.
     pub pause_reason: Option<String>,
