@@ -179,18 +179,6 @@ impl TestApp {
         api
     }
 
-    /// Runs a command of the API's program to its end: whether it went well, and what it printed.
-    pub async fn run_command(&self, arguments: &[&str]) -> (bool, String) {
-        let mut command = self.command(arguments);
-        let done = command.env_remove("RUST_LOG").output().await.unwrap();
-        let text = if done.status.success() {
-            done.stdout
-        } else {
-            done.stderr
-        };
-        (done.status.success(), String::from_utf8(text).unwrap())
-    }
-
     /// Starts a worker, with settings of its own beside those of the test; gives its place.
     pub fn spawn_worker(&mut self, settings: &[(&str, &str)]) -> usize {
         let name = if self.plugin {
