@@ -1,6 +1,7 @@
 //! What values settings may have.
 
 use super::{Content, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks, values};
+use std::path::Component;
 use url::Url;
 
 impl Settings {
@@ -85,6 +86,14 @@ impl Settings {
     }
 
     fn validate_paths(&self) -> Result<(), SettingsError> {
+        let root = &self.units.storage_root;
+        let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+        if !root.is_absolute() || !root.components().all(is_plain) || root.to_str().is_none() {
+            return Err(SettingsError::Invalid {
+                key: "units.storage_root",
+                message: "must be an absolute path without `..`".to_owned(),
+            });
+        }
         for (key, paths) in [
             (
                 "remotes.allowed_import_paths",

@@ -29,6 +29,7 @@ pub struct Settings {
     pub admin: Admin,
     pub worker: Worker,
     pub storage: Storage,
+    pub units: Units,
     pub remotes: Remotes,
     pub exports: Exports,
     pub secrets: Secrets,
@@ -160,6 +161,13 @@ section!(
     }
 );
 section!(
+    /// Units that came from a Pulp 2, and content types beside the built-in ones.
+    Units {
+        storage_root: PathBuf,
+        definitions: PathBuf,
+    }
+);
+section!(
     /// Where content may come from.
     Remotes { allowed_import_paths: List<PathBuf> }
 );
@@ -175,6 +183,7 @@ section!(
     /// Defaults of tasks.
     Tasks {
         orphan_protection_time: u32,
+        v2_orphan_protection_time: u32,
         orphan_cleanup_interval: u32,
         upload_protection_time: u32,
         tmpfile_protection_time: u32,

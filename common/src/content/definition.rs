@@ -1,6 +1,10 @@
 //! What a type is, as its definition file says.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
+
+/// The component in the row types of what is only described here.
+pub const IMPORTED: &str = "pulp2";
 
 /// The description of a content type: a JSON file in `types/`. A key that is not listed here is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -72,6 +76,16 @@ impl Definition {
         let read: Self = serde_json::from_str(json).map_err(named)?;
         read.check()?;
         Ok(read)
+    }
+
+    /// The type that rows of its units have: its full name, or one that follows from its id, as such units come
+    /// from a Pulp 2 only.
+    #[must_use]
+    pub fn row_type(&self) -> Cow<'_, str> {
+        match &self.pulp_type {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(format!("{IMPORTED}.{}", self.id)),
+        }
     }
 
     /// What can be told without the other definitions (contract 2, 3.1).

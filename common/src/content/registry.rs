@@ -134,6 +134,13 @@ impl ContentTypes {
         self.types.get(id)
     }
 
+    /// The definition of the units whose rows have this type ([`Definition::row_type`]).
+    #[must_use]
+    pub fn by_row_type(&self, row_type: &str) -> Option<&Definition> {
+        let mut definitions = self.definitions();
+        definitions.find(|definition| definition.row_type() == row_type)
+    }
+
     /// All definitions, by id.
     pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
         self.types.values()
