@@ -9,7 +9,6 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
-use uuid::Uuid;
 
 /// A task, with the name of the worker that runs it or ran it, while that is known.
 #[derive(Clone, Debug, Queryable)]
@@ -71,7 +70,7 @@ impl ListedTask {
             let behind = sql::<Bool>("(task.pulp_created, task.pulp_id) < (")
                 .bind::<Timestamptz, _>(created)
                 .sql(", ")
-                .bind::<SqlUuid, _>(Uuid::from(id.0))
+                .bind::<SqlUuid, _>(id.0)
                 .sql(")");
             query = query.filter(behind);
         }

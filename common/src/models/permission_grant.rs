@@ -2,7 +2,6 @@
 //! add; there is no denial.
 
 use crate::db::Conn;
-use crate::ids::RoleId;
 use crate::schema::permission_grant;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -66,11 +65,11 @@ pub enum Grantee {
     /// An account.
     Account(i32),
     /// Whoever holds this role everywhere.
-    Role(RoleId),
+    Role(Uuid),
 }
 
 impl Grantee {
-    fn columns(self) -> (Option<i32>, Option<RoleId>) {
+    fn columns(self) -> (Option<i32>, Option<Uuid>) {
         match self {
             Self::Account(id) => (Some(id), None),
             Self::Role(id) => (None, Some(id)),
