@@ -120,7 +120,8 @@ fn remote_user(app: &App, request: &ServiceRequest) -> Option<String> {
         return None;
     }
     let peer = request.peer_addr()?.ip().to_canonical();
-    settings.remote_user_from.iter().find(|ip| **ip == peer)?;
+    let mut trusted = settings.remote_user_from.iter();
+    trusted.find(|address| address.parse() == Ok(peer))?;
     let user = request.headers().get(&settings.remote_user_header)?;
     Some(String::from_utf8_lossy(user.as_bytes()).into_owned())
 }

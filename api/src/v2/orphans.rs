@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream;
 use millrace_common::content::Definition;
 use millrace_common::db::{self, Conn};
+use millrace_common::error::Error;
 use millrace_common::ids::DomainId;
 use millrace_common::models::orphan::{self, Orphan, OrphansOf};
 use millrace_common::tasking::{NewTask, Task};
@@ -49,7 +50,7 @@ pub async fn summary(app: Data<App>) -> Answer {
 pub async fn list(app: Data<App>, request: HttpRequest) -> Answer {
     let definition = known_type(&app, &segment(&request, "type_id"))?.clone();
     if *request.method() == Method::HEAD {
-        let nothing = stream::empty::<Result<Bytes, Problem>>();
+        let nothing = stream::empty::<Result<Bytes, Error>>();
         let mut answer = HttpResponse::build(StatusCode::OK);
         return Ok(answer.content_type(JSON).streaming(nothing));
     }

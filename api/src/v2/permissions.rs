@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::correlation;
 use actix_web::web::Data;
 use millrace_common::db::{self, Conn};
+use millrace_common::models::Role;
 use millrace_common::models::account::Account;
 use millrace_common::models::audit_entry::{AuditEntry, By};
 use millrace_common::models::permission_grant::{
@@ -86,7 +87,7 @@ async fn change(
     let request = Request::read(&sent, whose)?;
     let cid = correlation::current();
     let by = By {
-        actor: Some(&caller.login),
+        account: Some(caller.actor.id),
         logging_cid: &cid,
     };
     let mut conn = app.db.get().await?;
@@ -155,7 +156,10 @@ impl Request {
                 let account = Account::by_name(conn, &self.name).await?;
                 account.map(|account| Grantee::Account(account.id))
             }
-            Whose::RoleId => PermissionGrant::role(conn, &self.name).await?,
+            Whose::RoleId => {
+                let role = Role::by_name(conn, &self.name).await?;
+                role.map(|role| Grantee::Role(role.pulp_id))
+            }
         };
         found.ok_or_else(|| Problem::missing(&[(whose.field(), &self.name)]))
     }

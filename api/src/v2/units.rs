@@ -1,7 +1,7 @@
 //! Orphaned units as clients of this dialect see them, and the listing of many, which is never whole in memory.
 
 use super::answer::{JSON, href, moment};
-use super::problem::{Answer, Problem};
+use super::problem::Answer;
 use crate::app::App;
 use crate::correlation;
 use actix_web::HttpResponse;
@@ -28,6 +28,7 @@ pub fn body(storage: &Storage, definition: &Definition, unit: Orphan) -> Value {
     }
     let id = unit.pulp_id.to_string();
     let in_store = unit.file.and_then(|(key, _)| storage.local_path(&key));
+    let in_store = in_store.map(|path| path.to_string_lossy().into_owned());
     let common = json!({
         "_id": id,
         "_content_type_id": definition.id,
@@ -87,7 +88,7 @@ fn pages(
     listing: Listing,
     first: Option<Bytes>,
     cid: String,
-) -> impl Stream<Item = Result<Bytes, Problem>> {
+) -> impl Stream<Item = Result<Bytes, Error>> {
     let first = stream::iter(first.map(Ok));
     let rest = stream::try_unfold((listing, cid), async |(mut listing, cid)| {
         match listing.next().await {
@@ -95,7 +96,7 @@ fn pages(
             Ok(None) => Ok(None),
             Err(cause) => {
                 error!(cid = cid.as_str(); "a listing is cut off: {}", chain(&cause));
-                Err(Problem::from(cause))
+                Err(cause)
             }
         }
     });

@@ -3,6 +3,7 @@
 use super::{
     Content, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks, values,
 };
+use std::net::IpAddr;
 use std::path::Component;
 use url::Url;
 
@@ -79,6 +80,15 @@ impl Settings {
         }
         if !checksums.iter().any(|c| c == "sha256") {
             return invalid("storage.checksums", "must hold sha256");
+        }
+        let header = self.api.remote_user_header.as_bytes();
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !header.iter().all(is_token) {
+            return invalid("api.remote_user_header", "must be the name of a header");
+        }
+        let mut proxies = self.api.remote_user_from.iter();
+        if !proxies.all(|address| address.parse::<IpAddr>().is_ok()) {
+            return invalid("api.remote_user_from", "must be addresses of machines");
         }
         self.validate_paths()?;
         self.storage.validate()?;

@@ -84,6 +84,9 @@ section!(
         page_limit: i64,
         content_origin: String,
         credential_cache_seconds: u64,
+        delete_orphans_limit: usize,
+        remote_user_header: String,
+        remote_user_from: List<String>,
     }
 );
 section!(

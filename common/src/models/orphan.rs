@@ -120,7 +120,7 @@ impl OrphansOf {
             .bind::<BigInt, _>(BYTES)
             .load(conn)
             .await?;
-        let Some(first) = rows.first() else {
+        let Some(first) = rows.as_slice().first() else {
             return Ok(None);
         };
         let cursor = OrphanCursor {

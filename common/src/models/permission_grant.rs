@@ -2,6 +2,7 @@
 //! add; there is no denial.
 
 use crate::db::Conn;
+use crate::ids::RoleId;
 use crate::schema::permission_grant;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -65,11 +66,11 @@ pub enum Grantee {
     /// An account.
     Account(i32),
     /// Whoever holds this role everywhere.
-    Role(Uuid),
+    Role(RoleId),
 }
 
 impl Grantee {
-    fn columns(self) -> (Option<i32>, Option<Uuid>) {
+    fn columns(self) -> (Option<i32>, Option<RoleId>) {
         match self {
             Self::Account(id) => (Some(id), None),
             Self::Role(id) => (None, Some(id)),
@@ -91,7 +92,9 @@ pub fn levels(path: &str) -> Option<Vec<String>> {
     }
     let mut levels = vec!["/".to_owned()];
     let mut level = "/".to_owned();
-    for segment in path.trim_matches('/').split('/').take(DEPTH) {
+    let path = path.trim_matches('/');
+    let segments = path.split('/').filter(|_| !path.is_empty());
+    for segment in segments.take(DEPTH) {
         level = format!("{level}{segment}/");
         if level.len() > LONGEST {
             break;

@@ -138,14 +138,14 @@ fn pages(
     listing: Listing,
     first: Option<Bytes>,
     cid: String,
-) -> impl Stream<Item = Result<Bytes, Problem>> {
+) -> impl Stream<Item = Result<Bytes, Error>> {
     let rest = stream::try_unfold((listing, cid), async |(mut listing, cid)| {
         match listing.next().await {
             Ok(Some(bytes)) => Ok(Some((bytes, (listing, cid)))),
             Ok(None) => Ok(None),
             Err(cause) => {
                 error!(cid = cid.as_str(); "a list is cut off: {}", chain(&cause));
-                Err(Problem::from(cause))
+                Err(cause)
             }
         }
     });
