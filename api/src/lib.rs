@@ -7,9 +7,9 @@
 pub mod app;
 pub mod auth;
 pub mod body;
+mod canceling;
 mod cli;
 pub mod content;
-mod canceling;
 mod correlation;
 mod dispatch_headers;
 pub mod dispatching;

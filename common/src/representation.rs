@@ -16,7 +16,9 @@ pub use version::{ContentSummary, TypeSummary, Version, content_collection};
 use crate::content::file;
 use crate::db::Conn;
 pub use crate::href::ROOT as API_ROOT;
-use crate::ids::{ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId, TaskId};
+use crate::ids::{
+    ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId, TaskId,
+};
 use crate::models::{Artifact, Content, ContentArtifact, Repository};
 use crate::prn;
 use chrono::{DateTime, SecondsFormat, Utc};

@@ -72,7 +72,13 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_such_is_refused() {
-        for odd in [json!({}), json!({"a": 1}), json!("x"), json!(5), Value::Null] {
+        for odd in [
+            json!({}),
+            json!({"a": 1}),
+            json!("x"),
+            json!(5),
+            Value::Null,
+        ] {
             assert_eq!(code(odd), "PLP1015");
         }
         for odd in [

@@ -3,9 +3,9 @@
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use crate::body::{json, read_bytes};
-use actix_web::{FromRequest, HttpRequest};
 use actix_web::dev::Payload;
 use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 

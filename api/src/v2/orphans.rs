@@ -15,7 +15,7 @@ use millrace_common::content::Definition;
 use millrace_common::db::{self, Conn};
 use millrace_common::error::Error;
 use millrace_common::ids::DomainId;
-use millrace_common::models::orphan::{self, Orphan, OrphansOf};
+use millrace_common::models::listed_orphan::{Orphan, OrphansOf, count_by_type};
 use millrace_common::tasking::{NewTask, Task};
 use millrace_common::tasks::disposal::protected_since;
 use millrace_common::tasks::orphan_removal::{
@@ -30,7 +30,7 @@ use serde_json::{Map, Value, json};
 pub async fn summary(app: Data<App>) -> Answer {
     let mut conn = app.db.get().await?;
     let before = unused_since(&app, &mut conn).await?;
-    let counts = orphan::count_by_type(&mut conn, DomainId::DEFAULT, before).await?;
+    let counts = count_by_type(&mut conn, DomainId::DEFAULT, before).await?;
     let entry = |definition: &Definition| {
         let count = counts.get(&*definition.row_type()).copied().unwrap_or(0);
         let href = href(&["content", "orphans", &definition.id]);
@@ -143,11 +143,7 @@ fn known_type<'a>(app: &'a App, id: &str) -> Answer<&'a Definition> {
 async fn known_orphan<'a>(app: &'a App, request: &HttpRequest) -> Answer<(&'a Definition, Orphan)> {
     let (type_id, unit_id) = (segment(request, "type_id"), segment(request, "unit_id"));
     let missing = || Problem::missing(&[("content_type", &type_id), ("content_unit", &unit_id)]);
-    let definition = app
-        .catalog
-        .content
-        .by_id(&type_id)
-        .ok_or_else(missing)?;
+    let definition = app.catalog.content.by_id(&type_id).ok_or_else(missing)?;
     // An id is given as it is shown: other spellings of it name nothing.
     let id = unit_id.parse().map_err(|_reason| missing())?;
     let mut conn = app.db.get().await?;

@@ -74,13 +74,7 @@ pub async fn revoke_from_role(app: Data<App>, caller: Caller, body: Sent) -> Ans
     change(&app, &caller, body, Change::Revoke, Whose::RoleId).await
 }
 
-async fn change(
-    app: &App,
-    caller: &Caller,
-    body: Sent,
-    change: Change,
-    whose: Whose,
-) -> Answer {
+async fn change(app: &App, caller: &Caller, body: Sent, change: Change, whose: Whose) -> Answer {
     let Value::Object(sent) = body.json().await? else {
         return Err(Problem::not_of_type("dict"));
     };
@@ -214,7 +208,8 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_named() {
         let read = |sent: Value| Request::read(sent.as_object().unwrap(), Whose::RoleId);
-        let good = json!({"role_id": "r", "resource": "/", "operations": ["READ", "DELETE", "READ"]});
+        let good =
+            json!({"role_id": "r", "resource": "/", "operations": ["READ", "DELETE", "READ"]});
         assert_eq!(read(good).unwrap().operations.len(), 2);
         let wrong = json!({"role_id": SUPER_USERS, "operations": ["READ", "read"]});
         let refused = read(wrong).err().unwrap().details();

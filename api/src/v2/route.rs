@@ -77,9 +77,11 @@ pub fn register(table: Vec<Call>, config: &mut ServiceConfig) {
             }
             resource = resource.route(call.route(call.method.clone()));
         }
-        config.service(resource.default_service(web::to(move |request: HttpRequest| {
-            std::future::ready(other_method(request.method(), &allowed))
-        })));
+        config.service(
+            resource.default_service(web::to(move |request: HttpRequest| {
+                std::future::ready(other_method(request.method(), &allowed))
+            })),
+        );
     }
     let patterns = Rc::new(patterns);
     config.default_service(web::to(move |request: HttpRequest| {

@@ -12,7 +12,7 @@ use log::error;
 use millrace_common::cause::chain;
 use millrace_common::content::{Definition, file};
 use millrace_common::error::Error;
-use millrace_common::models::orphan::{Orphan, OrphanCursor, OrphansOf};
+use millrace_common::models::listed_orphan::{Orphan, OrphanCursor, OrphansOf};
 use millrace_common::storage::Storage;
 use serde_json::{Map, Value, json};
 

@@ -112,11 +112,7 @@ async fn purge_in(
 ///
 /// # Errors
 /// As the sessions; what went until then is gone.
-pub async fn purge_in_place(
-    db: &Db,
-    domain: DomainId,
-    states: &[TaskState],
-) -> Result<i64, Error> {
+pub async fn purge_in_place(db: &Db, domain: DomainId, states: &[TaskState]) -> Result<i64, Error> {
     let before = crate::db::now(&mut *db.get().await?).await?;
     let mut cursor = PurgeCursor::default();
     let mut gone = 0;

@@ -9,8 +9,8 @@ use millrace_common::ids::TaskId;
 use millrace_common::models::listed_task::ListedTask;
 use millrace_common::models::progress_report::ProgressReport;
 use millrace_common::models::task::Task;
-use millrace_common::tasks::orphan_removal::{DeleteOrphans, DeleteOrphansById};
 use millrace_common::tasking::{Task as _, TaskState};
+use millrace_common::tasks::orphan_removal::{DeleteOrphans, DeleteOrphansById};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -164,7 +164,14 @@ mod tests {
         let shown = body(task("waiting"), &[], Vec::new(), Map::new());
         assert_eq!(shown["spawned_tasks"], json!([]));
         assert_eq!(shown["progress_report"], json!({}));
-        for null in ["result", "error", "exception", "traceback", "worker_name", "start_time"] {
+        for null in [
+            "result",
+            "error",
+            "exception",
+            "traceback",
+            "worker_name",
+            "start_time",
+        ] {
             assert!(shown.as_object().unwrap().contains_key(null) && shown[null].is_null());
         }
     }
@@ -180,7 +187,10 @@ mod tests {
             ("canceled", "canceled"),
             ("skipped", "skipped"),
         ] {
-            assert_eq!(body(task(ours), &[], Vec::new(), Map::new())["state"], shown);
+            assert_eq!(
+                body(task(ours), &[], Vec::new(), Map::new())["state"],
+                shown
+            );
         }
         assert_eq!(states_of("completed"), None);
     }
@@ -204,7 +214,8 @@ mod tests {
 
     #[test]
     fn to_dict_of_nested_foreign_and_coded_errors_of_tasks() {
-        let coded = json!({"description": "[PLP0011] x", "error_code": "PLP0011", "traceback": null});
+        let coded =
+            json!({"description": "[PLP0011] x", "error_code": "PLP0011", "traceback": null});
         assert_eq!(error(&coded), details("PLP0011", "x", json!({})));
         let foreign = json!({"description": "odd", "traceback": null});
         assert_eq!(error(&foreign), details("PLP0000", "odd", json!({})));

@@ -110,7 +110,7 @@ impl OrphansOf {
         conn: &mut Conn,
         behind: OrphanCursor,
     ) -> QueryResult<Option<(Vec<Orphan>, OrphanCursor)>> {
-        let rows: Vec<PageRow> = sql_query(include_str!("orphan_page.sql"))
+        let rows: Vec<PageRow> = sql_query(include_str!("listed_orphan_page.sql"))
             .bind::<SqlUuid, _>(self.domain)
             .bind::<Text, _>(&self.pulp_type)
             .bind::<Timestamptz, _>(self.before)
@@ -136,7 +136,7 @@ impl OrphansOf {
     /// # Errors
     /// As the session.
     pub async fn find(&self, conn: &mut Conn, id: ContentId) -> QueryResult<Option<Orphan>> {
-        let row: Option<PageRow> = sql_query(include_str!("orphan_find.sql"))
+        let row: Option<PageRow> = sql_query(include_str!("listed_orphan_find.sql"))
             .bind::<SqlUuid, _>(self.domain)
             .bind::<Text, _>(&self.pulp_type)
             .bind::<Timestamptz, _>(self.before)
@@ -161,7 +161,7 @@ pub async fn count_by_type(
         // Units lie in no order of their ids: walking them by that index costs a page of the disk each.
         conn.batch_execute("SET LOCAL enable_mergejoin = off")
             .await?;
-        sql_query(include_str!("orphan_count.sql"))
+        sql_query(include_str!("listed_orphan_count.sql"))
             .bind::<SqlUuid, _>(domain)
             .bind::<Timestamptz, _>(before)
             .load(conn)
