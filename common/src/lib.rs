@@ -21,6 +21,7 @@ pub mod models;
 pub mod prn;
 pub mod repository;
 pub mod representation;
+pub mod roles;
 pub mod schema;
 pub mod secrets;
 pub mod storage;

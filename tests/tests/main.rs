@@ -103,6 +103,8 @@ mod tasks;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]
+mod v2;
+#[cfg(test)]
 mod versions;
 #[cfg(test)]
 mod worker_faults;

@@ -4,7 +4,7 @@ mod basic;
 mod permission;
 mod verify;
 
-pub use basic::{Credentials, hash_password};
+pub use basic::{Credentials, Pair, hash_password, read_header};
 pub use permission::{Action, Object, authorize};
 
 use crate::app::App;

@@ -27,6 +27,7 @@ pub struct Settings {
     pub api: Api,
     pub content: Content,
     pub admin: Admin,
+    pub logins: Logins,
     pub worker: Worker,
     pub storage: Storage,
     pub units: Units,
@@ -83,6 +84,9 @@ section!(
         page_limit: i64,
         content_origin: String,
         credential_cache_seconds: u64,
+        delete_orphans_limit: usize,
+        remote_user_header: String,
+        remote_user_from: List<String>,
     }
 );
 section!(
@@ -98,6 +102,16 @@ section!(
 section!(
     /// The first administrator.
     Admin { username: String, password: Secret }
+);
+section!(
+    /// How people log in.
+    Logins {
+        session_hours: i64,
+        secure_cookies: bool,
+        failures: i32,
+        lock_seconds: u32,
+        lock_max_seconds: u32,
+    }
 );
 section!(
     /// A worker process.

@@ -11,6 +11,7 @@ mod purge;
 mod room;
 mod serve;
 mod sync;
+mod v2;
 
 use clap::{Parser, ValueEnum};
 use millrace_tests::TestApp;
@@ -53,6 +54,8 @@ enum Scenario {
     Sync,
     /// Cleaning up a million orphans, and many with a file each.
     Orphans,
+    /// Looking at a million orphans by version 2 of the API.
+    V2,
     /// Giving up many files that can be fetched again.
     Reclaim,
     /// Files linked and copied into a directory, beside `cp`.
@@ -97,6 +100,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(Scenario::Orphans) {
         room::orphans(&app, &paper).await?;
+    }
+    if wants(Scenario::V2) {
+        v2::v2(&app, &paper).await?;
     }
     if wants(Scenario::Reclaim) {
         room::reclaim(&app, &paper).await?;
