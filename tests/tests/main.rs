@@ -105,6 +105,8 @@ mod uploads;
 #[cfg(test)]
 mod v2;
 #[cfg(test)]
+mod v2_units;
+#[cfg(test)]
 mod versions;
 #[cfg(test)]
 mod worker_faults;
