@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::error::ApiError;
 use crate::v3::href::ROOT;
-use crate::{content, correlation, negotiation, process, route, v3};
+use crate::{content, correlation, negotiation, process, route, v2, v3};
 use actix_web::dev::{ResourceDef, Server};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Compress, from_fn};
@@ -89,6 +89,9 @@ fn bind(app: &Data<App>) -> std::io::Result<(Server, Vec<SocketAddr>)> {
             .configure(|config| {
                 if shared.serves.content() {
                     content::register(&shared, config);
+                }
+                if shared.serves.api() {
+                    v2::configure(config);
                 }
             })
             .service(api)

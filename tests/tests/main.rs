@@ -107,6 +107,10 @@ mod tasks;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]
+mod v2;
+#[cfg(test)]
+mod v2_units;
+#[cfg(test)]
 mod versions;
 #[cfg(test)]
 mod worker_faults;

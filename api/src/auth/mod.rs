@@ -7,7 +7,7 @@ mod refusal;
 pub mod sessions;
 mod verify;
 
-pub use basic::{Credentials, Pair, hash_password};
+pub use basic::{Credentials, Pair, hash_password, read_header};
 pub use permission::{Action, Object, authorize};
 pub use refusal::Refusal;
 pub use sessions::Token;

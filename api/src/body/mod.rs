@@ -24,7 +24,7 @@ mod values;
 
 pub use fields::{Fields, FromFields};
 pub use nested::{Any, Labels};
-pub use raw::{Raw, read_raw};
+pub use raw::{Raw, read_bytes, read_raw};
 pub use values::{Choice, Field, Given, RawText, Text, Wrong, parse_time};
 
 use crate::error::{ApiError, ApiResult};

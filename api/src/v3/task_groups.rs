@@ -1,10 +1,11 @@
 //! `task-groups/` (contract 4.4).
 
-use super::tasks::{MinimalTaskResponse, TaskCancel, cancel_one};
+use super::tasks::{MinimalTaskResponse, TaskCancel};
 use super::{href, path_id, time};
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::Body;
+use crate::canceling::cancel_one;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
 use actix_web::http::StatusCode;

@@ -3,6 +3,8 @@
 use super::{
     Content, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks, values,
 };
+use std::net::IpAddr;
+use std::path::Component;
 use url::Url;
 
 impl Settings {
@@ -79,6 +81,15 @@ impl Settings {
         if !checksums.iter().any(|c| c == "sha256") {
             return invalid("storage.checksums", "must hold sha256");
         }
+        let header = self.api.remote_user_header.as_bytes();
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !header.iter().all(is_token) {
+            return invalid("api.remote_user_header", "must be the name of a header");
+        }
+        let mut proxies = self.api.remote_user_from.iter();
+        if !proxies.all(|address| address.parse::<IpAddr>().is_ok()) {
+            return invalid("api.remote_user_from", "must be addresses of machines");
+        }
         self.validate_paths()?;
         self.storage.validate()?;
         if self.api.page_limit < 1 {
@@ -88,6 +99,14 @@ impl Settings {
     }
 
     fn validate_paths(&self) -> Result<(), SettingsError> {
+        let root = &self.units.storage_root;
+        let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+        if !root.is_absolute() || !root.components().all(is_plain) || root.to_str().is_none() {
+            return Err(SettingsError::Invalid {
+                key: "units.storage_root",
+                message: "must be an absolute path without `..`".to_owned(),
+            });
+        }
         for (key, paths) in [
             (
                 "remotes.allowed_import_paths",

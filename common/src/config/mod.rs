@@ -30,6 +30,7 @@ pub struct Settings {
     pub logins: Logins,
     pub worker: Worker,
     pub storage: Storage,
+    pub units: Units,
     pub remotes: Remotes,
     pub exports: Exports,
     pub secrets: Secrets,
@@ -83,6 +84,9 @@ section!(
         page_limit: i64,
         content_origin: String,
         credential_cache_seconds: u64,
+        delete_orphans_limit: usize,
+        remote_user_header: String,
+        remote_user_from: List<String>,
     }
 );
 section!(
@@ -171,6 +175,13 @@ section!(
     }
 );
 section!(
+    /// Units that came from a Pulp 2, and content types beside the built-in ones.
+    Units {
+        storage_root: PathBuf,
+        definitions: PathBuf,
+    }
+);
+section!(
     /// Where content may come from.
     Remotes { allowed_import_paths: List<PathBuf> }
 );
@@ -186,6 +197,7 @@ section!(
     /// Defaults of tasks.
     Tasks {
         orphan_protection_time: u32,
+        v2_orphan_protection_time: u32,
         orphan_cleanup_interval: u32,
         upload_protection_time: u32,
         tmpfile_protection_time: u32,

@@ -154,6 +154,12 @@ impl Storage {
         self.root.as_deref()
     }
 
+    /// The path of a file, if files are on a local file system.
+    #[must_use]
+    pub fn local_path(&self, key: &StorageKey) -> Option<PathBuf> {
+        Some(self.root()?.join(key.as_str()))
+    }
+
     /// Starts a file. Nobody may know its key before [`Writer::finish`] has returned.
     ///
     /// # Errors

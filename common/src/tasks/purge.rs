@@ -1,7 +1,8 @@
 //! Deleting tasks that have ended (contract 2.14).
 
 use super::disposal::protected_since;
-use crate::db::RetryCause;
+use crate::db::{Db, RetryCause, transaction};
+use crate::error::Error;
 use crate::ids::{DomainId, TaskId};
 use crate::models::Tally;
 use crate::models::task::{PurgeCursor, Purged, Task as TaskRow};
@@ -106,6 +107,37 @@ async fn purge_in(
     Ok(Outcome::default())
 }
 
+/// Deletes the tasks that have ended by now in one of these states, without a task of its own: for callers that answer
+/// when it is done. Each batch is a transaction; what cannot be deleted is left. Gives how many went.
+///
+/// # Errors
+/// As the sessions; what went until then is gone.
+pub async fn purge_in_place(db: &Db, domain: DomainId, states: &[TaskState]) -> Result<i64, Error> {
+    let before = crate::db::now(&mut *db.get().await?).await?;
+    let mut cursor = PurgeCursor::default();
+    let mut gone = 0;
+    loop {
+        let mut conn = db.get().await?;
+        let page = TaskRow::purge_page(&mut conn, &cursor, before, Some(domain), states, BATCH);
+        let Some(page) = page.await? else { break };
+        cursor = page.cursor;
+        let mut pending = vec![page.found];
+        while let Some(mut tasks) = pending.pop() {
+            let purged = transaction(&mut conn, async |conn| TaskRow::purge(conn, &tasks).await);
+            match purged.await {
+                Ok(purged) => gone += purged.tasks,
+                Err(error) if is_protected(&error) && tasks.len() > 1 => {
+                    pending.push(tasks.split_off(tasks.len() / 2));
+                    pending.push(tasks);
+                }
+                Err(error) if is_protected(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(gone)
+}
+
 /// Deletes these tasks. Where one of them is protected, halves of them, down to that one.
 async fn delete(
     ctx: &TaskContext,
@@ -146,7 +178,7 @@ async fn delete(
 }
 
 /// True where a row of somebody else needs the task.
-fn is_protected(error: &TaskError) -> bool {
+fn is_protected(error: &impl RetryCause) -> bool {
     matches!(
         error.diesel(),
         Some(DieselError::DatabaseError(
@@ -227,9 +259,9 @@ impl Task for Purge {
     const ARGS: &'static [&'static str] = &["finished_before", "states"];
     const RERUN_AFTER_LOSS: bool = true;
 
-    fn validate(&self) -> Result<(), crate::error::Error> {
+    fn validate(&self) -> Result<(), Error> {
         if self.finished_before.is_some() && self.older_than_minutes.is_some() {
-            return Err(crate::error::Error::invalid(
+            return Err(Error::invalid(
                 "older_than_minutes",
                 "Not beside finished_before.",
             ));
@@ -239,13 +271,13 @@ impl Task for Purge {
             .finished_before
             .is_some_and(|t| !(1..=9999).contains(&t.year()))
         {
-            return Err(crate::error::Error::invalid(
+            return Err(Error::invalid(
                 "finished_before",
                 "Datetime has a year beyond 1 to 9999.",
             ));
         }
         match self.states.iter().flatten().find(|s| !s.is_final()) {
-            Some(state) => Err(crate::error::Error::invalid(
+            Some(state) => Err(Error::invalid(
                 "states",
                 format!("\"{state}\" is not a valid choice."),
             )),

@@ -5,6 +5,7 @@ use super::requests::{FinalStates, Purge, TaskCancel};
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::Body;
+use crate::canceling::cancel_one;
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::v3::path_id;
@@ -12,9 +13,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use chrono::Utc;
-use millrace_common::db::Conn;
-use millrace_common::ids::TaskId;
-use millrace_common::tasking::{self, CancelOutcome, NewTask, TaskState};
+use millrace_common::tasking::{NewTask, TaskState};
 use millrace_common::tasks;
 
 /// Cancels a task.
@@ -38,23 +37,6 @@ pub async fn cancel(
         _ => StatusCode::CONFLICT,
     };
     Ok(HttpResponse::build(status).json(load(&mut conn, id).await?))
-}
-
-/// Cancels a task and tells those whom it concerns; gives its state, `None` where there is no task.
-pub(in crate::v3) async fn cancel_one(
-    app: &App,
-    conn: &mut Conn,
-    id: TaskId,
-) -> ApiResult<Option<TaskState>> {
-    Ok(match tasking::cancel(conn, id).await? {
-        CancelOutcome::Canceled(settled) => {
-            settled.publish(&app.publisher, id);
-            Some(TaskState::Canceled)
-        }
-        CancelOutcome::Canceling => Some(TaskState::Canceling),
-        CancelOutcome::AlreadyFinal(state) => Some(state),
-        CancelOutcome::NotFound => None,
-    })
 }
 
 /// Dispatches a purge of tasks that have ended.

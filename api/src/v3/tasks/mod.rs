@@ -7,7 +7,6 @@ mod handlers;
 mod requests;
 mod response;
 
-pub(in crate::v3) use change::cancel_one;
 pub use change::{cancel, purge};
 pub use create::create;
 pub use filters::{FILTERS, STATES};
