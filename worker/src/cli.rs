@@ -52,7 +52,7 @@ fn execute(
     settings: Settings,
     register: fn(&mut Catalog),
 ) -> Result<(), Failure> {
-    let catalog = Catalog::load(settings.diagnostics.enabled, register)?;
+    let catalog = Catalog::load(&settings, register)?;
     let classes = catalog.tasks.types().map(|task| task.class);
     settings.worker.check_classes(classes)?;
     match command {

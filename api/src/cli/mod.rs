@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod import_units;
 mod migrate;
 mod password;
 mod serve;
@@ -46,6 +47,14 @@ enum Command {
         /// The account; the administrator of the settings when left out.
         username: Option<String>,
     },
+    /// Bring units of a Pulp 2 in from a file: all of them, or none.
+    ///
+    /// Each line is a JSON object: the unit's fields, those of its type's unit key among them; `_storage_path`, where it
+    /// lies (below `content` of `units.storage_root`; null or left out: nowhere), which goes with the unit when that is
+    /// deleted as an orphan; and `_id`, which it keeps where that is a UUID. `_content_type_id` must be the type;
+    /// `_ns`, `_href`, `_rev`, `_last_updated` and `_<type>_children` are left out; other names that begin with `_` are
+    /// refused. A line that is wrong is told by its number and field.
+    ImportUnits(import_units::Arguments),
 }
 
 #[expect(clippy::print_stderr, reason = "this is the command line")]
@@ -69,7 +78,7 @@ fn execute(
     register: fn(&mut Catalog),
 ) -> Result<(), Failure> {
     if let Command::CheckConfig = command {
-        let catalog = Catalog::load(settings.diagnostics.enabled, register)?;
+        let catalog = Catalog::load(&settings, register)?;
         let classes = catalog.tasks.types().map(|task| task.class);
         settings.worker.check_classes(classes)?;
         // Written, not printed: a reader that stops early (`| head`) is no fault.
@@ -88,6 +97,10 @@ fn execute(
         Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))
+        }
+        Command::ImportUnits(arguments) => {
+            let catalog = Catalog::load(&settings, register)?;
+            runtime.block_on(import_units::import(&settings, &catalog, &arguments))
         }
         Command::CheckConfig => Ok(()),
     }

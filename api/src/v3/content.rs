@@ -155,14 +155,16 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
 });
 
 /// A page of units. What stands for the metadata of publications is no unit that anybody made, or may put
-/// anywhere: it is not listed.
+/// anywhere: it is not listed. Nor are units of types that only the second version's API knows: they have no
+/// address here, and no repository holds them.
 ///
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     authorize(&actor, Action::View, Object::Content)?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
-    let units = Predicate::sql("content.publication IS NULL");
+    let units =
+        Predicate::sql("content.publication IS NULL AND content.pulp_type NOT LIKE 'pulp2.%'");
     listing.selection.predicate = units.and(listing.selection.predicate.clone());
     let mut conn = app.db.get().await?;
     let page = membership::page(&mut conn, &listing, None).await?;

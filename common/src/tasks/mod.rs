@@ -76,6 +76,9 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<UploadCommit>();
     registry.register::<Synchronize>();
     registry.chore("clear exports", export::remove_leftovers);
+    registry.chore("remove what units have stored", |db, settings| {
+        Box::pin(crate::units::remove_due(db, settings))
+    });
     if diagnostics {
         diagnostics::register_all(registry);
     }

@@ -1,10 +1,17 @@
 //! The removals of orphans that the second version's API offers (contract V2 1 and 2.4).
 
+use super::disposal::{BATCH, Disposal};
+use super::orphan_cleanup::delete_orphans;
 use crate::content::ContentTypes;
 use crate::ids::DomainId;
+use crate::models::Orphans;
 use crate::prn;
 use crate::tasking::{Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// The tag of all of them.
 pub const ORPHANS_TAG: &str = "pulp:content_unit:orphans";
@@ -70,14 +77,14 @@ macro_rules! removal {
             const RERUN_AFTER_LOSS: bool = true;
             const TAGS: &'static [&'static str] = $tags;
 
+            /// As all clean-ups of orphans.
             fn resources(&self) -> Resources {
                 Resources::exclusive(prn::orphans(DomainId::DEFAULT))
             }
 
             async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
-                ctx.checkpoint()?;
-                let _ = ContentTypes::of(ctx.registry())?;
-                Err(TaskError::failed("not there yet"))
+                let disposal = self.remove(&ctx).await?;
+                counts(&ctx, &disposal)
             }
         }
     };
@@ -107,3 +114,95 @@ removal!(
     &["content_unit_list", "orphan_protection_time"],
     &[DELETE_TAG, ORPHANS_TAG]
 );
+
+impl DeleteAllOrphans {
+    async fn remove(self, ctx: &TaskContext) -> Result<Disposal, TaskError> {
+        delete_orphans(ctx, Orphans::All, self.orphan_protection_time).await
+    }
+}
+
+impl DeleteOrphansByType {
+    async fn remove(self, ctx: &TaskContext) -> Result<Disposal, TaskError> {
+        let row_type = row_type(ctx.content()?, &self.content_type_id)?;
+        delete_orphans(ctx, Orphans::Type(&row_type), self.orphan_protection_time).await
+    }
+}
+
+impl DeleteOrphansById {
+    async fn remove(self, ctx: &TaskContext) -> Result<Disposal, TaskError> {
+        remove_named(ctx, &self.content_unit_list, self.orphan_protection_time).await
+    }
+}
+
+impl DeleteOrphans {
+    async fn remove(self, ctx: &TaskContext) -> Result<Disposal, TaskError> {
+        remove_named(ctx, &self.content_unit_list, self.orphan_protection_time).await
+    }
+}
+
+/// Deletes those of the units that are there, and orphans. All types are looked at before.
+async fn remove_named(
+    ctx: &TaskContext,
+    names: &[UnitName],
+    protection_time: u32,
+) -> Result<Disposal, TaskError> {
+    let types = ctx.content()?;
+    let mut row_types = BTreeMap::new();
+    for name in names {
+        let id = name.content_type_id.as_str();
+        if !row_types.contains_key(id) {
+            row_types.insert(id, row_type(types, id)?);
+        }
+    }
+    let named: BTreeSet<(&str, Uuid)> = names
+        .iter()
+        .filter_map(|name| {
+            Some((
+                row_types.get(name.content_type_id.as_str())?.as_ref(),
+                name.id()?,
+            ))
+        })
+        .collect();
+    let named = Vec::from_iter(named);
+    let mut units = Vec::new();
+    for piece in named.chunks(usize::try_from(BATCH).unwrap_or(1)) {
+        ctx.checkpoint()?;
+        let mut conn = ctx.session().await;
+        units.extend(Orphans::named(&mut conn, ctx.domain(), piece).await?);
+    }
+    // The order in which everybody locks them.
+    units.sort_unstable();
+    delete_orphans(ctx, Orphans::Units(&units), protection_time).await
+}
+
+impl UnitName {
+    /// The id, where it is one that a unit may have: nobody knows a unit by another spelling.
+    fn id(&self) -> Option<Uuid> {
+        let id: Uuid = self.unit_id.parse().ok()?;
+        (id.to_string() == self.unit_id).then_some(id)
+    }
+}
+
+fn row_type<'t>(types: &'t ContentTypes, id: &str) -> Result<Cow<'t, str>, TaskError> {
+    let definition = types.by_id(id).ok_or_else(|| {
+        let text = format!("Missing resource(s): content_type_id={id}");
+        TaskError::coded("PLP0009", text)
+    })?;
+    Ok(definition.row_type())
+}
+
+/// How many units of each type went, by the ids that clients know types by.
+fn counts(ctx: &TaskContext, disposal: &Disposal) -> Result<Outcome, TaskError> {
+    let types = ctx.content()?;
+    let counts: Map<String, Value> = disposal
+        .by_type
+        .iter()
+        .filter(|(_, figures)| figures.units > 0)
+        .map(|(row_type, figures)| {
+            let known = types.by_row_type(row_type);
+            let id = known.map_or(row_type.as_str(), |definition| &definition.id);
+            (id.to_owned(), figures.units.into())
+        })
+        .collect();
+    Ok(Outcome::result(Value::Object(counts)))
+}
