@@ -1,5 +1,5 @@
 //! Units that nothing needs, as they are looked at before they are deleted: exactly those that
-//! [`Content::lock_orphans`](super::Content::lock_orphans) finds.
+//! [`Orphans::lock`](super::Orphans::lock) finds.
 
 use crate::db::{Conn, transaction};
 use crate::ids::{ContentId, DomainId};
