@@ -5,12 +5,10 @@ use super::auth::Caller;
 use super::body::Sent;
 use super::problem::{Answer, Problem};
 use crate::app::App;
-use crate::correlation;
 use actix_web::web::Data;
 use millrace_common::db::{self, Conn};
 use millrace_common::models::Role;
 use millrace_common::models::account::Account;
-use millrace_common::models::audit_entry::{AuditEntry, By};
 use millrace_common::models::permission_grant::{
     Grantee, LONGEST, Operation, PermissionGrant, levels,
 };
@@ -79,11 +77,6 @@ async fn change(app: &App, caller: &Caller, body: Sent, change: Change, whose: W
         return Err(Problem::not_of_type("dict"));
     };
     let request = Request::read(&sent, whose)?;
-    let cid = correlation::current();
-    let by = By {
-        account: Some(caller.actor.id),
-        logging_cid: &cid,
-    };
     let mut conn = app.db.get().await?;
     db::transaction(&mut conn, async |conn| {
         let to = request.grantee(conn, whose).await?;
@@ -100,7 +93,7 @@ async fn change(app: &App, caller: &Caller, body: Sent, change: Change, whose: W
         };
         if changed > 0 {
             let details = request.details(whose);
-            AuditEntry::write(conn, by, action, resource, &details).await?;
+            caller.actor.note(conn, action, resource, &details).await?;
         }
         Ok::<_, Problem>(())
     })
