@@ -6,7 +6,8 @@ use super::body::Sent;
 use super::problem::{Answer, Problem};
 use crate::app::App;
 use actix_web::web::Data;
-use millrace_common::db::{self, Conn};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use millrace_common::db::{self, Conn, RetryCause};
 use millrace_common::models::Role;
 use millrace_common::models::account::Account;
 use millrace_common::models::permission_grant::{
@@ -97,7 +98,8 @@ async fn change(app: &App, caller: &Caller, body: Sent, change: Change, whose: W
         }
         Ok::<_, Problem>(())
     })
-    .await?;
+    .await
+    .map_err(|problem| request.unless_gone(problem, whose))?;
     ok(&Value::Null)
 }
 
@@ -148,7 +150,22 @@ impl Request {
                 role.map(|role| Grantee::Role(role.pulp_id))
             }
         };
-        found.ok_or_else(|| Problem::missing(&[(whose.field(), &self.name)]))
+        found.ok_or_else(|| self.missing(whose))
+    }
+
+    /// Who is deleted while something is granted to him is not there.
+    fn unless_gone(&self, problem: Problem, whose: Whose) -> Problem {
+        let foreign_key = DatabaseErrorKind::ForeignKeyViolation;
+        match problem.diesel() {
+            Some(DieselError::DatabaseError(kind, _)) if *kind == foreign_key => {
+                self.missing(whose)
+            }
+            _ => problem,
+        }
+    }
+
+    fn missing(&self, whose: Whose) -> Problem {
+        Problem::missing(&[(whose.field(), &self.name)])
     }
 
     fn details(&self, whose: Whose) -> Value {

@@ -347,6 +347,63 @@ mod tests {
     }
 
     #[test]
+    fn coded_exceptions_never_lack_a_required_data_field() {
+        for (problem, code, status, fields) in [
+            (
+                Problem::missing(&[("a", "b")]),
+                "PLP0009",
+                404,
+                vec!["resources"],
+            ),
+            (Problem::no_json(), "PLP1009", 400, vec![]),
+            (
+                Problem::not_of_type("list"),
+                "PLP1015",
+                400,
+                vec!["data_type"],
+            ),
+            (
+                Problem::invalid(&["a"]),
+                "PLP0015",
+                400,
+                vec!["properties", "property_names"],
+            ),
+            (Problem::no_state(), "PLP1012", 403, vec![]),
+            (Problem::no_such_state("x"), "PLP1011", 400, vec!["state"]),
+            (Problem::no_credentials(), "PLP0025", 401, vec![]),
+            (
+                Problem::wrong_credentials("u"),
+                "PLP0030",
+                401,
+                vec!["user"],
+            ),
+            (
+                Problem::unknown_remote_user("u"),
+                "PLP0029",
+                401,
+                vec!["user"],
+            ),
+            (
+                Problem::denied("u", "READ"),
+                "PLP0026",
+                401,
+                vec!["operation", "user"],
+            ),
+        ] {
+            let said = body(&problem);
+            assert_eq!(
+                (&said["error"]["code"], &said["http_status"]),
+                (&json!(code), &json!(status))
+            );
+            let data = said["error"]["data"].as_object().unwrap();
+            let mut keys: Vec<&String> = data.keys().collect();
+            keys.sort();
+            assert_eq!(keys, fields, "{code}");
+            assert_eq!(said["error_message"], said["error"]["description"]);
+        }
+    }
+
+    #[test]
     fn a_refusal_of_a_shared_function_names_its_fields() {
         let said = body(&ApiError::field("name", "Too long.").into());
         assert_eq!(said["http_status"], 400);
