@@ -10,8 +10,10 @@ use crate::client::Client;
 use crate::eventually::holds;
 use crate::process::Process;
 use crate::{Sql, TestDb, Vhost, eventually, lanes, stack};
+use std::io::Write;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// All files below a directory.
@@ -87,6 +89,12 @@ impl TestApp {
         self.dir.path().join("media")
     }
 
+    /// The storage of a Pulp 2, if the test makes one.
+    #[must_use]
+    pub fn pulp_storage(&self) -> PathBuf {
+        self.dir.path().join("pulp")
+    }
+
     /// A directory of the test's own.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -151,6 +159,26 @@ impl TestApp {
         let settings = self.settings.iter().map(|(name, value)| (name, value));
         command.args(arguments).envs(settings);
         command
+    }
+
+    /// Runs a command of the API's program with the settings of the test, and gives it this to read.
+    #[must_use]
+    pub fn run_command(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = Command::new(stack::program("millrace-api"));
+        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
+            command.env_remove(key);
+        }
+        let settings = self.settings.iter().map(|(key, value)| (key, value));
+        let command = command.args(arguments).envs(settings);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_owned();
+        // It may end before it has read everything.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        output
     }
 
     async fn serve(

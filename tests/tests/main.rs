@@ -109,6 +109,8 @@ mod uploads;
 #[cfg(test)]
 mod v2;
 #[cfg(test)]
+mod v2_units;
+#[cfg(test)]
 mod versions;
 #[cfg(test)]
 mod worker_faults;

@@ -80,7 +80,8 @@ impl<'a> Removal<'a> {
                 none => none.insert(ctx.db().session("unit storage").await?),
             };
             let conn = &mut session.conn;
-            self.is_free = UnitTombstone::lock(conn, TASK_WAITS_MS).await?;
+            let locking = async { Ok(UnitTombstone::lock(conn, TASK_WAITS_MS).await?) };
+            self.is_free = ctx.unless_stopped(locking).await?;
             if self.is_free {
                 let batch = Batch::of(conn, ctx.settings(), claimed).await?;
                 let stop = ctx.clone();

@@ -106,6 +106,44 @@ fn a_non_empty_parent_stops() {
     assert!(pulp.is("content/rpm/a/other") && !pulp.is("content/rpm/a/b"));
 }
 
+/// Makes a directory one in which nothing may be changed, for an administrator too, or changes that back.
+fn lock(path: &Path, is_locked: bool) {
+    use rustix::fs::{IFlags, ioctl_setflags};
+    use std::os::unix::fs::PermissionsExt;
+    if rustix::process::geteuid().is_root() {
+        let flags = if is_locked {
+            IFlags::IMMUTABLE
+        } else {
+            IFlags::empty()
+        };
+        let directory = fs::File::open(path).unwrap();
+        ioctl_setflags(&directory, flags).unwrap();
+    } else {
+        let mode = if is_locked { 0o555 } else { 0o755 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+#[test]
+fn an_unwritable_parent_stops() {
+    let pulp = Pulp::with(&["content/rpm/a/b/c/file"]);
+    lock(&pulp.at("content/rpm/a"), true);
+    let removed = pulp.remove("content/rpm/a/b/c/file");
+    lock(&pulp.at("content/rpm/a"), false);
+    assert!(removed.unwrap());
+    assert!(pulp.is("content/rpm/a/b") && !pulp.is("content/rpm/a/b/c"));
+}
+
+#[test]
+fn what_the_system_refuses_is_an_error_and_stays() {
+    let pulp = Pulp::with(&["content/rpm/a/file"]);
+    lock(&pulp.at("content/rpm/a"), true);
+    let removed = pulp.remove("content/rpm/a/file");
+    lock(&pulp.at("content/rpm/a"), false);
+    assert!(matches!(removed, Err(Fault::System(_))), "{removed:?}");
+    assert!(pulp.remove("content/rpm/a/file").unwrap());
+}
+
 #[test]
 fn the_directory_of_a_type_stays() {
     let pulp = Pulp::with(&["content/rpm/file"]);
