@@ -25,8 +25,9 @@ CREATE INDEX unit_tombstone_due ON unit_tombstone (not_before);
 CREATE INDEX unit_tombstone_buried_by ON unit_tombstone (buried_by, id) WHERE buried_by IS NOT NULL;
 
 -- However a unit goes, what it has stored is noted with that. A task that says who it is (`millrace.task`) has a
--- minute to remove it.
-CREATE FUNCTION millrace_bury_unit_storage() RETURNS trigger LANGUAGE plpgsql AS $$
+-- minute to remove it. Planner switches: a plan that was made while the table was small would stay when it is large.
+CREATE FUNCTION millrace_bury_unit_storage() RETURNS trigger LANGUAGE plpgsql
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
     WITH stored AS (
         DELETE FROM unit_storage s USING gone WHERE s.content_id = gone.pulp_id RETURNING s.place),

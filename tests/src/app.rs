@@ -181,6 +181,13 @@ impl TestApp {
         output
     }
 
+    /// Starts a command of the API's program with the settings of the test.
+    #[must_use]
+    pub fn start_command(&self, name: &str, arguments: &[&str]) -> Process {
+        let program = stack::program("millrace-api");
+        Process::start(name, &program, arguments, &self.settings, self.dir.path())
+    }
+
     async fn serve(
         &self,
         name: &str,

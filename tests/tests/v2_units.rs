@@ -95,8 +95,8 @@ impl Pulp {
 
     /// The orphans of a type, by the dialect of version 2.
     async fn orphans(&self, type_id: &str) -> Vec<Value> {
-        let answer = self.get(&format!("/pulp/api/v2/content/orphans/{type_id}/"));
-        let listed = answer.await.expect(200);
+        let path = format!("/pulp/api/v2/content/orphans/{type_id}/");
+        let listed = self.get(&path).await.expect(200);
         listed.as_array().unwrap().clone()
     }
 

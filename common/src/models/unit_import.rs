@@ -218,3 +218,11 @@ pub async fn make_units(
         .await?;
     Ok((row.made, row.last))
 }
+
+/// Lets the server know that there are many more units than before.
+///
+/// # Errors
+/// As the session.
+pub async fn analyze(conn: &mut Conn) -> QueryResult<()> {
+    conn.batch_execute("ANALYZE content, unit_storage").await
+}

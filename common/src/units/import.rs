@@ -13,6 +13,7 @@ use crate::ids::DomainId;
 use crate::models::unit_import::{self, Clash, ImportedUnit};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AnsiTransactionManager, TransactionManager};
+use log::warn;
 use std::fmt;
 use std::path::Path;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
@@ -112,6 +113,10 @@ impl Import<'_> {
         let skipped = self.settle_clashes(conn).await?;
         let made = self.make(conn, &mut tell).await?;
         AnsiTransactionManager::commit_transaction(conn).await?;
+        // They are in; the server may take its time, or find it out by itself.
+        if let Err(error) = unit_import::analyze(conn).await {
+            warn!("the statistics of the tables are old: {error}");
+        }
         Ok(Imported { made, skipped })
     }
 

@@ -11,6 +11,7 @@ mod purge;
 mod room;
 mod serve;
 mod sync;
+mod units;
 mod v2;
 
 use clap::{Parser, ValueEnum};
@@ -56,6 +57,8 @@ enum Scenario {
     Orphans,
     /// Looking at a million orphans by version 2 of the API.
     V2,
+    /// Importing a million units of a Pulp 2, and removing them with what they store.
+    Units,
     /// Giving up many files that can be fetched again.
     Reclaim,
     /// Files linked and copied into a directory, beside `cp`.
@@ -103,6 +106,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(Scenario::V2) {
         v2::v2(&app, &paper).await?;
+    }
+    if wants(Scenario::Units) {
+        units::units(&app, &paper).await?;
     }
     if wants(Scenario::Reclaim) {
         room::reclaim(&app, &paper).await?;

@@ -110,7 +110,7 @@ pub fn peak(id: u32) -> String {
 }
 
 /// Most memory that a worker ever had.
-fn memory(app: &TestApp, paper: &Paper) {
+pub fn memory(app: &TestApp, paper: &Paper) {
     let peaks = app.workers.iter().map(|worker| peak_of(worker.id()));
     paper.fact("VmHWM", &format!("{:.1} MiB", peaks.fold(0.0, f64::max)));
 }
