@@ -152,9 +152,18 @@ impl TestApp {
         (process, client)
     }
 
+    /// A command of the API's program, with the settings of this test.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(stack::program("millrace-api"));
+        let settings = self.settings.iter().map(|(name, value)| (name, value));
+        command.args(arguments).envs(settings);
+        command
+    }
+
     /// Runs a command of the API's program with the settings of the test, and gives it this to read.
     #[must_use]
-    pub fn command(&self, arguments: &[&str], input: &str) -> Output {
+    pub fn run_command(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = Command::new(stack::program("millrace-api"));
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
             command.env_remove(key);

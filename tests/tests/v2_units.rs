@@ -75,7 +75,7 @@ impl Pulp {
     fn import_text(&self, type_id: &str, text: &str, more: &[&str]) -> Output {
         let mut arguments = vec!["import-units", "--type", type_id, "-"];
         arguments.extend(more);
-        self.command(&arguments, text)
+        self.run_command(&arguments, text)
     }
 
     #[track_caller]

@@ -32,14 +32,6 @@ pub struct Pair {
     pub password: String,
 }
 
-impl Pair {
-    /// The name.
-    #[must_use]
-    pub fn username(&self) -> &str {
-        &self.username
-    }
-}
-
 /// Reads `Basic <base64 of name:password>`; `None` for any other scheme.
 #[must_use]
 pub fn read_header(value: &HeaderValue) -> Option<Pair> {

@@ -75,11 +75,25 @@ pub fn document_id(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::body::MessageBody;
 
     #[test]
     fn a_segment_of_an_address_is_encoded() {
         assert_eq!(href(&["a b", "c/d"]), "/pulp/api/v2/a%20b/c%2Fd/");
         assert_eq!(href(&["x_y-1.0"]), "/pulp/api/v2/x_y-1.0/");
+    }
+
+    #[test]
+    fn body_of_202_built_from_a_dispatched_task() {
+        let task: TaskId = "0199e6a0-0000-7000-8000-000000000001".parse().unwrap();
+        let answer = call_report(task).unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let bytes = answer.into_body().try_into_bytes().unwrap();
+        let href = format!("/pulp/api/v2/tasks/{task}/");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&bytes).unwrap(),
+            json!({"result": null, "error": null, "spawned_tasks": [{"_href": href, "task_id": task}]})
+        );
     }
 
     #[test]

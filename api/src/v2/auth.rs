@@ -98,14 +98,33 @@ async fn identify(app: &App, request: &ServiceRequest) -> Answer<Caller> {
     if let Some(user) = remote_user(app, request) {
         return known_remote_user(app, user).await;
     }
+    if !request.headers().contains_key(header::AUTHORIZATION) {
+        return by_session(app, request).await;
+    }
     let pair = credentials(request.headers()).ok_or_else(Problem::no_credentials)?;
-    let login = pair.username().to_owned();
+    let login = pair.username.clone();
     match app.credentials.verify(&app.db, pair).await {
         Ok(actor) => Ok(Caller { actor, login }),
-        Err(Refusal::Wrong) => Err(Problem::wrong_credentials(&login)),
-        Err(Refusal::Locked { seconds }) => Err(Problem::locked(&login, seconds)),
-        Err(Refusal::Missing | Refusal::Forged(_)) => Err(Problem::no_credentials()),
-        Err(Refusal::Error(error)) => Err(error.into()),
+        Err(refusal) => Err(refused(refusal, &login, request.headers())),
+    }
+}
+
+/// Who has logged in by version 3, and shows its cookie.
+async fn by_session(app: &App, request: &ServiceRequest) -> Answer<Caller> {
+    let actor = crate::auth::identify(request.request()).await;
+    let actor = actor.map_err(|refusal| refused(refusal, "", request.headers()))?;
+    let mut conn = app.db.get().await?;
+    let account = Account::find(&mut conn, actor.id).await?;
+    let login = account.ok_or_else(Problem::no_credentials)?.username;
+    Ok(Caller { actor, login })
+}
+
+fn refused(refusal: Refusal, login: &str, headers: &HeaderMap) -> Problem {
+    match refusal {
+        Refusal::Missing | Refusal::Forged(_) => Problem::no_credentials(),
+        Refusal::Wrong => Problem::wrong_credentials(login),
+        // What to wait for, and what is away, is no matter of dialects.
+        locked @ (Refusal::Locked { .. } | Refusal::Error(_)) => locked.answer(headers).into(),
     }
 }
 
@@ -156,7 +175,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         let value = HeaderValue::from_str(header).unwrap();
         headers.insert(header::AUTHORIZATION, value);
-        credentials(&headers).map(|pair| pair.username().to_owned())
+        credentials(&headers).map(|pair| pair.username)
     }
 
     #[test]

@@ -5,12 +5,11 @@ use super::auth::Caller;
 use super::body::Sent;
 use super::problem::{Answer, Problem};
 use crate::app::App;
-use crate::correlation;
 use actix_web::web::Data;
-use millrace_common::db::{self, Conn};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use millrace_common::db::{self, Conn, RetryCause};
 use millrace_common::models::Role;
 use millrace_common::models::account::Account;
-use millrace_common::models::audit_entry::{AuditEntry, By};
 use millrace_common::models::permission_grant::{
     Grantee, LONGEST, Operation, PermissionGrant, levels,
 };
@@ -79,11 +78,6 @@ async fn change(app: &App, caller: &Caller, body: Sent, change: Change, whose: W
         return Err(Problem::not_of_type("dict"));
     };
     let request = Request::read(&sent, whose)?;
-    let cid = correlation::current();
-    let by = By {
-        account: Some(caller.actor.id),
-        logging_cid: &cid,
-    };
     let mut conn = app.db.get().await?;
     db::transaction(&mut conn, async |conn| {
         let to = request.grantee(conn, whose).await?;
@@ -100,11 +94,12 @@ async fn change(app: &App, caller: &Caller, body: Sent, change: Change, whose: W
         };
         if changed > 0 {
             let details = request.details(whose);
-            AuditEntry::write(conn, by, action, resource, &details).await?;
+            caller.actor.note(conn, action, resource, &details).await?;
         }
         Ok::<_, Problem>(())
     })
-    .await?;
+    .await
+    .map_err(|problem| request.unless_gone(problem, whose))?;
     ok(&Value::Null)
 }
 
@@ -155,7 +150,22 @@ impl Request {
                 role.map(|role| Grantee::Role(role.pulp_id))
             }
         };
-        found.ok_or_else(|| Problem::missing(&[(whose.field(), &self.name)]))
+        found.ok_or_else(|| self.missing(whose))
+    }
+
+    /// Who is deleted while something is granted to him is not there.
+    fn unless_gone(&self, problem: Problem, whose: Whose) -> Problem {
+        let foreign_key = DatabaseErrorKind::ForeignKeyViolation;
+        match problem.diesel() {
+            Some(DieselError::DatabaseError(kind, _)) if *kind == foreign_key => {
+                self.missing(whose)
+            }
+            _ => problem,
+        }
+    }
+
+    fn missing(&self, whose: Whose) -> Problem {
+        Problem::missing(&[(whose.field(), &self.name)])
     }
 
     fn details(&self, whose: Whose) -> Value {

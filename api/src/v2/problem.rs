@@ -134,18 +134,6 @@ impl Problem {
             .header(header::WWW_AUTHENTICATE, challenge)
     }
 
-    /// 429 where too many wrong passwords were given for a name: none is looked at for so many seconds.
-    #[must_use]
-    pub fn locked(login: &str, seconds: u64) -> Self {
-        let text = format!(
-            "Authentication with username {login} failed: too many wrong passwords; try again in {seconds} seconds"
-        );
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "PLP0025", text)
-            .data(json!({ "user": login }))
-            .extra("auth_error_code", json!("authentication_failed"))
-            .header(header::RETRY_AFTER, HeaderValue::from(seconds))
-    }
-
     /// 401 where there are no credentials, or none that can be read.
     #[must_use]
     pub fn no_credentials() -> Self {
@@ -356,6 +344,63 @@ mod tests {
         let resources = json!({"content_type": "t", "content_unit": "u"});
         assert_eq!(said["resources"], resources);
         assert_eq!(said["error"]["data"]["resources"], resources);
+    }
+
+    #[test]
+    fn coded_exceptions_never_lack_a_required_data_field() {
+        for (problem, code, status, fields) in [
+            (
+                Problem::missing(&[("a", "b")]),
+                "PLP0009",
+                404,
+                vec!["resources"],
+            ),
+            (Problem::no_json(), "PLP1009", 400, vec![]),
+            (
+                Problem::not_of_type("list"),
+                "PLP1015",
+                400,
+                vec!["data_type"],
+            ),
+            (
+                Problem::invalid(&["a"]),
+                "PLP0015",
+                400,
+                vec!["properties", "property_names"],
+            ),
+            (Problem::no_state(), "PLP1012", 403, vec![]),
+            (Problem::no_such_state("x"), "PLP1011", 400, vec!["state"]),
+            (Problem::no_credentials(), "PLP0025", 401, vec![]),
+            (
+                Problem::wrong_credentials("u"),
+                "PLP0030",
+                401,
+                vec!["user"],
+            ),
+            (
+                Problem::unknown_remote_user("u"),
+                "PLP0029",
+                401,
+                vec!["user"],
+            ),
+            (
+                Problem::denied("u", "READ"),
+                "PLP0026",
+                401,
+                vec!["operation", "user"],
+            ),
+        ] {
+            let said = body(&problem);
+            assert_eq!(
+                (&said["error"]["code"], &said["http_status"]),
+                (&json!(code), &json!(status))
+            );
+            let data = said["error"]["data"].as_object().unwrap();
+            let mut keys: Vec<&String> = data.keys().collect();
+            keys.sort();
+            assert_eq!(keys, fields, "{code}");
+            assert_eq!(said["error_message"], said["error"]["description"]);
+        }
     }
 
     #[test]

@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Units that one page looks at.
-const LOOK: i64 = 500;
+const LOOK: i64 = 1000;
 /// Bytes of fields after which a page ends: what a listing keeps in memory, several times.
-const BYTES: i64 = 256 * 1024;
+const BYTES: i64 = 512 * 1024;
 
 /// A unit that nothing needs.
 #[derive(Clone, Debug)]

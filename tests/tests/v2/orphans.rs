@@ -22,7 +22,7 @@ async fn get_all_needs_read_and_wraps_each_count_with_its_href() {
     });
     assert_eq!(none, expected, "every type that is known, zero included");
     for n in 0..3 {
-        file(&app, &format!("file {n}")).await;
+        file(&app, &format!("file-{n}")).await;
     }
     expected["file"] = entry("file", 3);
     assert_eq!(get(&reader, ORPHANS).await.expect(200), expected);

@@ -65,9 +65,10 @@ async fn a_list_is_whole_unless_a_part_of_it_is_asked_for() {
     let app = TestApp::start().await;
     app.sql
         .run(
-            "INSERT INTO task (pulp_id, pulp_domain, ticket, state, name, class, logging_cid, enc_args, pulp_created, finished_at) \
-             SELECT gen_random_uuid(), d.pulp_id, nextval('task_ticket'), 'completed', 'x.y', 'default', '', '', \
-                    now() - n % 7 * interval '1 s', now() FROM generate_series(1, 450) n, domain d",
+            "INSERT INTO task (pulp_id, pulp_created, pulp_last_updated, pulp_domain, ticket, state, name, class, logging_cid, \
+                               finished_at, enc_args, reserved_resources_record, immediate, deferred, rerun_after_loss) \
+             SELECT gen_random_uuid(), now() - n % 7 * interval '1 s', now(), d.pulp_id, -n, 'completed', 'x.y', 'default', '', \
+                    now(), '', '{}', false, true, false FROM generate_series(1, 450) n, domain d",
         )
         .await;
     let sorted = app

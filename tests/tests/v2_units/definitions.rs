@@ -75,7 +75,7 @@ async fn a_fault_refuses_the_start_and_names_file_and_key() {
         let dir = directory(&[("iso.json", &text)]);
         app.set("units.definitions", dir.path().to_str().unwrap());
         for arguments in [&["check-config"][..], &["serve"]] {
-            let output = app.command(arguments, "");
+            let output = app.run_command(arguments, "");
             assert!(!output.status.success(), "{text}");
             for fault in faults {
                 assert!(
@@ -91,6 +91,6 @@ async fn a_fault_refuses_the_start_and_names_file_and_key() {
         "units.definitions",
         dir.path().join("missing").to_str().unwrap(),
     );
-    let output = app.command(&["check-config"], "");
+    let output = app.run_command(&["check-config"], "");
     assert!(said(&output).contains("missing: "), "{}", said(&output));
 }

@@ -175,7 +175,7 @@ async fn a_type_or_file_that_is_not_there_is_named() {
         text.contains("there is no type `nope`, only drpm, erratum"),
         "{text}"
     );
-    let output = pulp.command(&["import-units", "--type", "rpm", "/missing.jsonl"], "");
+    let output = pulp.run_command(&["import-units", "--type", "rpm", "/missing.jsonl"], "");
     assert!(
         said(&output).contains("/missing.jsonl: "),
         "{}",
@@ -183,7 +183,7 @@ async fn a_type_or_file_that_is_not_there_is_named() {
     );
     let file = pulp.at("units.jsonl");
     std::fs::write(&file, format!("{}\r\n", erratum("a"))).unwrap();
-    let output = pulp.command(
+    let output = pulp.run_command(
         &["import-units", "--type", "erratum", file.to_str().unwrap()],
         "",
     );
@@ -192,7 +192,7 @@ async fn a_type_or_file_that_is_not_there_is_named() {
         "{}",
         said(&output)
     );
-    let help = said(&pulp.command(&["import-units", "--help"], ""));
+    let help = said(&pulp.run_command(&["import-units", "--help"], ""));
     assert!(
         help.contains("_storage_path") && help.contains("--skip-existing"),
         "{help}"
