@@ -38,7 +38,8 @@ impl Pulp {
     }
 
     async fn with(builder: Builder) -> Self {
-        // What nothing needs is counted at once, in both dialects.
+        // What could not be removed is tried again soon. What nothing needs is counted at once, in both dialects.
+        let builder = builder.set("worker.sweep_seconds", 2);
         let app = builder.set("tasks.orphan_protection_time", 0).start().await;
         std::fs::create_dir_all(app.pulp_storage().join("content")).unwrap();
         Self { app }
