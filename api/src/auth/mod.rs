@@ -2,10 +2,12 @@
 
 mod basic;
 mod permission;
+mod policy;
 mod verify;
 
 pub use basic::{Credentials, hash_password};
-pub use permission::{Action, Object, authorize};
+pub use permission::{Access, Target, authorize, own};
+pub use policy::{Action, Object};
 
 use crate::app::App;
 use crate::error::ApiError;

@@ -21,6 +21,7 @@ pub mod labels;
 pub mod manifest;
 pub mod membership_debris;
 pub mod object;
+pub mod permission;
 mod predicate;
 pub mod progress_report;
 pub mod publication;
