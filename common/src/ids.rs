@@ -85,6 +85,10 @@ ids! {
     ExporterId,
     /// A run of an exporter.
     ExportId,
+    /// A role.
+    RoleId,
+    /// A role that an account or a group holds.
+    AssignmentId,
 }
 
 impl DomainId {

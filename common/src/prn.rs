@@ -3,8 +3,8 @@
 
 use crate::ids::{
     ArtifactId, ContentId, DistributionId, DomainId, ExportId, ExporterId, ProcessId,
-    PublicationId, RemoteId, RepositoryId, TaskGroupId, TaskId, TaskScheduleId, TemporaryFileId,
-    UploadId, VersionId,
+    PublicationId, RemoteId, RepositoryId, RoleId, TaskGroupId, TaskId, TaskScheduleId,
+    TemporaryFileId, UploadId, VersionId,
 };
 use std::fmt;
 use uuid::Uuid;
@@ -100,6 +100,7 @@ prns! {
     TemporaryFileId => "core.pulptemporaryfile",
     ExporterId => "core.filesystemexporter",
     ExportId => "core.filesystemexport",
+    RoleId => "core.role",
 }
 
 /// The PRN of a repository: `file` gives `prn:file.filerepository:<id>` for type `file.file`.

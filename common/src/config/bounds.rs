@@ -1,6 +1,8 @@
 //! What values settings may have.
 
-use super::{Content, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks, values};
+use super::{
+    Content, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks, values,
+};
 use url::Url;
 
 impl Settings {
@@ -63,6 +65,7 @@ impl Settings {
         if self.worker.slots.values().all(|n| *n == 0) {
             return invalid("worker.slots", "at least one class needs a slot");
         }
+        self.logins.validate()?;
         self.tasks.validate()?;
         let allowed = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
         let checksums = &self.storage.checksums;
@@ -98,6 +101,31 @@ impl Settings {
                     message: "must be absolute paths".to_owned(),
                 });
             }
+        }
+        Ok(())
+    }
+}
+
+impl Logins {
+    fn validate(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        if !(1..=8760).contains(&self.session_hours) {
+            return invalid("logins.session_hours", "must be between 1 and 8760, a year");
+        }
+        if !(1..=1000).contains(&self.failures) {
+            return invalid("logins.failures", "must be between 1 and 1000");
+        }
+        if !(1..=86_400).contains(&self.lock_seconds) {
+            return invalid("logins.lock_seconds", "must be between 1 and 86400, a day");
+        }
+        if !(self.lock_seconds..=86_400).contains(&self.lock_max_seconds) {
+            let message = "must be between logins.lock_seconds and 86400, a day";
+            return invalid("logins.lock_max_seconds", message);
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ pub struct Settings {
     pub api: Api,
     pub content: Content,
     pub admin: Admin,
+    pub logins: Logins,
     pub worker: Worker,
     pub storage: Storage,
     pub remotes: Remotes,
@@ -97,6 +98,16 @@ section!(
 section!(
     /// The first administrator.
     Admin { username: String, password: Secret }
+);
+section!(
+    /// How people log in.
+    Logins {
+        session_hours: i64,
+        secure_cookies: bool,
+        failures: i32,
+        lock_seconds: u32,
+        lock_max_seconds: u32,
+    }
 );
 section!(
     /// A worker process.

@@ -2,7 +2,7 @@
 
 use super::Janitor;
 use crate::error::Error;
-use crate::models::{TemporaryFile, idempotency_key, task_use};
+use crate::models::{LoginFailure, LoginSession, TemporaryFile, idempotency_key, task_use};
 use crate::schema::janitor;
 use crate::storage::intents::bury_abandoned;
 use crate::storage::tombstones::unlink_due;
@@ -25,6 +25,9 @@ const USES: i64 = 10_000;
 
 /// Keys of old requests removed by one statement.
 const KEYS: i64 = 10_000;
+
+/// Old logins and their failures removed by one statement.
+const LOGINS: i64 = 10_000;
 
 /// Lanes that one sweep looks at.
 const LANES: i32 = 1000;
@@ -58,6 +61,8 @@ impl Janitor {
         while task_use::remove_ended(&mut conn, USES).await? > 0 {}
         let hours = self.settings.tasks.idempotency_hours;
         while idempotency_key::remove_expired(&mut conn, hours, KEYS).await? > 0 {}
+        while LoginSession::remove_expired(&mut conn, LOGINS).await? > 0 {}
+        while LoginFailure::remove_old(&mut conn, LOGINS).await? > 0 {}
         Ok(())
     }
 

@@ -1,37 +1,14 @@
-//! Accounts.
+//! The first administrator, and passwords from the command line.
 
+use super::super::LoginSession;
+use super::Account;
 use crate::db::Conn;
 use crate::schema::account;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 
-/// Somebody who may log in.
-#[derive(Clone, Debug, Queryable, Selectable)]
-#[diesel(table_name = account, check_for_backend(diesel::pg::Pg))]
-#[expect(missing_docs, reason = "the migration documents the columns")]
-pub struct Account {
-    pub id: i32,
-    pub username: String,
-    pub password: String,
-    pub is_superuser: bool,
-    pub is_active: bool,
-}
-
 impl Account {
-    /// The account of this name.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn by_name(conn: &mut Conn, username: &str) -> QueryResult<Option<Self>> {
-        account::table
-            .filter(account::username.eq(username))
-            .select(Self::as_select())
-            .first(conn)
-            .await
-            .optional()
-    }
-
     /// True where somebody can log in.
     ///
     /// # Errors
@@ -68,15 +45,26 @@ impl Account {
         Ok(made > 0)
     }
 
-    /// Sets the password hash of an account; false where there is none of this name.
+    /// Sets the password hash of an account and ends its sessions; gives their number. `None`: there is no account of
+    /// this name. In a transaction.
     ///
     /// # Errors
     /// As the session.
-    pub async fn set_password(conn: &mut Conn, username: &str, hash: &str) -> QueryResult<bool> {
-        let changed = diesel::update(account::table.filter(account::username.eq(username)))
-            .set(account::password.eq(hash))
-            .execute(conn)
-            .await?;
-        Ok(changed > 0)
+    pub async fn set_password(
+        conn: &mut Conn,
+        username: &str,
+        hash: &str,
+    ) -> QueryResult<Option<usize>> {
+        let changed: Option<i32> =
+            diesel::update(account::table.filter(account::username.eq(username)))
+                .set(account::password.eq(hash))
+                .returning(account::id)
+                .get_result(conn)
+                .await
+                .optional()?;
+        match changed {
+            Some(id) => LoginSession::end_all(conn, id).await.map(Some),
+            None => Ok(None),
+        }
     }
 }

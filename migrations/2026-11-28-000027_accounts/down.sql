@@ -1,0 +1,11 @@
+DROP TRIGGER session_ended ON login_session;
+DROP FUNCTION millrace_session_ended;
+DROP INDEX audit_entry_at;
+DROP INDEX audit_entry_object;
+DROP INDEX audit_entry_action;
+DROP INDEX audit_entry_actor;
+DROP INDEX role_assignment_created;
+DROP INDEX account_admins;
+DROP INDEX account_joined;
+DROP TRIGGER account_changed ON account;
+DROP FUNCTION millrace_account_changed;
