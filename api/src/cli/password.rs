@@ -17,7 +17,7 @@ pub async fn set_password(settings: &Settings, username: Option<String>) -> Resu
     let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await??;
     let db = Db::new(&settings.database, "millrace-api")?;
     let mut conn = db.get().await?;
-    if Account::set_password(&mut conn, &username, &hash).await? {
+    if Account::set_password(&mut conn, &username, &hash).await?.is_some() {
         Ok(())
     } else {
         Err(format!("there is no account `{username}`").into())

@@ -59,6 +59,8 @@ pub mod href;
 pub mod labels;
 pub mod membership;
 pub mod object;
+pub mod object_roles;
+pub mod roled;
 pub mod orphans;
 pub mod publications;
 pub mod reclaim;
@@ -87,6 +89,7 @@ pub mod workers;
 
 use crate::error::{ApiError, ApiResult};
 use crate::route::{Endpoint, delete, get, patch, post, put};
+use object_roles::role_calls;
 use status::StatusResponse;
 use task_groups::TaskGroupResponse;
 use task_schedules::{TaskScheduleRequest, TaskScheduleResponse};
@@ -103,6 +106,7 @@ pub fn table() -> Vec<Endpoint> {
         system(),
         tasks(),
         schedules(),
+        roles(),
         table_content::table(),
         table_repositories::table(),
         table_remotes::table(),
@@ -196,6 +200,24 @@ fn tasks() -> Vec<Endpoint> {
             .about("One worker; for administrators")
             .answers::<WorkerResponse>(200),
     ]
+}
+
+/// Roles on objects that are not of several types.
+fn roles() -> Vec<Endpoint> {
+    [
+        role_calls!(roled::Tasks, "tasks/{task_href}/", "tasks", "Tasks"),
+        role_calls!(
+            roled::TaskSchedules,
+            "task-schedules/{task_schedule_href}/",
+            "task_schedules",
+            "Task Schedules"
+        ),
+        role_calls!(roled::Uploads, "uploads/{upload_href}/", "uploads", "Uploads"),
+        role_calls!(roled::Groups, "groups/{group_href}/", "groups", "Groups"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn schedules() -> Vec<Endpoint> {

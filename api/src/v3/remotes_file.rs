@@ -22,7 +22,7 @@ use millrace_common::schema::remote as table;
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::kinds::{self, FieldErrors, file_remote};
 use millrace_common::tasks::{GeneralDelete, GeneralUpdate};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::LazyLock;
 use utoipa::ToSchema;
 

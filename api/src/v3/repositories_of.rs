@@ -93,7 +93,11 @@ pub async fn find<K: RepositoryCalls>(
     Ok((row, access))
 }
 
-async fn get<K: RepositoryCalls>(conn: &mut Conn, id: RepositoryId) -> ApiResult<Repository> {
+/// The repository of this type with this id.
+///
+/// # Errors
+/// 404.
+pub async fn get<K: RepositoryCalls>(conn: &mut Conn, id: RepositoryId) -> ApiResult<Repository> {
     Repository::find(conn, DomainId::DEFAULT, id)
         .await?
         .filter(|row| row.pulp_type == K::PULP_TYPE)

@@ -24,6 +24,7 @@ pub mod login_session;
 pub mod manifest;
 pub mod membership_debris;
 pub mod object;
+pub mod object_role;
 pub mod permission;
 mod predicate;
 pub mod progress_report;
