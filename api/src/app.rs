@@ -104,7 +104,7 @@ impl App {
             storage,
             fetches,
             files: Files::new(settings.content.cache_bytes),
-            credentials: Credentials::new(&settings.api),
+            credentials: Credentials::new(&settings),
             documents: Documents::new(&v3::table(), &catalog),
             waiters: Waiters::new(settings.api.immediate_waiters),
             dispatching: Semaphore::new(settings.database.pool_size.saturating_sub(2).max(1)),

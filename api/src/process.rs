@@ -10,6 +10,7 @@ use log::{info, warn};
 use millrace_common::db::Session;
 use millrace_common::error::Error;
 use millrace_common::ids::ProcessId;
+use millrace_common::models::account;
 use millrace_common::models::app_status::{AppStatus, NewAppStatus};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -72,8 +73,10 @@ async fn begin(app: &App, me: &[NewAppStatus]) -> Result<Session, Error> {
     }
     session
         .conn
-        .batch_execute(&format!("LISTEN {CHANNEL}"))
+        .batch_execute(&format!("LISTEN {CHANNEL}; LISTEN {}", account::CHANNEL))
         .await?;
+    // What was told before was heard by nobody.
+    app.credentials.forget_all();
     beat(&mut session, me).await?;
     for row in me {
         info!(process:% = row.pulp_id; "registered as {} {}", row.app_type, row.name);
@@ -119,7 +122,8 @@ async fn hear(
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep_until(until) => return Ok(()),
             next = told.next() => match next {
-                Some(Ok(notification)) => app.waiters.ended(&notification.payload),
+                Some(Ok(told)) if told.channel == account::CHANNEL => account_changed(app, &told.payload).await,
+                Some(Ok(told)) => app.waiters.ended(&told.payload),
                 Some(Err(error)) => return Err(error.into()),
                 None => return Err(Error::Unavailable {
                     what: "database",
@@ -127,6 +131,13 @@ async fn hear(
                 }),
             },
         }
+    }
+}
+
+async fn account_changed(app: &App, payload: &str) {
+    match payload.parse() {
+        Ok(account) => app.credentials.forget(account).await,
+        Err(error) => warn!(payload = payload; "not an account: {error}"),
     }
 }
 

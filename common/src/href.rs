@@ -9,14 +9,19 @@ use uuid::Uuid;
 pub const ROOT: &str = "/pulp/api/v3/";
 
 /// Collections of objects that are named by their id alone: path and model.
-const PLAIN: [(&str, &str); 6] = [
+const PLAIN: [(&str, &str); 8] = [
     ("tasks", "core.task"),
     ("task-groups", "core.taskgroup"),
     ("task-schedules", "core.taskschedule"),
     ("workers", "core.appstatus"),
     ("artifacts", "core.artifact"),
     ("uploads", "core.upload"),
+    ("roles", "core.role"),
+    ("domains", "core.domain"),
 ];
+
+/// The same for objects that are numbered.
+const NUMBERED: [(&str, &str); 2] = [("users", "auth.user"), ("groups", "core.group")];
 
 /// Old paths that clients give as resources, and the names they stand for.
 const LEGACY: [(&str, &str); 5] = [
@@ -56,6 +61,11 @@ pub fn parse(href: &str) -> Option<Target> {
     let rest = path.strip_prefix(ROOT)?.strip_suffix('/')?;
     let segments: Vec<&str> = rest.split('/').collect();
     match segments.as_slice() {
+        [collection @ ("users" | "groups"), id] => {
+            let (_, model) = NUMBERED.iter().find(|(path, _)| path == collection)?;
+            let id: i32 = id.parse().ok()?;
+            Some(Target::Object(Prn::new(*model, id)))
+        }
         [collection, id] => {
             let (_, model) = PLAIN.iter().find(|(path, _)| path == collection)?;
             let id: Uuid = id.parse().ok()?;
@@ -84,6 +94,11 @@ pub fn parse(href: &str) -> Option<Target> {
             let id: Uuid = id.parse().ok()?;
             Some(Target::Object(ExportId(id).into()))
         }
+        [holder @ ("users" | "groups"), _, "roles", id] => {
+            let id: Uuid = id.parse().ok()?;
+            let model = format!("core.{}role", holder.strip_suffix('s')?);
+            Some(Target::Object(Prn::new(model, id)))
+        }
         ["content", app, plural, id] => {
             let pulp_type = format!("{app}.{}", plural.strip_suffix('s')?);
             let id: Uuid = id.parse().ok()?;
@@ -108,6 +123,36 @@ pub fn reference_id(reference: &str) -> Option<Uuid> {
         Target::Object(prn) => prn.uuid(),
         Target::Version { .. } => None,
     }
+}
+
+/// The number in a reference to an object of this model that has one: href or PRN.
+#[must_use]
+pub fn reference_number(reference: &str, model: &str) -> Option<i32> {
+    let prn = match (Prn::parse(reference), parse(reference)) {
+        (Some(prn), _) | (None, Some(Target::Object(prn))) => prn,
+        _ => return None,
+    };
+    prn.id.parse().ok().filter(|_| prn.model == model)
+}
+
+/// The address of an object that has roles of its own, by its model and its id (the number of a group).
+#[must_use]
+pub fn of_object(model: &str, id: impl std::fmt::Display) -> Option<String> {
+    let mut plain = PLAIN.iter().chain(&NUMBERED);
+    if let Some((collection, _)) = plain.find(|(_, other)| *other == model) {
+        return Some(format!("{ROOT}{collection}/{id}/"));
+    }
+    let (app, name) = model.split_once('.')?;
+    ["repository", "remote", "publication", "distribution"]
+        .into_iter()
+        .find_map(|kind| {
+            let collection = match kind {
+                "repository" => "repositories".to_owned(),
+                kind => format!("{kind}s"),
+            };
+            let name = name.strip_suffix(kind)?;
+            Some(format!("{ROOT}{collection}/{app}/{name}/{id}/"))
+        })
 }
 
 /// The resource that an old path stands for.
@@ -146,6 +191,10 @@ mod tests {
             ("publications/file/file", "file.filepublication"),
             ("distributions/file/file", "file.filedistribution"),
             ("uploads", "core.upload"),
+            ("roles", "core.role"),
+            ("domains", "core.domain"),
+            ("users/5/roles", "core.userrole"),
+            ("groups/5/roles", "core.grouprole"),
             ("exporters/core/filesystem", "core.filesystemexporter"),
             (
                 "exporters/core/filesystem/x/exports",
@@ -164,6 +213,34 @@ mod tests {
             parse(&version),
             Some(Target::Version { number: 3, .. })
         ));
+    }
+
+    #[test]
+    fn accounts_and_groups_are_numbered() {
+        assert_eq!(object("/pulp/api/v3/users/7/"), "prn:auth.user:7");
+        assert_eq!(
+            reference_number("/pulp/api/v3/groups/7/", "core.group"),
+            Some(7)
+        );
+        assert_eq!(reference_number("prn:core.group:7", "auth.user"), None);
+        assert_eq!(parse(&format!("{ROOT}users/{ID}/")), None);
+    }
+
+    #[test]
+    fn the_address_of_an_object_reads_back() {
+        for (model, id) in [
+            ("core.task", ID),
+            ("core.group", "7"),
+            ("file.filerepository", ID),
+            ("rpm.rpmrepository", ID),
+            ("file.fileremote", ID),
+            ("file.filepublication", ID),
+            ("file.filedistribution", ID),
+        ] {
+            let href = of_object(model, id).unwrap();
+            assert_eq!(object(&href), format!("prn:{model}:{id}"));
+        }
+        assert_eq!(of_object("file.filecontent", ID), None);
     }
 
     #[test]

@@ -1,15 +1,21 @@
 //! Who asks, and whether he may.
 
 mod basic;
+mod changes;
 mod permission;
 mod policy;
+mod refusal;
+pub mod sessions;
 mod verify;
 
-pub use basic::{Credentials, hash_password};
+pub use basic::{Credentials, Pair, hash_password};
 pub use permission::{Access, Target, authorize, own};
 pub use policy::{Action, Object};
+pub use refusal::Refusal;
+pub use sessions::Token;
 
 use crate::app::App;
+use crate::correlation;
 use crate::error::ApiError;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -17,6 +23,11 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, ResponseError};
+use diesel::QueryResult;
+use millrace_common::db::Conn;
+use millrace_common::models::AuditEntry;
+use millrace_common::models::audit_entry::By;
+use serde_json::Value;
 use std::future::{Ready, ready};
 
 /// The account that a request is made with.
@@ -39,22 +50,42 @@ impl FromRequest for Actor {
                 .extensions()
                 .get::<Self>()
                 .copied()
-                .ok_or_else(|| missing(request.headers())),
+                .ok_or_else(|| Refusal::Missing.answer(request.headers())),
         )
     }
 }
 
-fn is_script(headers: &header::HeaderMap) -> bool {
-    headers
-        .get("x-requested-with")
-        .is_some_and(|v| v == "XMLHttpRequest")
-}
+impl Actor {
+    /// Answers 403 to who is no administrator.
+    ///
+    /// # Errors
+    /// 403 in the contract's shape.
+    pub fn administers(&self) -> Result<(), ApiError> {
+        if self.is_superuser {
+            Ok(())
+        } else {
+            Err(ApiError::forbidden())
+        }
+    }
 
-fn missing(headers: &header::HeaderMap) -> ApiError {
-    ApiError::unauthorized(
-        "Authentication credentials were not provided.",
-        is_script(headers),
-    )
+    /// Notes in the audit log what this account changes, in the transaction that does.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn note(
+        &self,
+        conn: &mut Conn,
+        action: &str,
+        object: &str,
+        details: &Value,
+    ) -> QueryResult<()> {
+        let cid = correlation::current();
+        let by = By {
+            account: Some(self.id),
+            logging_cid: &cid,
+        };
+        AuditEntry::write(conn, by, action, object, details).await
+    }
 }
 
 /// Lets only requests with valid credentials pass, before anything of their body is read.
@@ -65,29 +96,33 @@ pub async fn layer(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    match identify(&request).await {
+    match identify(request.request()).await {
         Ok(actor) => {
             request.extensions_mut().insert(actor);
             Ok(next.call(request).await?.map_into_left_body())
         }
-        Err(refusal) => Ok(request
-            .into_response(refusal.error_response())
-            .map_into_right_body()),
+        Err(refusal) => {
+            let answer = refusal.answer(request.headers()).error_response();
+            Ok(request.into_response(answer).map_into_right_body())
+        }
     }
 }
 
-async fn identify(request: &ServiceRequest) -> Result<Actor, ApiError> {
+/// Who makes a request: by name and password, else by the cookie of a session. Reads nothing of its body.
+///
+/// # Errors
+/// Why it is nobody; each dialect of the API has its own words for that.
+pub async fn identify(request: &HttpRequest) -> Result<Actor, Refusal> {
     let app = request
         .app_data::<Data<App>>()
-        .ok_or_else(|| ApiError::internal("the app is not set up"))?
-        .clone();
-    let Some(given) = request.headers().get(header::AUTHORIZATION) else {
-        return Err(missing(request.headers()));
-    };
-    let Some(pair) = basic::read_header(given) else {
-        return Err(missing(request.headers()));
-    };
-    app.credentials.verify(&app.db, pair).await?.ok_or_else(|| {
-        ApiError::unauthorized("Invalid username/password.", is_script(request.headers()))
-    })
+        .ok_or_else(|| ApiError::internal("the app is not set up"))?;
+    if let Some(given) = request.headers().get(header::AUTHORIZATION) {
+        let pair = basic::read_header(given).ok_or(Refusal::Missing)?;
+        return app.credentials.verify(&app.db, pair).await;
+    }
+    let token = Token::read(request.headers()).ok_or(Refusal::Missing)?;
+    let actor = app.credentials.sessions.actor(&app.db, &token).await?;
+    let actor = actor.ok_or(Refusal::Missing)?;
+    token.check(request.method(), request.headers())?;
+    Ok(actor)
 }

@@ -1,19 +1,33 @@
-//! The first administrator.
+//! The first administrator, and the built-in roles.
 
 use super::Failure;
 use crate::auth::hash_password;
 use log::info;
 use millrace_common::config::Settings;
-use millrace_common::db::Db;
-use millrace_common::models::account::Account;
+use millrace_common::db::{self, Db};
+use millrace_common::error::Error;
+use millrace_common::models::audit_entry::By;
+use millrace_common::models::{Account, AuditEntry, Role};
+use millrace_common::roles;
+use serde_json::json;
 
-/// Makes the first administrator where nobody can log in yet.
+/// Brings the built-in roles to what this program knows of them.
+pub async fn build_in_roles(settings: &Settings) -> Result<(), Failure> {
+    let db = Db::new(&settings.database, "millrace-api")?;
+    let mut conn = db.get().await?;
+    Role::build_in(&mut conn, &roles::built_in()).await?;
+    Ok(())
+}
+
+/// Makes built-in roles that are missing, and the first administrator where nobody can log in yet. Roles that are there
+/// stay as they are: a program of another release may have made them.
 ///
 /// # Errors
 /// A text that says what to set, where no password is set.
 pub async fn ensure(settings: &Settings) -> Result<(), Failure> {
     let db = Db::new(&settings.database, "millrace-api")?;
     let mut conn = db.get().await?;
+    Role::add_built_in(&mut conn, &roles::built_in()).await?;
     if Account::any(&mut conn).await? {
         return Ok(());
     }
@@ -27,7 +41,17 @@ pub async fn ensure(settings: &Settings) -> Result<(), Failure> {
     }
     let password = admin.password.expose().to_owned();
     let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await??;
-    if Account::make_first_admin(&mut conn, &admin.username, &hash).await? {
+    let made = db::transaction(&mut conn, async |conn| {
+        let made = Account::make_first_admin(conn, &admin.username, &hash).await?;
+        if made {
+            let details = json!({"is_superuser": true});
+            let name = &admin.username;
+            AuditEntry::write(conn, By::default(), "user.create", name, &details).await?;
+        }
+        Ok::<_, Error>(made)
+    })
+    .await?;
+    if made {
         info!(username = admin.username.as_str(); "made the first administrator {}", admin.username);
     }
     Ok(())

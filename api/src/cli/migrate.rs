@@ -5,7 +5,7 @@ use log::info;
 use millrace_common::config::Settings;
 use millrace_common::db;
 
-/// Applies what is pending; then somebody can log in.
+/// Applies what is pending; then the built-in roles are there, and somebody can log in.
 #[expect(clippy::print_stdout, reason = "this is the command line")]
 pub async fn migrate(settings: &Settings) -> Result<(), Failure> {
     let done = db::migrate(&settings.database).await?;
@@ -16,5 +16,6 @@ pub async fn migrate(settings: &Settings) -> Result<(), Failure> {
     if done.is_empty() {
         println!("nothing to apply");
     }
+    admin::build_in_roles(settings).await?;
     admin::ensure(settings).await
 }

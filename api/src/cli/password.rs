@@ -3,11 +3,14 @@
 use super::Failure;
 use crate::auth::hash_password;
 use millrace_common::config::Settings;
-use millrace_common::db::Db;
-use millrace_common::models::account::Account;
+use millrace_common::db::{self, Db};
+use millrace_common::error::Error;
+use millrace_common::models::audit_entry::By;
+use millrace_common::models::{Account, AuditEntry};
+use serde_json::json;
 use std::io::{BufRead, IsTerminal};
 
-/// Sets the password of an account.
+/// Sets the password of an account, and ends its sessions.
 pub async fn set_password(settings: &Settings, username: Option<String>) -> Result<(), Failure> {
     let username = username.unwrap_or_else(|| settings.admin.username.clone());
     let password = tokio::task::spawn_blocking(read_password).await??;
@@ -17,10 +20,19 @@ pub async fn set_password(settings: &Settings, username: Option<String>) -> Resu
     let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await??;
     let db = Db::new(&settings.database, "millrace-api")?;
     let mut conn = db.get().await?;
-    if Account::set_password(&mut conn, &username, &hash).await?.is_some() {
-        Ok(())
-    } else {
-        Err(format!("there is no account `{username}`").into())
+    let ended = db::transaction(&mut conn, async |conn| {
+        let ended = Account::set_password(conn, &username, &hash).await?;
+        if let Some(ended) = ended {
+            let details = json!({"sessions_ended": ended});
+            let action = "user.set_password";
+            AuditEntry::write(conn, By::default(), action, &username, &details).await?;
+        }
+        Ok::<_, Error>(ended)
+    })
+    .await?;
+    match ended {
+        Some(_) => Ok(()),
+        None => Err(format!("there is no account `{username}`").into()),
     }
 }
 

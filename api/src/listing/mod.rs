@@ -15,4 +15,4 @@ pub use fields::Wanted;
 pub use filters::{Defaults, Filter, Filters, Kind, Types};
 pub use labels::label_select;
 pub use page::{Listing, Paging, pairs};
-pub use sets::truth;
+pub use sets::{pattern, truth};

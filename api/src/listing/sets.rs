@@ -29,7 +29,8 @@ pub(super) fn parts(value: &str) -> impl Iterator<Item = &str> {
         .filter(|part| !part.is_empty())
 }
 
-pub(super) fn pattern(value: &str) -> String {
+/// A text as a pattern of LIKE that stands for itself.
+pub fn pattern(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for c in value.chars() {
         if matches!(c, '%' | '_' | '\\') {
@@ -307,6 +308,45 @@ impl<T: 'static> Filters<T> {
         })
         .filter("pulp_href__in", Kind::Texts, "href is one of", references)
         .filter("prn__in", Kind::Texts, "PRN is one of", references)
+    }
+
+    /// As [`Filters::identities`], for objects of this model that are numbered.
+    #[must_use]
+    pub fn numbered_identities<C: ColumnOf<T>>(self, id: C, model: &'static str) -> Self {
+        // Numbers were read before they become a text again: nothing else gets there.
+        let any = move |ids: Vec<i32>| {
+            let ids: Vec<String> = ids.iter().map(i32::to_string).collect();
+            Predicate::on(id)
+                .then(" = ANY ((")
+                .bind(Bind::Texts(ids))
+                .then(")::integer[])")
+        };
+        let references = move |v: &str| {
+            let read = |part: &str| {
+                href::reference_number(part, model).ok_or_else(|| format!("URI not valid: {part}"))
+            };
+            Ok(any(parts(v).map(read).collect::<Result<_, _>>()?))
+        };
+        let numbers = move |v: &str| {
+            let read = |part: &str| {
+                part.parse()
+                    .map_err(|_reason| "Enter a whole number.".to_owned())
+            };
+            Ok(any(parts(v).map(read).collect::<Result<_, _>>()?))
+        };
+        self.filter("pulp_id__in", Kind::Integers, "id is one of", numbers)
+            .filter("pulp_href__in", Kind::Texts, "href is one of", references)
+            .filter("prn__in", Kind::Texts, "PRN is one of", references)
+            .filter("id__in", Kind::Integers, "id is one of", numbers)
+            .filter("id", Kind::Integer, "id is", numbers)
+    }
+
+    /// A column that is true or false.
+    #[must_use]
+    pub fn boolean<C: ColumnOf<T>>(self, name: &str, column: C) -> Self {
+        self.filter(name, Kind::Boolean, format!("{name} is"), move |v| {
+            Ok(compare(column, " = ", Bind::Bool(truth(v)?)))
+        })
     }
 
     /// A column that holds an id, given by href or PRN; `null` or nothing asks for no object.

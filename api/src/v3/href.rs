@@ -1,14 +1,16 @@
 //! Addresses and names of objects: href ↔ PRN, both ways, without asking the database where possible.
 
 use millrace_common::db::Conn;
-use millrace_common::ids::{ProcessId, TaskGroupId, TaskId, TaskScheduleId, UploadId};
+use millrace_common::ids::{ProcessId, RoleId, TaskGroupId, TaskId, TaskScheduleId, UploadId};
 use millrace_common::models::object::{self, Located};
 use millrace_common::prn::Prn;
 use std::collections::HashMap;
 use std::fmt::Display;
 use uuid::Uuid;
 
-pub use millrace_common::href::{ROOT, Target, legacy_resource, parse, reference_id};
+pub use millrace_common::href::{
+    ROOT, Target, legacy_resource, of_object, parse, reference_id, reference_number,
+};
 pub use millrace_common::representation::{
     artifact_href as artifact, content_collection, filesystem_export_href as filesystem_export,
     filesystem_exporter_href as filesystem_exporter,
@@ -45,6 +47,18 @@ pub fn worker(id: ProcessId) -> String {
 #[must_use]
 pub fn user(id: i32) -> String {
     format!("{ROOT}users/{id}/")
+}
+
+/// The href of a group of accounts.
+#[must_use]
+pub fn group(id: i32) -> String {
+    format!("{ROOT}groups/{id}/")
+}
+
+/// The href of a role.
+#[must_use]
+pub fn role(id: RoleId) -> String {
+    format!("{ROOT}roles/{id}/")
 }
 
 /// The href of a repository of this type (`file.file`).

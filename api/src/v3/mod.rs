@@ -48,6 +48,8 @@
 //! [`dispatch_and_accept`](crate::dispatching::dispatch_and_accept).
 
 pub mod artifacts;
+pub mod assignments;
+pub mod audit_log;
 pub mod content;
 pub mod content_file;
 pub mod content_rpm;
@@ -55,8 +57,10 @@ pub mod distributions;
 pub mod docs;
 pub mod exporters;
 pub mod exports;
+pub mod groups;
 pub mod href;
 pub mod labels;
+pub mod login;
 pub mod membership;
 pub mod object;
 pub mod object_roles;
@@ -73,7 +77,9 @@ pub mod repositories_file_sync;
 pub mod repositories_of;
 pub mod repositories_rpm;
 pub mod repository_versions;
+pub mod roles;
 pub mod status;
+mod table_accounts;
 mod table_content;
 mod table_exporters;
 mod table_remotes;
@@ -85,6 +91,7 @@ pub mod tasks;
 pub mod time;
 pub mod units_of;
 pub mod uploads;
+pub mod users;
 pub mod workers;
 
 use crate::error::{ApiError, ApiResult};
@@ -107,6 +114,7 @@ pub fn table() -> Vec<Endpoint> {
         tasks(),
         schedules(),
         roles(),
+        table_accounts::table(),
         table_content::table(),
         table_repositories::table(),
         table_remotes::table(),

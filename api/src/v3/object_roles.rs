@@ -6,16 +6,14 @@
 use crate::app::App;
 use crate::auth::{Access, Action, Actor, Object, authorize};
 use crate::body::{Body, Fields, FromFields, Text, Unread};
-use crate::correlation;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::Wanted;
 use crate::route::{Endpoint, get, post};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use millrace_common::db::{self, Conn};
-use millrace_common::models::audit_entry::By;
 use millrace_common::models::object_role::{Holders, Ids, ObjectKey, ObjectRole};
-use millrace_common::models::{AuditEntry, Role};
+use millrace_common::models::Role;
 use millrace_common::prn::Prn;
 use millrace_common::roles;
 use serde::Serialize;
@@ -354,13 +352,12 @@ async fn note(
     asked: &NestedRole,
     gives: bool,
 ) -> ApiResult<()> {
-    let action = if gives { "role.assign" } else { "role.withdraw" };
-    let cid = correlation::current();
-    let by = By {
-        account: Some(actor.id),
-        logging_cid: &cid,
+    let action = if gives {
+        "assignment.create"
+    } else {
+        "assignment.delete"
     };
     let prn = Prn::new(object.model, object.id).to_string();
     let details = json!({"role": asked.role, "users": asked.users, "groups": asked.groups});
-    Ok(AuditEntry::write(conn, by, action, &prn, &details).await?)
+    Ok(actor.note(conn, action, &prn, &details).await?)
 }

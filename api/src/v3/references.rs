@@ -17,7 +17,8 @@ use uuid::Uuid;
 const BATCH: usize = 5000;
 
 const NO_MATCH: &str = "Invalid hyperlink - No URL match.";
-const WRONG_MATCH: &str = "Invalid hyperlink - Incorrect URL match.";
+/// What is said of an object of another kind.
+pub const WRONG_MATCH: &str = "Invalid hyperlink - Incorrect URL match.";
 /// What is said of an object that is not there.
 pub const NO_OBJECT: &str = "Invalid hyperlink - Object does not exist.";
 

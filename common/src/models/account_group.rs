@@ -2,7 +2,7 @@
 
 use super::selection::{Page, Selection};
 use crate::db::Conn;
-use crate::schema::{account, account_group, account_group_member};
+use crate::schema::{account_group, account_group_member};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use std::collections::HashMap;
@@ -16,14 +16,6 @@ pub struct AccountGroup {
     pub id: i32,
     pub name: String,
     pub object_id: Uuid,
-}
-
-/// An account that is in a group.
-#[derive(Clone, Debug, Queryable)]
-#[expect(missing_docs, reason = "the migration documents the columns")]
-pub struct Member {
-    pub id: i32,
-    pub username: String,
 }
 
 impl AccountGroup {
@@ -87,30 +79,6 @@ impl AccountGroup {
     pub async fn delete(conn: &mut Conn, id: i32) -> QueryResult<bool> {
         let deleted = diesel::delete(account_group::table.find(id));
         Ok(deleted.execute(conn).await? > 0)
-    }
-
-    /// Members of a group, by their names: a page, and their number.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn members(
-        conn: &mut Conn,
-        id: i32,
-        limit: i64,
-        offset: i64,
-    ) -> QueryResult<Page<Member>> {
-        let all = account_group_member::table
-            .inner_join(account::table)
-            .filter(account_group_member::group_id.eq(id));
-        let count = all.count().get_result(conn).await?;
-        let rows = all
-            .order((account::username, account::id))
-            .select((account::id, account::username))
-            .limit(limit)
-            .offset(offset)
-            .load(conn)
-            .await?;
-        Ok(Page { count, rows })
     }
 
     /// Adds an account to a group; false: it was in it.

@@ -60,7 +60,7 @@ impl LoginFailure {
             .map(drop)
     }
 
-    /// Forgets up to `limit` names whose last failure is a day ago; gives their number.
+    /// Forgets up to `limit` names whose last failure is an hour ago, unless they are locked; gives their number.
     ///
     /// # Errors
     /// As the session.
@@ -68,7 +68,8 @@ impl LoginFailure {
         sql_query(
             "DELETE FROM login_failure WHERE username_hash IN ( \
                  SELECT username_hash FROM login_failure \
-                  WHERE last < clock_timestamp() - interval '1 day' \
+                  WHERE last < clock_timestamp() - interval '1 hour' \
+                    AND coalesce(locked_until, last) < clock_timestamp() \
                   ORDER BY last LIMIT $1 FOR UPDATE SKIP LOCKED)",
         )
         .bind::<BigInt, _>(limit)
