@@ -63,6 +63,8 @@ mod migrations;
 #[cfg(test)]
 mod orphans;
 #[cfg(test)]
+mod permissions;
+#[cfg(test)]
 mod plugin;
 #[cfg(test)]
 mod postgres_faults;

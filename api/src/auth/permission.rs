@@ -182,7 +182,9 @@ impl Access {
     /// The groups of tasks that may be seen.
     #[must_use]
     pub fn task_groups(&self) -> Predicate<task_group::table> {
-        self.0.as_ref().map_or_else(Predicate::always, Held::task_groups)
+        self.0
+            .as_ref()
+            .map_or_else(Predicate::always, Held::task_groups)
     }
 
     /// True where every task of a group may be canceled.

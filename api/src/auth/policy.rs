@@ -157,7 +157,9 @@ impl Object {
     #[must_use]
     pub fn what(self) -> Cow<'static, str> {
         let of_type = |pulp_type: &str, what: &str| {
-            let name = pulp_type.split_once('.').map_or(pulp_type, |(_, name)| name);
+            let name = pulp_type
+                .split_once('.')
+                .map_or(pulp_type, |(_, name)| name);
             let (first, rest) = name.split_at_checked(1).unwrap_or((name, ""));
             Cow::Owned(format!("{}{rest}{what}", first.to_ascii_uppercase()))
         };
@@ -228,7 +230,10 @@ mod tests {
         for object in OBJECTS {
             for action in ACTIONS {
                 if let Need::Permission(name) = object.need(action) {
-                    assert!(roles::model_of(&name).is_some(), "{object:?} {action:?}: {name}");
+                    assert!(
+                        roles::model_of(&name).is_some(),
+                        "{object:?} {action:?}: {name}"
+                    );
                 }
             }
         }
@@ -246,7 +251,11 @@ mod tests {
             Object::Role,
         ] {
             for action in ACTIONS {
-                assert_eq!(object.need(action), Need::Administrator, "{object:?} {action:?}");
+                assert_eq!(
+                    object.need(action),
+                    Need::Administrator,
+                    "{object:?} {action:?}"
+                );
             }
         }
         assert_eq!(Object::Task.need(Action::Dispatch), Need::Administrator);

@@ -162,8 +162,8 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::Content).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
-    let units = Predicate::sql("content.publication IS NULL")
-        .and(access.units(&app.catalog.content));
+    let units =
+        Predicate::sql("content.publication IS NULL").and(access.units(&app.catalog.content));
     listing.selection.predicate = units.and(listing.selection.predicate.clone());
     let mut conn = app.db.get().await?;
     let page = membership::page(&mut conn, &access, &listing, None).await?;

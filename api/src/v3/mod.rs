@@ -64,7 +64,6 @@ pub mod login;
 pub mod membership;
 pub mod object;
 pub mod object_roles;
-pub mod roled;
 pub mod orphans;
 pub mod publications;
 pub mod reclaim;
@@ -77,6 +76,7 @@ pub mod repositories_file_sync;
 pub mod repositories_of;
 pub mod repositories_rpm;
 pub mod repository_versions;
+pub mod roled;
 pub mod roles;
 pub mod status;
 mod table_accounts;
@@ -220,7 +220,12 @@ fn roles() -> Vec<Endpoint> {
             "task_schedules",
             "Task Schedules"
         ),
-        role_calls!(roled::Uploads, "uploads/{upload_href}/", "uploads", "Uploads"),
+        role_calls!(
+            roled::Uploads,
+            "uploads/{upload_href}/",
+            "uploads",
+            "Uploads"
+        ),
         role_calls!(roled::Groups, "groups/{group_href}/", "groups", "Groups"),
     ]
     .into_iter()

@@ -12,8 +12,8 @@ use crate::route::{Endpoint, get, post};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use millrace_common::db::{self, Conn};
-use millrace_common::models::object_role::{Holders, Ids, ObjectKey, ObjectRole};
 use millrace_common::models::Role;
+use millrace_common::models::object_role::{Holders, Ids, ObjectKey, ObjectRole};
 use millrace_common::prn::Prn;
 use millrace_common::roles;
 use serde::Serialize;
@@ -134,7 +134,10 @@ macro_rules! role_names {
                 concat!($path, "list_roles/"),
                 concat!($operations, "_list_roles"),
             ],
-            add: [concat!($path, "add_role/"), concat!($operations, "_add_role")],
+            add: [
+                concat!($path, "add_role/"),
+                concat!($operations, "_add_role"),
+            ],
             remove: [
                 concat!($path, "remove_role/"),
                 concat!($operations, "_remove_role"),

@@ -56,7 +56,13 @@ pub async fn remote(
     let gone = || ApiError::field(field, NO_OBJECT);
     let found = Remote::find(conn, DomainId::DEFAULT, RemoteId(id)).await?;
     let found = found.ok_or_else(gone)?;
-    require_seen(conn, access, field, &prn::remote(&found.pulp_type, found.pulp_id)).await?;
+    require_seen(
+        conn,
+        access,
+        field,
+        &prn::remote(&found.pulp_type, found.pulp_id),
+    )
+    .await?;
     Ok(found)
 }
 
@@ -195,12 +201,7 @@ pub async fn into_prns(
 
 /// Refuses an object that may not be named in a body: one that may not be seen, an artifact of somebody else, an upload
 /// that may not be changed.
-async fn require_usable(
-    conn: &mut Conn,
-    access: &Access,
-    field: &str,
-    prn: &Prn,
-) -> ApiResult<()> {
+async fn require_usable(conn: &mut Conn, access: &Access, field: &str, prn: &Prn) -> ApiResult<()> {
     if access.is_unlimited() {
         return Ok(());
     }

@@ -83,13 +83,8 @@ pub fn common_filters() -> Filters<remote::table> {
 const TYPES: &[&str] = &["file.file"];
 
 /// The filters of `remotes/`.
-pub static FILTERS: LazyLock<Filters<remote::table>> = LazyLock::new(|| {
-    content::by_type(
-        common_filters(),
-        "remote.pulp_type",
-        Types::Named(TYPES),
-    )
-});
+pub static FILTERS: LazyLock<Filters<remote::table>> =
+    LazyLock::new(|| content::by_type(common_filters(), "remote.pulp_type", Types::Named(TYPES)));
 
 /// A page of remotes.
 ///

@@ -16,8 +16,8 @@ use millrace_common::db::{self, Conn};
 use millrace_common::ids::{DomainId, RemoteId};
 use millrace_common::models::selection::Predicate;
 use millrace_common::models::{Labeled, Remote};
-use millrace_common::representation::FileRemote;
 use millrace_common::prn;
+use millrace_common::representation::FileRemote;
 use millrace_common::schema::remote as table;
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::kinds::{self, FieldErrors, file_remote};
@@ -115,8 +115,8 @@ async fn get(conn: &mut Conn, id: RemoteId) -> ApiResult<Remote> {
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, REMOTE).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
-    let mine = Predicate::sql("remote.pulp_type = 'file.file'")
-        .and(access.rows(REMOTE, table::pulp_id));
+    let mine =
+        Predicate::sql("remote.pulp_type = 'file.file'").and(access.rows(REMOTE, table::pulp_id));
     listing.selection.predicate = mine.and(listing.selection.predicate.clone());
     let mut conn = app.db.get().await?;
     let page = Remote::page(&mut conn, &listing.selection)

@@ -1,8 +1,8 @@
 //! The part of the URL table about remotes.
 
 use super::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
-use super::remotes::{self, RemoteResponse};
 use super::object_roles::role_calls;
+use super::remotes::{self, RemoteResponse};
 use super::remotes_file::{self, FileRemoteRequest};
 use super::roled::FileRemotes;
 use crate::route::{Endpoint, delete, get, patch, post, put};

@@ -180,7 +180,9 @@ async fn render(
         }
     }
     if with_members {
-        for task in MinimalTask::of_groups(conn, &ids, access.tasks(Action::View, task::pulp_id)).await? {
+        for task in
+            MinimalTask::of_groups(conn, &ids, access.tasks(Action::View, task::pulp_id)).await?
+        {
             if let Some(group) = task.task_group {
                 around.entry(group).or_default().tasks.push(task.into());
             }

@@ -4,8 +4,8 @@
 
 use crate::app::App;
 use crate::auth::{Access, Action, Actor, Object, authorize};
-use crate::body::{Body, Unread};
 use crate::body::multipart::Upload;
+use crate::body::{Body, Unread};
 use crate::dispatching::dispatch_made;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
@@ -130,11 +130,7 @@ pub async fn show<K: UnitCalls>(conn: &mut Conn, row: Content) -> ApiResult<K> {
 ///
 /// # Errors
 /// 400 for what is wrong with which field, 403.
-pub async fn create<K: UnitCalls>(
-    app: Data<App>,
-    actor: Actor,
-    body: Unread<Upload>,
-) -> ApiResult {
+pub async fn create<K: UnitCalls>(app: Data<App>, actor: Actor, body: Unread<Upload>) -> ApiResult {
     let access = authorize(&app, &actor, Action::Create, Object::Content).await?;
     let mut upload = body.read().await?;
     let stored = receive(&app, &mut upload).await?;

@@ -26,7 +26,10 @@ pub const DISPATCHER_ROLES: [&str; 2] = ["core.task_owner", "core.task_user_disp
 pub const TASK: &str = "core.task";
 
 /// Counts as a column of the table `T`.
-pub trait Id<T>: Expression + AppearsOnTable<T> + QueryFragment<Pg> + Send + Sync + 'static {}
+pub trait Id<T>:
+    Expression + AppearsOnTable<T> + QueryFragment<Pg> + Send + Sync + 'static
+{
+}
 
 impl<T, C> Id<T> for C where
     C: Expression + AppearsOnTable<T> + QueryFragment<Pg> + Send + Sync + 'static
@@ -163,24 +166,31 @@ impl Held {
             return Predicate::always();
         }
         let objects = Predicate::on(id).then(" IN (");
-        self.objects(objects, permission, model).then(")")
+        self.objects(objects, &[(model, permission)]).then(")")
     }
 
-    /// Adds a query of the objects of this model on which this permission is held by an assignment.
-    fn objects<T>(&self, to: Predicate<T>, permission: &str, model: &str) -> Predicate<T> {
+    /// Adds a query of the objects of these models, each on which its permission is held by an assignment. One query
+    /// for all: several, joined by OR, would each be run for every row.
+    fn objects<T, S: AsRef<str>>(&self, to: Predicate<T>, wanted: &[(S, S)]) -> Predicate<T> {
         let assigned = to.then(
             "SELECT a.object_id FROM role_assignment a JOIN role r ON r.pulp_id = a.role_id \
               WHERE (a.account_id = ",
         );
-        assigned
+        let mut objects = assigned
             .bind(Bind::Integer(self.account.into()))
             .then(" OR a.group_id = ANY (")
             .bind(Bind::Integers(self.groups.clone()))
-            .then(")) AND a.object_model = ")
-            .bind(Bind::Text(model.to_owned()))
-            .then(" AND ")
-            .bind(Bind::Text(permission.to_owned()))
-            .then(" = ANY (r.permissions)")
+            .then(")) AND (");
+        for (i, (model, permission)) in wanted.iter().enumerate() {
+            objects = objects
+                .then(if i == 0 { "" } else { " OR " })
+                .then("a.object_model = ")
+                .bind(Bind::Text(model.as_ref().to_owned()))
+                .then(" AND ")
+                .bind(Bind::Text(permission.as_ref().to_owned()))
+                .then(" = ANY (r.permissions)");
+        }
+        objects.then(")")
     }
 
     /// The rows of a table with objects of several types that may be seen. `models` are the types, and the models of
@@ -201,18 +211,22 @@ impl Held {
             .filter(is_open)
             .map(|(kind, _)| kind.clone())
             .collect();
-        let general = match open.len() {
-            0 => Predicate::never(),
-            all if all == models.len() => return Predicate::always(),
-            _ => Predicate::on(pulp_type)
-                .then(" = ANY (")
-                .bind(Bind::Texts(open.clone()))
-                .then(")"),
-        };
+        if open.len() == models.len() {
+            return Predicate::always();
+        }
         let closed = models.iter().filter(|(kind, _)| !open.contains(kind));
-        closed.fold(general, |any, (_, model)| {
-            any.or(self.rows(id, &named("view", model), model))
-        })
+        let closed: Vec<(String, String)> = closed
+            .map(|(_, model)| (model.clone(), named("view", model)))
+            .collect();
+        let particular = self.objects(Predicate::on(id).then(" IN ("), &closed);
+        if open.is_empty() {
+            return particular.then(")");
+        }
+        Predicate::on(pulp_type)
+            .then(" = ANY (")
+            .bind(Bind::Texts(open))
+            .then(")")
+            .or(particular.then(")"))
     }
 
     /// The rows of which the id is that of a task with this permission: those that the account dispatched, and those
@@ -225,7 +239,7 @@ impl Held {
             .then(" IN (SELECT own.pulp_id FROM task own WHERE own.created_by = ")
             .bind(Bind::Integer(self.account.into()))
             .then(" UNION ALL ");
-        self.objects(own, permission, TASK).then(")")
+        self.objects(own, &[(TASK, permission)]).then(")")
     }
 }
 
@@ -311,9 +325,11 @@ impl Held {
         if visible.is_always() {
             return visible;
         }
-        Predicate::sql("repository_version.repository_id IN (SELECT r.pulp_id FROM repository r WHERE ")
-            .column(visible)
-            .then(")")
+        Predicate::sql(
+            "repository_version.repository_id IN (SELECT r.pulp_id FROM repository r WHERE ",
+        )
+        .column(visible)
+        .then(")")
     }
 
     /// True where every task of a group has this permission.
@@ -329,7 +345,9 @@ impl Held {
         let others = task::table
             .filter(task::task_group.eq(group))
             .filter(self.tasks(task::pulp_id, permission).negated());
-        let is_other: bool = diesel::select(diesel::dsl::exists(others)).get_result(conn).await?;
+        let is_other: bool = diesel::select(diesel::dsl::exists(others))
+            .get_result(conn)
+            .await?;
         Ok(!is_other)
     }
 

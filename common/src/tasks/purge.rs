@@ -94,7 +94,10 @@ async fn purge_in(
             let found = match tally.noted(FOUND) {
                 Some(found) => found,
                 None => {
-                    let Scope { domain, deletable_by } = scope;
+                    let Scope {
+                        domain,
+                        deletable_by,
+                    } = scope;
                     let found =
                         TaskRow::count_finished(conn, domain, deletable_by, before, states).await?;
                     Tally::note(conn, ctx.task(), FOUND, found).await?

@@ -96,7 +96,9 @@ pub(in crate::v3) async fn require(
 ) -> ApiResult<Access> {
     let access = authorize(app, actor, action, Object::Task.at(id.0)).await;
     // What is not there is missing also for those who see all tasks and may not do this to any.
-    if access.as_ref().is_err_and(|refusal| refusal.status() == StatusCode::FORBIDDEN)
+    if access
+        .as_ref()
+        .is_err_and(|refusal| refusal.status() == StatusCode::FORBIDDEN)
         && Task::state(&mut *app.db.get().await?, id).await?.is_none()
     {
         return Err(ApiError::no("Task"));

@@ -105,11 +105,7 @@ pub async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResu
 ///
 /// # Errors
 /// 400 for the size, 403.
-pub async fn create(
-    app: Data<App>,
-    actor: Actor,
-    body: Unread<Body<UploadRequest>>,
-) -> ApiResult {
+pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<UploadRequest>>) -> ApiResult {
     authorize(&app, &actor, Action::Create, Object::Upload).await?;
     let Body(request) = body.read().await?;
     let mut conn = app.db.get().await?;
