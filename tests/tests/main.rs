@@ -23,6 +23,8 @@ mod cli_publications;
 #[cfg(test)]
 mod cli_remotes;
 #[cfg(test)]
+mod cli_roles;
+#[cfg(test)]
 mod cli_uploads;
 #[cfg(test)]
 mod clients;

@@ -230,7 +230,8 @@ pub async fn commit(
 /// # Errors
 /// 404; 409 while a task commits the upload.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    let id = find(&app, &actor, Action::Delete, &path).await?.pulp_id;
+    let id: UploadId = path_id(&path, "Upload")?;
+    authorize(&app, &actor, Action::Delete, Object::Upload.at(id.0)).await?;
     loop {
         let mut conn = app.db.get().await?;
         let buried = db::transaction(&mut conn, async |conn| {
