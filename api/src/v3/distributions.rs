@@ -175,15 +175,12 @@ fn of_repositories(ids: Vec<Uuid>) -> Result<Predicate<table::table>, String> {
         .then(")"))
 }
 
-/// The types that there are.
-const TYPES: &[&str] = &[PULP_TYPE];
-
 /// The filters of `distributions/`.
 pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
     content::by_type(
         common_filters(),
         "distribution.pulp_type",
-        Types::Named(TYPES),
+        Types::Named(&[PULP_TYPE]),
     )
 });
 
@@ -198,7 +195,7 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
     let access = authorize(&app, &actor, Action::View, DISTRIBUTION).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let columns = (table::pulp_id, table::pulp_type);
-    let visible = access.rows_of_types("distribution", TYPES, columns);
+    let visible = access.rows_of_types("distribution", [PULP_TYPE], columns);
     listing.selection.predicate = visible.and(listing.selection.predicate.clone());
     let (count, shown) = page(&app, &listing).await?;
     let shown: Vec<DistributionResponse> = shown.into_iter().map(Into::into).collect();
@@ -242,10 +239,9 @@ pub async fn find(
     id: &str,
 ) -> ApiResult<(Distribution, Access)> {
     let id: DistributionId = path_id(id, WHAT)?;
-    let row = Distribution::find(&mut *app.db.get().await?, DomainId::DEFAULT, id)
-        .await?
-        .filter(|row| row.pulp_type == PULP_TYPE)
-        .ok_or_else(|| ApiError::no(WHAT))?;
+    let row = Distribution::find(&mut *app.db.get().await?, DomainId::DEFAULT, id).await?;
+    let row = row.filter(|row| row.pulp_type == PULP_TYPE);
+    let row = row.ok_or_else(|| ApiError::no(WHAT))?;
     let access = authorize(app, actor, action, DISTRIBUTION.at(id.0)).await?;
     Ok((row, access))
 }

@@ -122,12 +122,9 @@ pub async fn cancel(
 ) -> ApiResult {
     let access = authorize(&app, &actor, Action::Change, Object::TaskGroup).await?;
     let id = path_id(&path, "TaskGroup")?;
+    require_cancelable(&app, &access, id).await?;
     let Body(_) = body.read().await?;
     let mut conn = app.db.get().await?;
-    load(&mut conn, &access, id, false).await?;
-    if !access.cancels_members(&mut conn, id).await? {
-        return Err(ApiError::forbidden());
-    }
     TaskGroup::finish(&mut conn, id).await?;
     for member in TaskGroup::unfinished(&mut conn, id).await? {
         cancel_one(&app, &mut conn, member).await?;
@@ -139,6 +136,17 @@ pub async fn cancel(
         StatusCode::OK
     };
     Ok(HttpResponse::build(status).json(group))
+}
+
+/// Refuses a group that is not seen, or of which not every member may be canceled.
+async fn require_cancelable(app: &App, access: &Access, id: TaskGroupId) -> ApiResult<()> {
+    let mut conn = app.db.get().await?;
+    load(&mut conn, access, id, false).await?;
+    if access.cancels_members(&mut conn, id).await? {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden())
+    }
 }
 
 async fn load(

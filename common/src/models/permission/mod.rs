@@ -1,22 +1,25 @@
 //! What accounts may do: the permissions of the roles that they hold, themselves or by a group, everywhere, in a
 //! domain, or on one object.
 
-use super::predicate::{Bind, Predicate};
+mod inner;
+mod owner;
+
+pub use inner::loose_units;
+pub use owner::{Maker, own};
+
+use crate::models::predicate::{Bind, Predicate};
 use crate::db::Conn;
-use crate::ids::{DomainId, TaskGroupId, TaskId};
+use crate::ids::{DomainId, TaskId};
 use crate::prn::Prn;
-use crate::schema::{content, repository_version, task, task_group};
-use diesel::expression::{AppearsOnTable, Expression, TypedExpressionType};
+use crate::schema::task;
+use diesel::expression::{AppearsOnTable, Expression};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::QueryFragment;
 use diesel::sql_query;
-use diesel::sql_types::{
-    Array, Bool, Integer, Nullable, SingleValue, SqlType, Text, Uuid as SqlUuid,
-};
+use diesel::sql_types::{Array, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use std::collections::BTreeSet;
-use std::marker::PhantomData;
 use uuid::Uuid;
 
 /// The roles that who dispatched a task holds on it; no row says so.
@@ -82,7 +85,7 @@ impl Held {
         object: Option<(&str, Uuid)>,
     ) -> QueryResult<Self> {
         let (model, id) = object.unzip();
-        let row: Row = sql_query(include_str!("permission_held.sql"))
+        let row: Row = sql_query(include_str!("held.sql"))
             .bind::<Integer, _>(account)
             .bind::<SqlUuid, _>(domain)
             .bind::<Nullable<Text>, _>(model)
@@ -108,11 +111,6 @@ impl Held {
     #[must_use]
     pub fn here(&self, permission: &str) -> bool {
         self.generally(permission) || self.particular.contains(permission)
-    }
-
-    /// All that is held on the object that was asked about, sorted.
-    pub fn all_here(&self) -> impl Iterator<Item = &str> {
-        self.general.union(&self.particular).map(String::as_str)
     }
 
     /// True where it is held on an object of a model.
@@ -274,141 +272,4 @@ pub async fn deletable_tasks(
         .select(task::pulp_id)
         .load(conn)
         .await
-}
-
-/// A column of a table inside a query.
-#[derive(Clone, Copy)]
-struct Inner<V>(&'static str, PhantomData<V>);
-
-impl<V> QueryId for Inner<V> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl<V: SqlType + SingleValue + TypedExpressionType> Expression for Inner<V> {
-    type SqlType = V;
-}
-
-impl<T, V> AppearsOnTable<T> for Inner<V> where Self: Expression {}
-
-impl<V> QueryFragment<Pg> for Inner<V> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.unsafe_to_cache_prepared();
-        out.push_sql(self.0);
-        Ok(())
-    }
-}
-
-const REPOSITORY: (Inner<SqlUuid>, Inner<Text>) = (
-    Inner("r.pulp_id", PhantomData),
-    Inner("r.pulp_type", PhantomData),
-);
-
-impl Held {
-    /// The units in a version of a repository that may be seen. `models` are the types of repositories, and the models of
-    /// their objects.
-    #[must_use]
-    pub fn units(&self, models: &[(String, String)]) -> Predicate<content::table> {
-        // What is added to a version that is not complete is not there yet.
-        Predicate::sql(
-            "EXISTS (SELECT FROM repository_content m JOIN repository r ON r.pulp_id = m.repository_id \
-              WHERE m.content_id = content.pulp_id AND m.version_added < r.next_version AND ",
-        )
-        .column(self.rows_of_types(REPOSITORY.0, REPOSITORY.1, models))
-        .then(")")
-    }
-
-    /// The versions of repositories that may be seen.
-    #[must_use]
-    pub fn versions(&self, models: &[(String, String)]) -> Predicate<repository_version::table> {
-        let visible = self.rows_of_types(REPOSITORY.0, REPOSITORY.1, models);
-        if visible.is_always() {
-            return visible;
-        }
-        Predicate::sql(
-            "repository_version.repository_id IN (SELECT r.pulp_id FROM repository r WHERE ",
-        )
-        .column(visible)
-        .then(")")
-    }
-
-    /// True where every task of a group has this permission.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn on_members(
-        &self,
-        conn: &mut Conn,
-        permission: &str,
-        group: TaskGroupId,
-    ) -> QueryResult<bool> {
-        let others = task::table
-            .filter(task::task_group.eq(group))
-            .filter(self.tasks(task::pulp_id, permission).negated());
-        let is_other: bool = diesel::select(diesel::dsl::exists(others))
-            .get_result(conn)
-            .await?;
-        Ok(!is_other)
-    }
-
-    /// The groups with a task that may be seen and that no other task dispatched (contract 2.13).
-    #[must_use]
-    pub fn task_groups(&self) -> Predicate<task_group::table> {
-        let tasks = self.tasks(Inner::<SqlUuid>("t.pulp_id", PhantomData), "core.view_task");
-        Predicate::sql(
-            "task_group.pulp_id IN (SELECT t.task_group FROM task t \
-              WHERE t.task_group IS NOT NULL AND t.parent_task IS NULL AND ",
-        )
-        .column(tasks)
-        .then(")")
-    }
-}
-
-/// The units that are in no repository.
-#[must_use]
-pub fn loose_units() -> Predicate<content::table> {
-    Predicate::sql(
-        "content.publication IS NULL \
-         AND NOT EXISTS (SELECT FROM repository_content m WHERE m.content_id = content.pulp_id)",
-    )
-}
-
-/// Who made objects.
-#[derive(Clone, Copy, Debug)]
-pub enum Maker<'a> {
-    /// An account, by a request with this correlation id.
-    Account(i32, &'a str),
-    /// Whoever dispatched this task; nobody, where no account did.
-    DispatcherOf(TaskId),
-}
-
-/// Gives who made objects the role of an owner on each that has one, and notes that in the audit log. Call it in the
-/// transaction that makes them.
-///
-/// # Errors
-/// As the session.
-pub async fn own(conn: &mut Conn, maker: Maker<'_>, made: &[Prn]) -> QueryResult<()> {
-    let owned = made
-        .iter()
-        .filter(|prn| crate::roles::owner_role(&prn.model).is_some())
-        .filter_map(|prn| Some((prn.model.as_str(), prn.uuid()?)));
-    let (models, ids): (Vec<&str>, Vec<Uuid>) = owned.unzip();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let (account, task, cid) = match maker {
-        Maker::Account(account, cid) => (Some(account), None, cid),
-        Maker::DispatcherOf(task) => (None, Some(task), ""),
-    };
-    let assignments: Vec<Uuid> = ids.iter().map(|_| Uuid::now_v7()).collect();
-    sql_query(include_str!("permission_own.sql"))
-        .bind::<Nullable<Integer>, _>(account)
-        .bind::<Nullable<SqlUuid>, _>(task)
-        .bind::<Text, _>(cid)
-        .bind::<Array<SqlUuid>, _>(assignments)
-        .bind::<Array<Text>, _>(models)
-        .bind::<Array<SqlUuid>, _>(ids)
-        .execute(conn)
-        .await?;
-    Ok(())
 }
