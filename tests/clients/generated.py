@@ -266,6 +266,47 @@ class Resources(unittest.TestCase):
         done(pulpcore.OrphansCleanupApi(CORE).cleanup(body))
         self.assertEqual(CONTENT.list(relative_path="orphans/a").count, 0)
 
+    def test_accounts(self):
+        users, groups, roles = pulpcore.UsersApi(CORE), pulpcore.GroupsApi(CORE), pulpcore.RolesApi(CORE)
+        made = users.create(pulpcore.User(username="generated", password="a fine long sentence"))
+        user = made.pulp_href
+        self.assertTrue(made.hidden_fields[0].is_set)
+        self.assertEqual(users.partial_update(user, pulpcore.PatchedUser(first_name="G")).first_name, "G")
+        self.assertEqual(users.update(user, pulpcore.User(username="generated", is_staff=True)).is_staff, True)
+        self.assertEqual(users.list(username="generated").results[0].prn, users.read(user).prn)
+
+        group = groups.create(pulpcore.Group(name="generated")).pulp_href
+        members = pulpcore.GroupsUsersApi(CORE)
+        members.create(group, pulpcore.GroupUser(username="generated"))
+        self.assertEqual(members.list(group).count, 1)
+        self.assertEqual(users.read(user).groups[0].pulp_href, group)
+        members.delete(f"{group}users/{made.id}/")
+        self.assertEqual(groups.partial_update(group, pulpcore.PatchedGroup(name="other")).name, "other")
+        self.assertEqual(groups.list(name="other").results[0].pulp_href, groups.read(group).pulp_href)
+
+        body = pulpcore.Role(name="generated", permissions=["file.view_filerepository"])
+        role = roles.create(body).pulp_href
+        self.assertEqual(roles.partial_update(role, pulpcore.PatchedRole(description="d")).description, "d")
+        self.assertFalse(roles.read(role).locked)
+        self.assertEqual(roles.list(contains_permission=["file.view_filerepository"], locked=False).count, 1)
+        repository = REPOSITORIES.create(pulp_file.FileFileRepository(name="accounts")).pulp_href
+        for api, holder, new in (
+            (pulpcore.UsersRolesApi(CORE), user, pulpcore.UserRole),
+            (pulpcore.GroupsRolesApi(CORE), group, pulpcore.GroupRole),
+        ):
+            held = api.create(holder, new(role="generated", content_object=repository))
+            self.assertEqual(api.read(held.pulp_href).content_object, repository)
+            self.assertEqual(api.list(holder, role__in=["generated"]).count, 1)
+            api.delete(held.pulp_href)
+        login = pulpcore.LoginApi(CORE)
+        self.assertEqual(login.login().username, "admin")
+        self.assertEqual(login.login_read().username, "admin")
+        self.assertEqual(login.login_update(pulpcore.PatchedLoginUpdate(last_name="A")).last_name, "A")
+        login.logout()
+        roles.delete(role)
+        groups.delete(group)
+        users.delete(user)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1], verbosity=1)

@@ -145,6 +145,15 @@ impl TestApp {
         (process, client)
     }
 
+    /// A command of the API's program, with the settings of this test.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(stack::program("millrace-api"));
+        let settings = self.settings.iter().map(|(name, value)| (name, value));
+        command.args(arguments).envs(settings);
+        command
+    }
+
     async fn serve(
         &self,
         name: &str,

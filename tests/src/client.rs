@@ -79,6 +79,16 @@ impl Client {
         }
     }
 
+    /// The same as somebody with a password of his own.
+    #[must_use]
+    pub fn with(&self, user: &str, password: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            password: password.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The same with an API elsewhere.
     #[must_use]
     pub fn at(&self, origin: &str) -> Self {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod api_faults;
 #[cfg(test)]
 mod bad_input;
@@ -18,6 +20,8 @@ mod checksums;
 mod chunks;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod cli_accounts;
 #[cfg(test)]
 mod cli_publications;
 #[cfg(test)]

@@ -164,7 +164,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let units =
         Predicate::sql("content.publication IS NULL").and(access.units(&app.catalog.content));
-    listing.selection.predicate = units.and(listing.selection.predicate.clone());
+    listing.narrow(units);
     let mut conn = app.db.get().await?;
     let page = membership::page(&mut conn, &access, &listing, None).await?;
     let ids: Vec<ContentId> = page.rows.iter().map(|row| row.pulp_id).collect();

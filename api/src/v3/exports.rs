@@ -95,7 +95,7 @@ pub async fn list(
     let mine = Predicate::on(table::exporter_id)
         .then(" = ")
         .bind(Bind::Uuid(exporter.pulp_id.0));
-    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    listing.narrow(mine);
     let page = Export::page(&mut conn, &listing.selection)
         .await
         .map_err(|e| listing.blame(e))?;

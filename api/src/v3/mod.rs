@@ -35,7 +35,7 @@
 //!     let access = authorize(&app, &actor, Action::View, Object::Widget).await?;
 //!     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
 //!     let visible = access.rows(Object::Widget, widget::pulp_id);
-//!     listing.selection.predicate = visible.and(listing.selection.predicate.clone());
+//!     listing.narrow(visible);
 //!     let mut conn = app.db.get().await?;
 //!     let page = Widget::page(&mut conn, &listing.selection).await.map_err(|e| listing.blame(e))?;
 //!     let results = page.rows.iter().map(WidgetResponse::new).collect::<Vec<_>>();

@@ -194,7 +194,7 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let columns = (table::pulp_id, table::pulp_type);
     let visible = access.rows_of_types("publication", TYPES, columns);
-    listing.selection.predicate = visible.and(listing.selection.predicate.clone());
+    listing.narrow(visible);
     let (count, shown) = page(&app, &listing).await?;
     let shown: Vec<PublicationResponse> = shown.into_iter().map(Into::into).collect();
     listing.answer(count, &shown)
@@ -209,7 +209,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let mut listing = Listing::from_request(&app, &request, &FILE_FILTERS)?;
     let mine = Predicate::sql("publication.pulp_type = 'file.file'")
         .and(access.rows(PUBLICATION, table::pulp_id));
-    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    listing.narrow(mine);
     let (count, shown) = page(&app, &listing).await?;
     listing.answer(count, &shown)
 }

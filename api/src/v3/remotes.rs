@@ -94,7 +94,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let access = authorize(&app, &actor, Action::View, Object::Remote("")).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let visible = access.rows_of_types("remote", TYPES, (remote::pulp_id, remote::pulp_type));
-    listing.selection.predicate = visible.and(listing.selection.predicate.clone());
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let page = Remote::page(&mut conn, &listing.selection)
         .await

@@ -117,7 +117,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let mine =
         Predicate::sql("remote.pulp_type = 'file.file'").and(access.rows(REMOTE, table::pulp_id));
-    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    listing.narrow(mine);
     let mut conn = app.db.get().await?;
     let page = Remote::page(&mut conn, &listing.selection)
         .await

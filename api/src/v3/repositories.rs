@@ -140,7 +140,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let columns = (repository::pulp_id, repository::pulp_type);
     let types = app.catalog.content.repository_types();
     let visible = visible().and(access.rows_of_types("repository", types, columns));
-    listing.selection.predicate = visible.and(listing.selection.predicate.clone());
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let page = Repository::page(&mut conn, &listing.selection)
         .await

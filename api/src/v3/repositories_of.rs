@@ -119,7 +119,7 @@ pub async fn list<K: RepositoryCalls>(
         .bind(Bind::Text(K::PULP_TYPE.to_owned()))
         .and(repositories::visible())
         .and(access.rows(object::<K>(), table::pulp_id));
-    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    listing.narrow(mine);
     let mut conn = app.db.get().await?;
     let mut page = Repository::page(&mut conn, &listing.selection)
         .await

@@ -132,7 +132,7 @@ pub async fn list<K: RepositoryCalls>(
 
 async fn answer(app: &App, request: &HttpRequest, of: Predicate<table::table>) -> ApiResult {
     let mut listing = Listing::from_request(app, request, &FILTERS)?;
-    listing.selection.predicate = of.and(listing.selection.predicate.clone());
+    listing.narrow(of);
     let mut conn = app.db.get().await?;
     let Page { count, rows } = RepositoryVersion::page(&mut conn, &listing.selection)
         .await

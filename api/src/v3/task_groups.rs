@@ -83,7 +83,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let access = authorize(&app, &actor, Action::View, Object::TaskGroup).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let visible = access.task_groups();
-    listing.selection.predicate = visible.and(listing.selection.predicate.clone());
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let Page { count, rows } = TaskGroup::page(&mut conn, &listing.selection)
         .await

@@ -66,7 +66,7 @@ pub async fn list<K: UnitCalls>(app: Data<App>, actor: Actor, request: HttpReque
     let access = authorize(&app, &actor, Action::View, Object::Content).await?;
     let mut listing = Listing::from_request(&app, &request, K::filters())?;
     let of_type = Predicate::sql(K::OF_TYPE).and(access.units(&app.catalog.content));
-    listing.selection.predicate = of_type.and(listing.selection.predicate.clone());
+    listing.narrow(of_type);
     let mut conn = app.db.get().await?;
     let mut page = membership::page(&mut conn, &access, &listing, Some(pulp_type::<K>())).await?;
     let rows = std::mem::take(&mut page.rows);

@@ -99,7 +99,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let access = authorize(&app, &actor, Action::View, SCHEDULE).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let visible = access.rows(SCHEDULE, task_schedule::pulp_id);
-    listing.selection.predicate = visible.and(listing.selection.predicate.clone());
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let Page { count, rows } = TaskSchedule::page(&mut conn, &listing.selection)
         .await

@@ -24,7 +24,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let access = authorize(&app, &actor, Action::View, Object::Task).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let visible = access.tasks(Action::View, task::pulp_id);
-    listing.selection.predicate = visible.and(listing.selection.predicate.clone());
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     for (name, value) in pairs(&request) {
         if name == "created_resources" && !value.is_empty() {

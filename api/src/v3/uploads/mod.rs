@@ -53,7 +53,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let access = authorize(&app, &actor, Action::View, Object::Upload).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let visible = access.rows(Object::Upload, upload::pulp_id);
-    listing.selection.predicate = visible.and(listing.selection.predicate.clone());
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let page = Upload::page(&mut conn, &listing.selection)
         .await

@@ -7,9 +7,9 @@ mod owner;
 pub use inner::loose_units;
 pub use owner::{Maker, own};
 
-use crate::models::predicate::{Bind, Predicate};
 use crate::db::Conn;
 use crate::ids::{DomainId, TaskId};
+use crate::models::predicate::{Bind, Predicate};
 use crate::prn::Prn;
 use crate::schema::task;
 use diesel::expression::{AppearsOnTable, Expression};

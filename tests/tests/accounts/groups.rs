@@ -1,0 +1,159 @@
+//! `groups/` and their members.
+
+use super::{account, href, people};
+use millrace_tests::TestApp;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_group_is_made_renamed_and_deleted_and_its_members_stay() {
+    let app = TestApp::start().await;
+    let group = app
+        .post("groups/", &json!({"name": "keepers"}))
+        .await
+        .expect(201);
+    let id = &group["id"];
+    assert_eq!(group["prn"], format!("prn:core.group:{id}"));
+    assert_eq!(href(&group), format!("/pulp/api/v3/groups/{id}/"));
+    let renamed = app
+        .patch(href(&group), &json!({"name": "guards"}))
+        .await
+        .expect(200);
+    assert_eq!(renamed["name"], "guards");
+    let put = app
+        .request(Method::PUT, href(&group))
+        .json(&json!({"name": "keepers"}));
+    app.send(put).await.expect(200);
+
+    let jane = account(&app, "jane").await;
+    let users = format!("{}users/", href(&group));
+    let member = app
+        .post(&users, &json!({"username": "jane"}))
+        .await
+        .expect(201);
+    assert_eq!(member["username"], "jane");
+    assert_eq!((href(&member), &member["prn"]), (href(&jane), &jane["prn"]));
+    app.post(&users, &json!({"username": "jane"}))
+        .await
+        .expect(201);
+    app.post(&users, &json!({"username": "admin"}))
+        .await
+        .expect(201);
+    let members = app
+        .get(&format!("{users}?ordering=username&limit=1"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&members["count"], &members["results"][0]["username"]),
+        (&json!(2), &json!("admin"))
+    );
+    let shown = app.get(href(&jane)).await.expect(200);
+    assert_eq!(
+        shown["groups"],
+        json!([{"name": "keepers", "pulp_href": href(&group), "prn": group["prn"]}])
+    );
+
+    let membership = format!("{users}{}/", jane["id"]);
+    assert_eq!(app.delete(&membership).await.status, 204);
+    app.delete(&membership).await.expect(404);
+    assert_eq!(app.get(&users).await.expect(200)["count"], 1);
+    assert_eq!(app.delete(href(&group)).await.status, 204);
+    for gone in [href(&group), &users] {
+        app.get(gone).await.expect(404);
+    }
+    assert_eq!(app.get(href(&jane)).await.expect(200)["groups"], json!([]));
+    app.get("tasks/").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_group_is_named_and_changes_nothing() {
+    let app = TestApp::start().await;
+    let group = app
+        .post("groups/", &json!({"name": "zoo"}))
+        .await
+        .expect(201);
+    let before = people(&app).await;
+    let users = format!("{}users/", href(&group));
+    for (path, body, field, message) in [
+        ("groups/", json!({}), "name", "required"),
+        ("groups/", json!({"name": " "}), "name", "blank"),
+        ("groups/", json!({"name": "zoo"}), "name", "unique"),
+        (
+            "groups/",
+            json!({"name": "n".repeat(151)}),
+            "name",
+            "150 characters",
+        ),
+        (
+            "groups/",
+            json!({"name": "x", "users": []}),
+            "users",
+            "Unexpected",
+        ),
+        (
+            &users,
+            json!({"username": "nobody"}),
+            "username",
+            "no account",
+        ),
+        (
+            &users,
+            json!({"username": "a b"}),
+            "username",
+            "valid username",
+        ),
+        (&users, json!({}), "username", "required"),
+    ] {
+        let refused = app.post(path, &body).await.expect(400);
+        assert!(
+            refused[field].to_string().contains(message),
+            "{body}: {refused}"
+        );
+    }
+    app.post("groups/4711/users/", &json!({"username": "admin"}))
+        .await
+        .expect(404);
+    app.delete(&format!("{users}4711/")).await.expect(404);
+    assert_eq!(people(&app).await, before);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn groups_are_filtered() {
+    let app = TestApp::start().await;
+    let mut ids = Vec::new();
+    for name in ["one", "two", "three"] {
+        let group = app
+            .post("groups/", &json!({"name": name}))
+            .await
+            .expect(201);
+        ids.push(group["id"].to_string());
+    }
+    for (query, names) in [
+        ("ordering=name".to_owned(), vec!["one", "three", "two"]),
+        ("name=two".to_owned(), vec!["two"]),
+        (
+            "name__in=one,two&ordering=name".to_owned(),
+            vec!["one", "two"],
+        ),
+        ("name__contains=re".to_owned(), vec!["three"]),
+        (format!("id={}", ids[0]), vec!["one"]),
+        (
+            format!("id__in={},{}&ordering=name", ids[0], ids[1]),
+            vec!["one", "two"],
+        ),
+        (format!("prn__in=prn:core.group:{}", ids[2]), vec!["three"]),
+    ] {
+        let page = app.get(&format!("groups/?{query}")).await.expect(200);
+        let found: Vec<&Value> = page["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|g| &g["name"])
+            .collect();
+        assert_eq!(found, names, "{query}");
+    }
+    app.get("groups/?id__in=x").await.expect(400);
+    app.finish().await;
+}
