@@ -229,10 +229,7 @@ async fn page(
 }
 
 /// The distribution that a path names, for an actor who may do this to it.
-///
-/// # Errors
-/// 404, 403.
-pub async fn find(
+async fn find(
     app: &App,
     actor: &Actor,
     action: Action,

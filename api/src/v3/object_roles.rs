@@ -11,6 +11,7 @@ use crate::listing::Wanted;
 use crate::route::{Endpoint, get, post};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use millrace_common::db::{self, Conn};
 use millrace_common::models::Role;
 use millrace_common::models::object_role::{Holders, Ids, ObjectKey, ObjectRole};
@@ -275,7 +276,14 @@ async fn change<R: Roled>(
         let holders = Holders::keep(conn, &asked.users, &asked.groups).await?;
         refuse_unknown(&asked, &holders)?;
         let wrong = if gives {
-            let held = ObjectRole::give(conn, object, &role, &holders).await?;
+            let held = ObjectRole::give(conn, object, &role, &holders).await;
+            let held = held.map_err(|error| match error {
+                // It went while it was given.
+                DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
+                    no_role(&role.name)
+                }
+                error => error.into(),
+            })?;
             held.ok_or_else(|| ApiError::no(&R::OBJECT.what()))?
         } else {
             ObjectRole::take(conn, object, &role, &holders).await?
@@ -291,7 +299,7 @@ async fn change<R: Roled>(
 async fn role(conn: &mut Conn, model: &str, name: &str) -> ApiResult<Role> {
     let refuse = |message: String| ApiError::field("role", message);
     let found = Role::by_name(conn, name).await?;
-    let role = found.ok_or_else(|| refuse(format!("Object with name={name} does not exist.")))?;
+    let role = found.ok_or_else(|| no_role(name))?;
     if name == DISPATCHER {
         let message = "It is held by who dispatched the task: it is neither given nor taken.";
         return Err(refuse(message.to_owned()));
@@ -302,6 +310,10 @@ async fn role(conn: &mut Conn, model: &str, name: &str) -> ApiResult<Role> {
     } else {
         Err(refuse(format!("It has no permission on a {model}.")))
     }
+}
+
+fn no_role(name: &str) -> ApiError {
+    ApiError::field("role", format!("Object with name={name} does not exist."))
 }
 
 fn refuse_unknown(asked: &NestedRole, found: &Holders) -> ApiResult<()> {

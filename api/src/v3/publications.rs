@@ -227,10 +227,7 @@ async fn page(
 }
 
 /// The publication that a path names, for an actor who may do this to it.
-///
-/// # Errors
-/// 404, 403.
-pub async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResult<Publication> {
+async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResult<Publication> {
     let id: PublicationId = path_id(id, WHAT)?;
     let row = Publication::find(&mut *app.db.get().await?, DomainId::DEFAULT, id)
         .await?

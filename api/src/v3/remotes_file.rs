@@ -91,10 +91,7 @@ pub struct FileRemoteRequest {
 pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(remotes::common_filters);
 
 /// The remote that a path names, for an actor who may do this to it.
-///
-/// # Errors
-/// 404, 403.
-pub async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResult<Remote> {
+async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResult<Remote> {
     let id: RemoteId = path_id(id, WHAT)?;
     let row = get(&mut *app.db.get().await?, id).await?;
     authorize(app, actor, action, REMOTE.at(id.0)).await?;

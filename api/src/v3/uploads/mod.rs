@@ -90,10 +90,7 @@ pub async fn read(
 }
 
 /// The upload that a path names, for an actor who may do this to it.
-///
-/// # Errors
-/// 404, 403.
-pub async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResult<Upload> {
+async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResult<Upload> {
     let id: UploadId = path_id(id, "Upload")?;
     let found = Upload::find(&mut *app.db.get().await?, DomainId::DEFAULT, id).await?;
     let row = found.ok_or_else(|| ApiError::no("Upload"))?;
