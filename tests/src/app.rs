@@ -2,6 +2,7 @@
 
 mod builder;
 pub mod ledger;
+mod people;
 
 use builder::variable;
 pub use builder::{Builder, free_port};

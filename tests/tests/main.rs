@@ -27,6 +27,8 @@ mod cli_publications;
 #[cfg(test)]
 mod cli_remotes;
 #[cfg(test)]
+mod cli_roles;
+#[cfg(test)]
 mod cli_uploads;
 #[cfg(test)]
 mod clients;
@@ -66,6 +68,8 @@ mod lists;
 mod migrations;
 #[cfg(test)]
 mod orphans;
+#[cfg(test)]
+mod permissions;
 #[cfg(test)]
 mod plugin;
 #[cfg(test)]

@@ -161,13 +161,14 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Content)?;
+    let access = authorize(&app, &actor, Action::View, Object::Content).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let units =
-        Predicate::sql("content.publication IS NULL AND content.pulp_type NOT LIKE 'pulp2.%'");
-    listing.selection.predicate = units.and(listing.selection.predicate.clone());
+        Predicate::sql("content.publication IS NULL AND content.pulp_type NOT LIKE 'pulp2.%'")
+            .and(access.units(&app.catalog.content));
+    listing.narrow(units);
     let mut conn = app.db.get().await?;
-    let page = membership::page(&mut conn, &listing, None).await?;
+    let page = membership::page(&mut conn, &access, &listing, None).await?;
     let ids: Vec<ContentId> = page.rows.iter().map(|row| row.pulp_id).collect();
     let mut files: HashMap<ContentId, BTreeMap<String, Option<String>>> = HashMap::new();
     for link in ContentArtifact::of(&mut conn, &ids).await? {

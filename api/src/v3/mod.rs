@@ -32,8 +32,10 @@
 //! });
 //!
 //! pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-//!     authorize(&actor, Action::View, Object::Widget)?;
-//!     let listing = Listing::from_request(&app, &request, &FILTERS)?;
+//!     let access = authorize(&app, &actor, Action::View, Object::Widget).await?;
+//!     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+//!     let visible = access.rows(Object::Widget, widget::pulp_id);
+//!     listing.narrow(visible);
 //!     let mut conn = app.db.get().await?;
 //!     let page = Widget::page(&mut conn, &listing.selection).await.map_err(|e| listing.blame(e))?;
 //!     let results = page.rows.iter().map(WidgetResponse::new).collect::<Vec<_>>();
@@ -63,6 +65,7 @@ pub mod labels;
 pub mod login;
 pub mod membership;
 pub mod object;
+pub mod object_roles;
 pub mod orphans;
 pub mod publications;
 pub mod reclaim;
@@ -75,6 +78,7 @@ pub mod repositories_file_sync;
 pub mod repositories_of;
 pub mod repositories_rpm;
 pub mod repository_versions;
+pub mod roled;
 pub mod roles;
 pub mod status;
 mod table_accounts;
@@ -94,6 +98,7 @@ pub mod workers;
 
 use crate::error::{ApiError, ApiResult};
 use crate::route::{Endpoint, delete, get, patch, post, put};
+use object_roles::role_calls;
 use status::StatusResponse;
 use task_groups::TaskGroupResponse;
 use task_schedules::{TaskScheduleRequest, TaskScheduleResponse};
@@ -110,6 +115,7 @@ pub fn table() -> Vec<Endpoint> {
         system(),
         tasks(),
         schedules(),
+        roles(),
         table_accounts::table(),
         table_content::table(),
         table_repositories::table(),
@@ -204,6 +210,29 @@ fn tasks() -> Vec<Endpoint> {
             .about("One worker; for administrators")
             .answers::<WorkerResponse>(200),
     ]
+}
+
+/// Roles on objects that are not of several types.
+fn roles() -> Vec<Endpoint> {
+    [
+        role_calls!(roled::Tasks, "tasks/{task_href}/", "tasks", "Tasks"),
+        role_calls!(
+            roled::TaskSchedules,
+            "task-schedules/{task_schedule_href}/",
+            "task_schedules",
+            "Task Schedules"
+        ),
+        role_calls!(
+            roled::Uploads,
+            "uploads/{upload_href}/",
+            "uploads",
+            "Uploads"
+        ),
+        role_calls!(roled::Groups, "groups/{group_href}/", "groups", "Groups"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn schedules() -> Vec<Endpoint> {

@@ -164,6 +164,23 @@ impl Content {
             .await
     }
 
+    /// Those of these units that fulfil a condition.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn among(
+        conn: &mut Conn,
+        ids: &[ContentId],
+        condition: Predicate<content::table>,
+    ) -> QueryResult<Vec<ContentId>> {
+        content::table
+            .filter(content::pulp_id.eq_any(ids))
+            .filter(condition)
+            .select(content::pulp_id)
+            .load(conn)
+            .await
+    }
+
     /// The domains and types of these units, each pair once.
     ///
     /// # Errors

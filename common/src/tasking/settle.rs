@@ -9,6 +9,7 @@ use crate::broker::{Announcements, Publisher};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;
+use crate::models::permission::{self, Maker};
 use crate::schema::{created_resource, task};
 use crate::secrets::Keyring;
 use diesel::prelude::*;
@@ -231,6 +232,7 @@ async fn apply(
         .values(created)
         .execute(conn)
         .await?;
+    permission::own(conn, Maker::DispatcherOf(claim.task), &effects.created).await?;
     let dispatched = dispatch_children(conn, keyring, claim, &outcome.dispatches).await?;
     let announcements = dispatched
         .into_iter()

@@ -5,6 +5,7 @@ use crate::db::{Db, RetryCause, transaction};
 use crate::error::Error;
 use crate::ids::{DomainId, TaskId};
 use crate::models::Tally;
+use crate::models::permission::deletable_tasks;
 use crate::models::task::{PurgeCursor, Purged, Task as TaskRow};
 use crate::tasking::{Outcome, Progress, Task, TaskContext, TaskError, TaskState};
 use chrono::{DateTime, Datelike, Days, NaiveTime, Utc};
@@ -31,6 +32,17 @@ pub struct Purge {
     /// Of all domains, not only of the task's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub every_domain: bool,
+    /// Only tasks that this account may delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletable_by: Option<i32>,
+}
+
+/// Which tasks are looked at.
+#[derive(Clone, Copy)]
+struct Scope {
+    /// `None`: those of all.
+    domain: Option<DomainId>,
+    deletable_by: Option<i32>,
 }
 
 impl Purge {
@@ -64,12 +76,16 @@ pub async fn purge(
     finished_before: DateTime<Utc>,
     states: &[TaskState],
 ) -> Result<Outcome, TaskError> {
-    purge_in(ctx, Some(ctx.domain()), finished_before, states).await
+    let scope = Scope {
+        domain: Some(ctx.domain()),
+        deletable_by: None,
+    };
+    purge_in(ctx, scope, finished_before, states).await
 }
 
 async fn purge_in(
     ctx: &TaskContext,
-    domain: Option<DomainId>,
+    scope: Scope,
     before: DateTime<Utc>,
     states: &[TaskState],
 ) -> Result<Outcome, TaskError> {
@@ -79,7 +95,12 @@ async fn purge_in(
             let found = match tally.noted(FOUND) {
                 Some(found) => found,
                 None => {
-                    let found = TaskRow::count_finished(conn, domain, before, states).await?;
+                    let Scope {
+                        domain,
+                        deletable_by,
+                    } = scope;
+                    let found =
+                        TaskRow::count_finished(conn, domain, deletable_by, before, states).await?;
                     Tally::note(conn, ctx.task(), FOUND, found).await?
                 }
             };
@@ -94,13 +115,19 @@ async fn purge_in(
             &mut *ctx.session().await,
             &cursor,
             before,
-            domain,
+            scope.domain,
             states,
             BATCH,
         )
         .await?;
         let Some(page) = page else { break };
-        delete(ctx, page.found, &mut reports).await?;
+        let doomed = match scope.deletable_by {
+            None => page.found,
+            Some(account) => {
+                deletable_tasks(&mut *ctx.session().await, account, &page.found).await?
+            }
+        };
+        delete(ctx, doomed, &mut reports).await?;
         cursor = page.cursor;
     }
     reports.finish().await?;
@@ -295,11 +322,11 @@ impl Task for Purge {
             .await?;
         let before = DateTime::from_timestamp_micros(before).unwrap_or_default();
         let states = self.states.unwrap_or_else(|| vec![TaskState::Completed]);
-        if self.every_domain {
-            purge_in(&ctx, None, before, &states).await
-        } else {
-            purge(&ctx, before, &states).await
-        }
+        let scope = Scope {
+            domain: (!self.every_domain).then(|| ctx.domain()),
+            deletable_by: self.deletable_by,
+        };
+        purge_in(&ctx, scope, before, &states).await
     }
 }
 

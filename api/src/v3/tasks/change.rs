@@ -1,10 +1,10 @@
 //! Canceling and purging.
 
-use super::handlers::load;
+use super::handlers::{load, require};
 use super::requests::{FinalStates, Purge, TaskCancel};
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
-use crate::body::Body;
+use crate::body::{Body, Unread};
 use crate::canceling::cancel_one;
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
@@ -13,6 +13,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use chrono::Utc;
+use millrace_common::ids::TaskId;
 use millrace_common::tasking::{NewTask, TaskState};
 use millrace_common::tasks;
 
@@ -24,10 +25,11 @@ pub async fn cancel(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    _: Body<TaskCancel>,
+    body: Unread<Body<TaskCancel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::Task)?;
-    let id = path_id(&path, "Task")?;
+    let id: TaskId = path_id(&path, "Task")?;
+    require(&app, &actor, Action::Change, id).await?;
+    let Body(_) = body.read().await?;
     let mut conn = app.db.get().await?;
     let state = cancel_one(&app, &mut conn, id)
         .await?
@@ -43,9 +45,9 @@ pub async fn cancel(
 ///
 /// # Errors
 /// 400 that names the field.
-pub async fn purge(app: Data<App>, actor: Actor, body: Body<Purge>) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Task)?;
-    let Body(request) = body;
+pub async fn purge(app: Data<App>, actor: Actor, body: Unread<Body<Purge>>) -> ApiResult {
+    let access = authorize(&app, &actor, Action::Purge, Object::Task).await?;
+    let Body(request) = body.read().await?;
     let days = app.settings.tasks.purge_after_days;
     let states = request
         .states
@@ -57,6 +59,8 @@ pub async fn purge(app: Data<App>, actor: Actor, body: Body<Purge>) -> ApiResult
                 .unwrap_or_else(|| tasks::Purge::default_moment(Utc::now(), days)),
         ),
         states: Some(states.0),
+        // Of those who may not delete every task, each may purge what he may delete.
+        deletable_by: (!access.generally(Action::Delete, Object::Task)).then_some(actor.id),
         ..tasks::Purge::default()
     };
     let task = NewTask::new(&app.catalog.tasks, &purge)?;
