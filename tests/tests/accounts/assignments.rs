@@ -86,14 +86,8 @@ const VIEWER: &str = "file.filerepository_viewer";
 /// A body that is refused, the field at fault, and what is said of it.
 type Refused = (Value, &'static str, &'static str);
 
-fn refused(repository: &Value, unit: &str) -> Vec<Refused> {
+fn refused(repository: &Value) -> Vec<Refused> {
     let (viewer, object) = (VIEWER, href(repository));
-    let gone = format!(
-        "/pulp/api/v3/repositories/file/file/{}/",
-        uuid::Uuid::now_v7()
-    );
-    // The id of one object under the name of another kind.
-    let misnamed = format!("prn:rpm.rpmrepository:{}", id_of(object));
     let domain = "/pulp/api/v3/domains/00000000-0000-7000-8000-000000000001/";
     let already = "The role is already assigned to this user.";
     let (of_all, on_object) = ("non_field_errors", "content_object");
@@ -135,6 +129,19 @@ fn refused(repository: &Value, unit: &str) -> Vec<Refused> {
             of_all,
             "permission",
         ),
+    ]
+}
+
+/// The same for references to what is not there, or is something else.
+fn misdirected(repository: &Value, unit: &str) -> Vec<Refused> {
+    let (viewer, object, on_object) = (VIEWER, href(repository), "content_object");
+    let gone = format!(
+        "/pulp/api/v3/repositories/file/file/{}/",
+        uuid::Uuid::now_v7()
+    );
+    // The id of one object under the name of another kind.
+    let misnamed = format!("prn:rpm.rpmrepository:{}", id_of(object));
+    vec![
         (
             json!({"role": viewer, "content_object": gone}),
             on_object,
@@ -193,7 +200,9 @@ async fn what_cannot_be_held_is_refused_and_changes_nothing() {
     .expect(201);
     let unit = app.unit("a", "text").await;
     let before = people(&app).await;
-    for (body, field, message) in refused(&repository, &unit) {
+    let mut all = refused(&repository);
+    all.extend(misdirected(&repository, &unit));
+    for (body, field, message) in all {
         let refused = app.post(&roles, &body).await.expect(400);
         assert!(
             refused[field].to_string().contains(message),
