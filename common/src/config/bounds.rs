@@ -1,7 +1,8 @@
 //! What values settings may have.
 
 use super::{
-    Content, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks, values,
+    Api, Content, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks,
+    values,
 };
 use std::net::IpAddr;
 use std::path::Component;
@@ -39,6 +40,7 @@ impl Settings {
             );
         }
         self.content.validate()?;
+        self.api.validate()?;
         if self.database.pool_size == 0 {
             return invalid("database.pool_size", "must be at least 1");
         }
@@ -81,15 +83,6 @@ impl Settings {
         if !checksums.iter().any(|c| c == "sha256") {
             return invalid("storage.checksums", "must hold sha256");
         }
-        let header = self.api.remote_user_header.as_bytes();
-        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if !header.iter().all(is_token) {
-            return invalid("api.remote_user_header", "must be the name of a header");
-        }
-        let mut proxies = self.api.remote_user_from.iter();
-        if !proxies.all(|address| address.parse::<IpAddr>().is_ok()) {
-            return invalid("api.remote_user_from", "must be addresses of machines");
-        }
         self.validate_paths()?;
         self.storage.validate()?;
         if self.api.page_limit < 1 {
@@ -120,6 +113,27 @@ impl Settings {
                     message: "must be absolute paths".to_owned(),
                 });
             }
+        }
+        Ok(())
+    }
+}
+
+impl Api {
+    fn validate(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        let header = self.remote_user_header.as_bytes();
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !header.iter().all(is_token) {
+            return invalid("api.remote_user_header", "must be the name of a header");
+        }
+        let mut proxies = self.remote_user_from.iter();
+        if !proxies.all(|address| address.parse::<IpAddr>().is_ok()) {
+            return invalid("api.remote_user_from", "must be addresses of machines");
         }
         Ok(())
     }
