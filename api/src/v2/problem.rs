@@ -35,13 +35,20 @@ tokio::task_local! {
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
+    /// Apart, as it is large.
+    said: Box<Said>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What the client is told.
+#[derive(Debug)]
+struct Said {
     code: &'static str,
     description: String,
     data: Value,
     /// Beside the fields of the envelope, as old clients look for them.
     extra: Map<String, Value>,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// Any error that has no code of its own.
@@ -51,22 +58,24 @@ impl Problem {
     fn new(status: StatusCode, code: &'static str, description: impl Into<String>) -> Self {
         Self {
             status,
-            code,
-            description: description.into(),
-            data: json!({}),
-            extra: Map::new(),
+            said: Box::new(Said {
+                code,
+                description: description.into(),
+                data: json!({}),
+                extra: Map::new(),
+            }),
             headers: Vec::new(),
             cause: None,
         }
     }
 
     fn data(mut self, data: Value) -> Self {
-        self.data = data;
+        self.said.data = data;
         self
     }
 
     fn extra(mut self, name: &str, value: Value) -> Self {
-        self.extra.insert(name.to_owned(), value);
+        self.said.extra.insert(name.to_owned(), value);
         self
     }
 
@@ -181,7 +190,11 @@ impl Problem {
     /// The error object of this dialect.
     #[must_use]
     pub fn details(&self) -> Value {
-        details(self.code, &self.description, self.data.clone())
+        details(
+            self.said.code,
+            &self.said.description,
+            self.said.data.clone(),
+        )
     }
 
     fn log(&self) {
@@ -203,7 +216,11 @@ pub fn details(code: &str, description: &str, data: Value) -> Value {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {}", self.status, self.code, self.description)
+        write!(
+            f,
+            "{}: {} {}",
+            self.status, self.said.code, self.said.description
+        )
     }
 }
 
@@ -215,12 +232,12 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         self.log();
         let asked = ASKED.try_with(Clone::clone).ok();
-        let mut body = self.extra.clone();
+        let mut body = self.said.extra.clone();
         body.insert("_href".into(), json!(asked.as_ref().map(|a| &a.href)));
         let method = asked.as_ref().map(|a| a.method.as_str());
         body.insert("http_request_method".into(), json!(method));
         body.insert("http_status".into(), json!(self.status.as_u16()));
-        body.insert("error_message".into(), json!(self.description));
+        body.insert("error_message".into(), json!(self.said.description));
         // Never what happened inside; the keys are there for those who look for them.
         body.insert("exception".into(), Value::Null);
         body.insert("traceback".into(), Value::Null);
@@ -251,7 +268,7 @@ impl From<ApiError> for Problem {
             let names: Vec<&str> = fields.iter().map(String::as_str).collect();
             let mut problem = Self::invalid(&names);
             problem.status = parts.status;
-            problem.description = text;
+            problem.said.description = text;
             problem
         };
         problem.headers.extend(parts.headers);

@@ -8,26 +8,27 @@ use actix_web::HttpRequest;
 use actix_web::web::Data;
 use millrace_common::content::Definition;
 use serde_json::{Value, json};
+use std::future::{Ready, ready};
 
 /// All types.
 ///
 /// # Errors
 /// None.
-pub async fn list(app: Data<App>) -> Answer {
+pub fn list(app: Data<App>) -> Ready<Answer> {
     let all: Vec<Value> = app.catalog.content.definitions().map(shown).collect();
-    ok(&all)
+    ready(ok(&all))
 }
 
 /// One type.
 ///
 /// # Errors
 /// 404.
-pub async fn read(app: Data<App>, request: HttpRequest) -> Answer {
+pub fn read(app: Data<App>, request: HttpRequest) -> Ready<Answer> {
     let id = segment(&request, "type_id");
-    match app.catalog.content.by_id(&id) {
+    ready(match app.catalog.content.by_id(&id) {
         Some(definition) => ok(&shown(definition)),
         None => Err(Problem::missing(&[("type", &id)])),
-    }
+    })
 }
 
 fn shown(definition: &Definition) -> Value {

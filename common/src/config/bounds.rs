@@ -40,6 +40,7 @@ impl Settings {
             );
         }
         self.content.validate()?;
+        self.api.validate()?;
         if self.database.pool_size == 0 {
             return invalid("database.pool_size", "must be at least 1");
         }
@@ -82,7 +83,6 @@ impl Settings {
         if !checksums.iter().any(|c| c == "sha256") {
             return invalid("storage.checksums", "must hold sha256");
         }
-        self.api.validate()?;
         self.validate_paths()?;
         self.storage.validate()?;
         Ok(())
