@@ -211,6 +211,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn logins_have_bounds() {
+        for (variable, value) in [
+            ("SESSION_HOURS", "0"),
+            ("SESSION_HOURS", "8761"),
+            ("FAILURES", "0"),
+            ("LOCK_SECONDS", "0"),
+            ("LOCK_SECONDS", "301"),
+            ("LOCK_MAX_SECONDS", "86401"),
+        ] {
+            let name = format!("MILLRACE__LOGINS__{variable}");
+            let error = Settings::from_variables(None, [(name, value)]).unwrap_err();
+            assert!(
+                error.to_string().contains("logins.lock_max_seconds: ")
+                    || error
+                        .to_string()
+                        .contains(&format!("logins.{}: ", variable.to_lowercase())),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn a_bucket_that_cannot_be_reached_is_refused_by_the_setting_at_fault() {
         let s3 = |variables: &[(&str, &str)]| {
             let good = [
