@@ -52,7 +52,7 @@ async fn a_session_with_roles_on_objects_with_pulp_cli() {
         let refused = cli
             .fails(&format!("{GUEST} file {kind} destroy --name {name}"))
             .await;
-        assert!(refused.contains("do not have permission"), "{refused}");
+        assert!(refused.contains("is not authorized"), "{refused}");
         cli.run(&format!(
             "file {kind} role remove --name {name} --role {role} --user guest"
         ))
@@ -73,7 +73,7 @@ async fn a_guest_keeps_a_repository_of_his_own_with_pulp_cli() {
     let refused = cli
         .fails(&format!("{GUEST} file repository create --name zoo"))
         .await;
-    assert!(refused.contains("do not have permission"), "{refused}");
+    assert!(refused.contains("is not authorized"), "{refused}");
     app.grant("guest", "file.filerepository_creator", None)
         .await;
     for line in [

@@ -54,9 +54,8 @@ pub async fn sync(
     path: Path<String>,
     body: Unread<Body<Sync>>,
 ) -> ApiResult {
-    let (repository, access) =
-        repositories_of::find::<FileRepository>(&app, &actor, Action::Sync, &path).await?;
-    let Body(request) = body.read().await?;
+    let found = repositories_of::find::<FileRepository>(&app, &actor, Action::Sync, &path).await;
+    let ((repository, access), Body(request)) = body.read_for(found).await?;
     let mut conn = app.db.get().await?;
     let remote = remote(&mut conn, &access, &repository, request.remote.as_deref()).await?;
     drop(conn);

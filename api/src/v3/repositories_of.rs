@@ -271,8 +271,8 @@ pub async fn modify<K: RepositoryCalls>(
     path: Path<String>,
     body: Unread<Body<Modify>>,
 ) -> ApiResult {
-    let (row, access) = find::<K>(&app, &actor, Action::Modify, &path).await?;
-    let Body(request) = body.read().await?;
+    let found = find::<K>(&app, &actor, Action::Modify, &path).await;
+    let ((row, access), Body(request)) = body.read_for(found).await?;
     let mut conn = app.db.get().await?;
     let named = request.add_content_units;
     let visible = access.units_to_add(&app.catalog.content);

@@ -206,8 +206,8 @@ pub async fn repair<K: RepositoryCalls>(
     path: Path<(String, String)>,
     body: Unread<Body<Repair>>,
 ) -> ApiResult {
-    let row = find_version::<K>(&app, &actor, Action::Repair, path.into_inner()).await?;
-    let Body(request) = body.read().await?;
+    let found = find_version::<K>(&app, &actor, Action::Repair, path.into_inner()).await;
+    let (row, Body(request)) = body.read_for(found).await?;
     let task = RepairVersion {
         repository_version_pk: row.pulp_id,
         verify_checksums: request.verify_checksums,

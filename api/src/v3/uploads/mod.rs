@@ -213,8 +213,8 @@ pub async fn commit(
     path: Path<String>,
     body: Unread<Body<UploadCommitRequest>>,
 ) -> ApiResult {
-    let row = find(&app, &actor, Action::Change, &path).await?;
-    let Body(request) = body.read().await?;
+    let found = find(&app, &actor, Action::Change, &path).await;
+    let (row, Body(request)) = body.read_for(found).await?;
     let task = UploadCommit {
         upload_id: row.pulp_id,
         sha256: request.sha256,
