@@ -11,6 +11,7 @@ use millrace_common::catalog::Catalog;
 use millrace_common::cause;
 use millrace_common::config::Settings;
 use millrace_common::logging;
+use millrace_common::probe::probe;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +42,11 @@ enum Command {
     Migrate,
     /// Print the effective settings, secrets masked.
     CheckConfig,
+    /// Ask the server at `api.listen` for a path; fails unless that succeeds.
+    Probe {
+        /// Such as `/pulp/api/v3/livez/`.
+        path: String,
+    },
     /// Set the password of an account, read from the terminal or from standard input.
     SetPassword {
         /// The account; the administrator of the settings when left out.
@@ -76,6 +82,9 @@ fn execute(
         let _ = writeln!(std::io::stdout(), "{}", settings.masked()?);
         return Ok(());
     }
+    if let Command::Probe { path } = &command {
+        return Ok(probe(&settings.api.listen, path)?);
+    }
     logging::init(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -89,6 +98,6 @@ fn execute(
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))
         }
-        Command::CheckConfig => Ok(()),
+        Command::CheckConfig | Command::Probe { .. } => Ok(()),
     }
 }
