@@ -109,6 +109,19 @@ impl Vhost {
         names.map(|name| name.unwrap().to_owned()).collect()
     }
 
+    /// What is declared in it.
+    pub async fn definitions(&self) -> Value {
+        let path = format!("definitions/{}", self.name);
+        self.call(reqwest::Method::GET, &path, None).await
+    }
+
+    /// Declares what an operator's file says.
+    pub async fn import(&self, definitions: Value) {
+        let path = format!("definitions/{}", self.name);
+        self.call(reqwest::Method::POST, &path, Some(definitions))
+            .await;
+    }
+
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
         call(&self.management, method, path, body)
             .await

@@ -33,6 +33,8 @@ mod contract;
 #[cfg(test)]
 mod deadlines;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod distributions;
 #[cfg(test)]
 mod downloads;

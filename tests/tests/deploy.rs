@@ -1,0 +1,5 @@
+//! What deploys Millrace fits its programs. No image is built here.
+
+mod broker;
+mod compose;
+mod manifests;
