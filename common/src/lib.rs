@@ -19,6 +19,7 @@ pub mod ids;
 pub mod logging;
 pub mod models;
 pub mod prn;
+pub mod probe;
 pub mod repository;
 pub mod representation;
 pub mod roles;

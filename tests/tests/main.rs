@@ -39,6 +39,8 @@ mod contract;
 #[cfg(test)]
 mod deadlines;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod distributions;
 #[cfg(test)]
 mod downloads;

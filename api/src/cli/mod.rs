@@ -12,6 +12,7 @@ use millrace_common::catalog::Catalog;
 use millrace_common::cause;
 use millrace_common::config::Settings;
 use millrace_common::logging;
+use millrace_common::probe::probe;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +43,11 @@ enum Command {
     Migrate,
     /// Print the effective settings, secrets masked.
     CheckConfig,
+    /// Ask the server at `api.listen` for a path; fails unless that succeeds.
+    Probe {
+        /// Such as `/pulp/api/v3/livez/`.
+        path: String,
+    },
     /// Set the password of an account, read from the terminal or from standard input.
     SetPassword {
         /// The account; the administrator of the settings when left out.
@@ -85,6 +91,9 @@ fn execute(
         let _ = writeln!(std::io::stdout(), "{}", settings.masked()?);
         return Ok(());
     }
+    if let Command::Probe { path } = &command {
+        return Ok(probe(&settings.api.listen, path)?);
+    }
     logging::init(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -102,6 +111,6 @@ fn execute(
             let catalog = Catalog::load(&settings, register)?;
             runtime.block_on(import_units::import(&settings, &catalog, &arguments))
         }
-        Command::CheckConfig => Ok(()),
+        Command::CheckConfig | Command::Probe { .. } => Ok(()),
     }
 }
