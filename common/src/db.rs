@@ -123,6 +123,12 @@ impl Db {
         })
     }
 
+    /// How the pool is used now.
+    #[must_use]
+    pub fn pool(&self) -> managed::Status {
+        self.pool.status()
+    }
+
     /// A session of its own, outside the pool and without a statement timeout: for locks that live as
     /// long as the session does. A dead peer is noticed within about half a second, even inside a
     /// long statement.

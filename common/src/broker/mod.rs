@@ -14,5 +14,5 @@ pub use announcement::{Announcement, Announcements};
 pub use consumer::{Delivered, SlotConsumer};
 pub use link::{BrokerError, Link};
 pub use message::{Message, Unreadable};
-pub use publisher::{Publisher, PublisherStats};
+pub use publisher::Publisher;
 pub use topology::{DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, queue_depth, queue_of};

@@ -3,6 +3,7 @@
 use super::Janitor;
 use crate::broker::{Announcements, queue_depth};
 use crate::error::Error;
+use crate::metrics::engine;
 use crate::models::announcement::{due_lost, due_unconfirmed};
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,7 @@ impl Janitor {
             if page.0.is_empty() {
                 return Ok(());
             }
+            engine().repeated.inc_by(page.0.len() as u64);
             self.publisher.announce(page);
         }
         Ok(())

@@ -20,7 +20,6 @@ use crate::storage::Storage;
 use crate::tasking::{Execution, Registry};
 use log::warn;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex, Notify};
 
@@ -39,11 +38,6 @@ pub struct Janitor {
     chores: Notify,
     schedules: Notify,
     overdue: Notify,
-    repairs: AtomicU64,
-    rescues: AtomicU64,
-    dispatched: AtomicU64,
-    put_off: AtomicU64,
-    deadlines: AtomicU64,
 }
 
 /// What passes found that may take its time: nothing urgent waits behind it. Announcements wait for no file.
@@ -75,11 +69,6 @@ impl Janitor {
             chores: Notify::new(),
             schedules: Notify::new(),
             overdue: Notify::new(),
-            repairs: AtomicU64::new(0),
-            rescues: AtomicU64::new(0),
-            dispatched: AtomicU64::new(0),
-            put_off: AtomicU64::new(0),
-            deadlines: AtomicU64::new(0),
         }
     }
 
@@ -158,32 +147,6 @@ impl Janitor {
     fn left(&self) -> MutexGuard<'_, Left> {
         // Flags: a panic leaves them whole.
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tasks that promotion had left behind; must stay zero.
-    pub fn repairs(&self) -> u64 {
-        self.repairs.load(Ordering::Relaxed)
-    }
-
-    /// Tasks taken from dead workers.
-    pub fn rescues(&self) -> u64 {
-        self.rescues.load(Ordering::Relaxed)
-    }
-
-    /// Schedules that were dispatched, and those that could not be.
-    pub fn schedules(&self) -> (u64, u64) {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (read(&self.dispatched), read(&self.put_off))
-    }
-
-    /// Tasks of this process, waiting or running, whose deadlines had passed.
-    pub fn deadlines(&self) -> u64 {
-        self.deadlines.load(Ordering::Relaxed)
-    }
-
-    /// Counts one.
-    pub fn count_deadline(&self) {
-        self.deadlines.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Looks on a session of its own: taken from the pool, each look would cost a ping besides.
