@@ -15,7 +15,7 @@ mod direct;
 mod migrate;
 mod retry;
 
-pub use migrate::{migrate, pending_migrations};
+pub use migrate::{is_migrated, migrate, pending_migrations};
 pub use retry::{RetryCause, Work, retrying, transaction};
 
 /// The migrations, compiled into both binaries.

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod doctor;
 mod migrate;
 mod password;
 mod serve;
@@ -41,6 +42,12 @@ enum Command {
     Migrate,
     /// Print the effective settings, secrets masked.
     CheckConfig,
+    /// Look at everything that the programs need, and say how to mend what is amiss. Fails where a check does.
+    Doctor {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Set the password of an account, read from the terminal or from standard input.
     SetPassword {
         /// The account; the administrator of the settings when left out.
@@ -84,6 +91,9 @@ fn execute(
         Command::Serve { only } => {
             let serves = only.unwrap_or_default();
             runtime.block_on(serve::serve(settings, register, serves))
+        }
+        Command::Doctor { json } => {
+            runtime.block_on(doctor::doctor(&settings, register, json))
         }
         Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
         Command::SetPassword { username } => {

@@ -246,7 +246,7 @@ impl NewTask {
 }
 
 /// A task that was recorded. Publish it after the commit; the janitor finds what was not published.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a task that is not announced waits for the janitor"]
 pub struct Dispatched {
     /// The task.

@@ -79,9 +79,10 @@ impl Janitor {
         Ok(())
     }
 
-    pub(super) async fn resume(&self) -> Result<(), Error> {
+    pub(super) async fn resume(&self, alive: &(dyn Fn() + Send + Sync)) -> Result<(), Error> {
         let mut conn = self.db.get().await?;
         while let Some(announcements) = crate::tasking::resume_promotions(&mut conn).await? {
+            alive();
             self.publisher.announce(announcements);
         }
         Ok(())

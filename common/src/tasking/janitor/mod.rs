@@ -21,7 +21,11 @@ use crate::tasking::{Execution, Registry};
 use log::warn;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
+
+/// A look that takes longer is given up with its session.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The janitor of a process.
 pub struct Janitor {
@@ -76,13 +80,16 @@ impl Janitor {
     /// [`Janitor::expire_overdue`], [`Janitor::dispatch_schedules`], [`Janitor::announce_again`] and
     /// [`Janitor::chores`].
     ///
+    /// `alive` is called whenever it has come a step further.
+    ///
     /// # Errors
     /// The database cannot be used now. A duty that fails is logged and met again in the next pass.
-    pub async fn pass(&self) -> Result<(), Error> {
+    pub async fn pass(&self, alive: &(dyn Fn() + Send + Sync)) -> Result<(), Error> {
         let Some(found) = self.look().await? else {
             return Ok(());
         };
         for lost in &found.lost {
+            alive();
             self.duty("rescue", self.rescue(lost).await);
         }
         if found.overdue {
@@ -92,7 +99,7 @@ impl Janitor {
             self.schedules.notify_one();
         }
         if found.resume {
-            self.duty("resume promotions", self.resume().await);
+            self.duty("resume promotions", self.resume(alive).await);
         }
         let mut left = self.left();
         left.unconfirmed |= found.unconfirmed;
@@ -156,7 +163,15 @@ impl Janitor {
             Some(session) => session,
             closed => closed.insert(self.db.session("janitor").await?),
         };
-        let found = look::look(&mut conn.conn, &self.settings.worker).await;
+        let looking = look::look(&mut conn.conn, &self.settings.worker);
+        let found = tokio::time::timeout(PATIENCE, looking)
+            .await
+            .unwrap_or_else(|elapsed| {
+                Err(Error::Unavailable {
+                    what: "database",
+                    source: elapsed.into(),
+                })
+            });
         if found.is_err() {
             *session = None;
         }

@@ -55,7 +55,7 @@ impl Janitor {
                 engine().deadlines_passed.inc();
             }
             if settled.publish(&self.publisher, id) {
-                self.resume().await?;
+                self.resume(&|| {}).await?;
             }
         }
         Ok(())

@@ -39,7 +39,7 @@ impl Janitor {
         if let Some(settled) = rescued.settled
             && settled.publish(&self.publisher, id)
         {
-            self.resume().await?;
+            self.resume(&|| {}).await?;
         }
         Ok(())
     }
