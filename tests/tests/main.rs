@@ -35,6 +35,8 @@ mod deadlines;
 #[cfg(test)]
 mod distributions;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod downloads;
 #[cfg(test)]
 mod engine_cost;
@@ -44,6 +46,8 @@ mod exports;
 mod full_disk;
 #[cfg(test)]
 mod general;
+#[cfg(test)]
+mod health;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
@@ -58,6 +62,10 @@ mod lanes;
 mod leftovers;
 #[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod migrations;
 #[cfg(test)]

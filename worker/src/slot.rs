@@ -163,11 +163,13 @@ impl Slot {
             }
             ClaimOutcome::Refused => {
                 metrics.lock_refusals.inc();
-                self.defer(message, "a lock of it is still held", SOON).await;
+                self.defer(message, "a lock of it is still held", SOON)
+                    .await;
             }
             ClaimOutcome::Full => {
                 metrics.lock_table_refusals.inc();
-                self.defer(message, "the lock table has no room", SOON).await;
+                self.defer(message, "the lock table has no room", SOON)
+                    .await;
             }
             ClaimOutcome::Oversized { needed } => {
                 metrics.lock_table_refusals.inc();
@@ -176,7 +178,8 @@ impl Slot {
                     "task {id} needs {needed} locks, more than the lock table of PostgreSQL is sized for: \
                      it waits; raise max_locks_per_transaction"
                 );
-                self.defer(message, "the lock table is too small", LATER).await;
+                self.defer(message, "the lock table is too small", LATER)
+                    .await;
             }
             ClaimOutcome::Expired => match self.shared.db().get().await {
                 Ok(mut conn) => match tasking::expire(&mut conn, id).await {

@@ -2,11 +2,11 @@
 
 use crate::beat::Beat;
 use crate::metrics::Metrics;
-use crate::slots::Slots;
-use crate::turns::Turns;
 use crate::running::{Progress, Running};
 use crate::sessions::Open;
 use crate::shutdown::Shutdown;
+use crate::slots::Slots;
+use crate::turns::Turns;
 use crate::watch::Presence;
 use crate::{health, slot};
 use log::{error, info, warn};
@@ -124,11 +124,7 @@ impl Worker {
         let stop_beating = beating.abort_handle();
         tokio::spawn(exit_after(beating));
         tokio::spawn(again("the janitor", Arc::clone(&shared), keep_house));
-        tokio::spawn(again(
-            "watching the slots",
-            Arc::clone(&shared),
-            supervise,
-        ));
+        tokio::spawn(again("watching the slots", Arc::clone(&shared), supervise));
         tokio::spawn(again(
             "the janitor's chores",
             Arc::clone(&shared),

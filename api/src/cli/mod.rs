@@ -92,9 +92,7 @@ fn execute(
             let serves = only.unwrap_or_default();
             runtime.block_on(serve::serve(settings, register, serves))
         }
-        Command::Doctor { json } => {
-            runtime.block_on(doctor::doctor(&settings, register, json))
-        }
+        Command::Doctor { json } => runtime.block_on(doctor::doctor(&settings, register, json)),
         Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))

@@ -200,8 +200,8 @@ impl Gauges {
             let of = OfClass {
                 class: class.clone(),
             };
-            self.runnable.get_or_create(&of);
-            self.oldest.get_or_create(&of);
+            self.runnable.get_or_create(&of).set(0);
+            self.oldest.get_or_create(&of).set(0.0);
         }
         let mut waiting = 0;
         for tasks in pending {
@@ -255,10 +255,7 @@ impl Gauges {
 }
 
 /// Asks on a session of its own: a pool that is used up is what metrics are looked at for.
-async fn ask(
-    app: &App,
-    session: &mut Option<Session>,
-) -> Result<(Vec<Pending>, Figures), Error> {
+async fn ask(app: &App, session: &mut Option<Session>) -> Result<(Vec<Pending>, Figures), Error> {
     let session = match session {
         Some(session) => session,
         none => {

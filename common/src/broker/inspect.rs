@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn the_version_is_found_in_the_first_frame_and_nothing_else_is_believed() {
-        let frame = b"....\x07productS\x00\x00\x00\x08RabbitMQ\x07versionS\x00\x00\x00\x063.10.8....";
+        let frame =
+            b"....\x07productS\x00\x00\x00\x08RabbitMQ\x07versionS\x00\x00\x00\x063.10.8....";
         assert_eq!(version_in(frame).as_deref(), Some("3.10.8"));
         assert_eq!(version_in(b"\x07versionS\xff\xff\xff\xff3"), None);
         assert_eq!(version_in(b"\x07versionS\x00"), None);

@@ -19,4 +19,6 @@ pub use link::{BrokerError, Link};
 pub use management::{Management, ManagementError};
 pub use message::{Message, Unreadable};
 pub use publisher::Publisher;
-pub use topology::{DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, queue_depth, queue_of};
+pub use topology::{
+    DEAD_EXCHANGE, DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, queue_depth, queue_of,
+};

@@ -297,8 +297,7 @@ struct Row {
 }
 
 /// The resource that a task waits for is asked for only where it waits.
-const BLOCKER: &str =
-    "CASE WHEN d.announcement IS NULL AND d.state = 'waiting' THEN millrace_blocker(d.pulp_id) END AS lane";
+const BLOCKER: &str = "CASE WHEN d.announcement IS NULL AND d.state = 'waiting' THEN millrace_blocker(d.pulp_id) END AS lane";
 
 /// Records a task. In a caller's own transaction this is the last act before the commit: it takes the
 /// lane locks, and whoever holds them may wait for nothing else.
@@ -337,17 +336,21 @@ pub async fn dispatch_many(
         .flat_map(|task| task.uses.iter().map(|object| (task.id, *object)))
         .unzip();
     let rows: Vec<Row> = if objects.is_empty() {
-        sql_query(format!("SELECT d.*, {BLOCKER} FROM millrace_dispatch($1) d"))
-            .bind::<Jsonb, _>(Value::Array(rows))
-            .load(conn)
-            .await?
+        sql_query(format!(
+            "SELECT d.*, {BLOCKER} FROM millrace_dispatch($1) d"
+        ))
+        .bind::<Jsonb, _>(Value::Array(rows))
+        .load(conn)
+        .await?
     } else {
-        sql_query(format!("SELECT d.*, {BLOCKER} FROM millrace_dispatch($1, $2, $3) d"))
-            .bind::<Jsonb, _>(Value::Array(rows))
-            .bind::<Array<SqlUuid>, _>(users)
-            .bind::<Array<SqlUuid>, _>(objects)
-            .load(conn)
-            .await?
+        sql_query(format!(
+            "SELECT d.*, {BLOCKER} FROM millrace_dispatch($1, $2, $3) d"
+        ))
+        .bind::<Jsonb, _>(Value::Array(rows))
+        .bind::<Array<SqlUuid>, _>(users)
+        .bind::<Array<SqlUuid>, _>(objects)
+        .load(conn)
+        .await?
     };
     rows.into_iter()
         .zip(tasks)

@@ -31,7 +31,8 @@ pub async fn resume_promotions(conn: &mut Conn) -> Result<Option<Announcements>,
             Err(error) if batches.peek().is_some() && is_too_slow(&error) => {}
             resumed => {
                 let Some(row) = resumed? else { return Ok(None) };
-                let unblocked = Announcements::from_json(row.announcements).map_err(Error::internal)?;
+                let unblocked =
+                    Announcements::from_json(row.announcements).map_err(Error::internal)?;
                 moves::unblocked(&unblocked);
                 return Ok(Some(unblocked));
             }

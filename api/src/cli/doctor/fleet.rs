@@ -97,7 +97,8 @@ fn schedules(figures: Figures, report: &mut Report) {
     const NAME: &str = "fleet.schedules";
     let seen = format!("{:.0} s late at most", figures.schedule_lag);
     if figures.schedule_lag > LATE_SCHEDULE {
-        let mend = "Workers dispatch them: see whether one is online, and `last_error` of the schedule.";
+        let mend =
+            "Workers dispatch them: see whether one is online, and `last_error` of the schedule.";
         report.warn(NAME, seen, mend);
     } else {
         report.ok(NAME, seen);

@@ -44,11 +44,7 @@ pub async fn doctor(
 }
 
 /// The work classes of all task types, and of the slots of the settings.
-fn classes(
-    settings: &Settings,
-    register: fn(&mut Catalog),
-    report: &mut Report,
-) -> Vec<String> {
+fn classes(settings: &Settings, register: fn(&mut Catalog), report: &mut Report) -> Vec<String> {
     const NAME: &str = "settings.classes";
     let catalog = match Catalog::load(settings.diagnostics.enabled, register) {
         Ok(catalog) => catalog,

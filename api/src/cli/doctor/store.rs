@@ -70,11 +70,7 @@ async fn storage(settings: &Settings, report: &mut Report) {
             report.ok("storage.probe", seen);
             room(&storage, report).await;
         }
-        Ok(Err(error)) => report.fail(
-            "storage.probe",
-            format!("{place}: {}", chain(&error)),
-            mend,
-        ),
+        Ok(Err(error)) => report.fail("storage.probe", format!("{place}: {}", chain(&error)), mend),
         Err(_elapsed) => report.fail("storage.probe", format!("{place}: no answer"), mend),
     }
 }
@@ -99,9 +95,7 @@ async fn probe(storage: &Storage) -> Result<(), Error> {
     }
     match storage.size(&key).await? {
         None => Ok(()),
-        Some(_) => Err(Error::Conflict(
-            "a deleted file is still there".to_owned(),
-        )),
+        Some(_) => Err(Error::Conflict("a deleted file is still there".to_owned())),
     }
 }
 
