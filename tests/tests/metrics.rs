@@ -34,6 +34,11 @@ impl Watched {
     async fn add_worker(&mut self) {
         let health = format!("127.0.0.1:{}", free_port());
         self.app.spawn_worker(&[("worker.health_listen", &health)]);
+        eventually(LONG, async || {
+            let answer = reqwest::get(format!("http://{health}/livez")).await;
+            answer.map_err(|e| e.to_string())
+        })
+        .await;
         self.workers.push(health);
         self.app.workers_online(self.workers.len()).await;
     }

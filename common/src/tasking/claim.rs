@@ -31,8 +31,8 @@ pub struct Claimed {
     pub attempt: i32,
     /// Milliseconds between being unblocked and this claim.
     pub waited_ms: i64,
-    /// Milliseconds between the dispatch and being unblocked.
-    pub blocked_ms: i64,
+    /// Seconds between the dispatch and being unblocked.
+    pub blocked_seconds: f64,
     /// Correlation id.
     pub cid: String,
     /// The account that dispatched it.
@@ -116,7 +116,7 @@ pub async fn claim(
             enc_args: row.enc_args.unwrap_or_default(),
             attempt: row.attempt.unwrap_or(1),
             waited_ms: row.waited_ms.unwrap_or(0),
-            blocked_ms: row.blocked.map_or(0, |seconds| (seconds * 1000.0) as i64),
+            blocked_seconds: row.blocked.unwrap_or_default(),
             cid: row.logging_cid.unwrap_or_default(),
             created_by: row.created_by,
             domain: row.pulp_domain.unwrap_or(DomainId::DEFAULT),

@@ -51,7 +51,7 @@ pub(super) fn unblocked(tasks: &Announcements) {
 pub fn claimed(task: &Claimed, name: &str, class: &str, worker: &str) {
     engine().claims.inc();
     let waited = task.waited_ms as f64 / 1000.0;
-    let blocked = task.blocked_ms as f64 / 1000.0;
+    let blocked = task.blocked_seconds;
     if task.attempt == 1 {
         engine().observe_wait(name, blocked, waited);
     }
