@@ -191,7 +191,11 @@ impl TestApp {
 
     /// Runs a command of the API's program to its end, with settings of its own beside those of the test; gives
     /// its exit code and what it wrote.
-    pub async fn end_command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> (i32, String) {
+    pub async fn end_command(
+        &self,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> (i32, String) {
         let mut all = self.settings.clone();
         all.extend(settings.iter().map(|(key, value)| variable(key, value)));
         let name = format!("command-{}", free_port());

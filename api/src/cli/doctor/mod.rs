@@ -46,7 +46,7 @@ pub async fn doctor(
 /// The work classes of all task types, and of the slots of the settings.
 fn classes(settings: &Settings, register: fn(&mut Catalog), report: &mut Report) -> Vec<String> {
     const NAME: &str = "settings.classes";
-    let catalog = match Catalog::load(settings.diagnostics.enabled, register) {
+    let catalog = match Catalog::load(settings, register) {
         Ok(catalog) => catalog,
         Err(error) => {
             report.fail(NAME, error, "Mend the type definitions of the plug-in.");
