@@ -2,13 +2,14 @@
 
 use crate::auth::Credentials;
 use crate::content::{Fetches, Files};
+use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::openapi::Documents;
 use crate::readiness::Readiness;
 use crate::v3;
 use crate::waiting::Waiters;
 use clap::ValueEnum;
-use millrace_common::broker::Publisher;
+use millrace_common::broker::{Link, Publisher};
 use millrace_common::catalog::Catalog;
 use millrace_common::config::Settings;
 use millrace_common::db::Db;
@@ -75,6 +76,10 @@ pub struct App {
     pub metrics: Metrics,
     /// Whether it can serve.
     pub readiness: Readiness,
+    /// Clients that listen for state changes.
+    pub events: Events,
+    /// Looks at the broker's queues for those who ask why a task waits.
+    pub queues: Link,
     /// Requests that wait for an immediate task.
     pub waiters: Waiters,
     /// Turns of requests that dispatch: they may wait for a lane, and then leave sessions to all others.
@@ -114,6 +119,8 @@ impl App {
             documents: Documents::new(&v3::table(), &catalog),
             metrics: Metrics::new(&catalog.tasks),
             readiness: Readiness::default(),
+            events: Events::new(settings.api.event_streams),
+            queues: Link::new(&settings.broker, "millrace-api queues"),
             waiters: Waiters::new(settings.api.immediate_waiters),
             dispatching: Semaphore::new(settings.database.pool_size.saturating_sub(2).max(1)),
             db,

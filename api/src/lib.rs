@@ -14,6 +14,7 @@ mod correlation;
 mod dispatch_headers;
 pub mod dispatching;
 pub mod error;
+pub mod events;
 pub mod listing;
 mod metrics;
 mod negotiation;

@@ -9,16 +9,19 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use millrace_common::href::ROOT;
 
-fn accepts_json(accept: &str) -> bool {
+/// What answers with events takes clients of events too.
+const EVENTS: &str = "tasks/events/";
+
+fn accepts(accept: &str, others: &[&str]) -> bool {
     accept.split(',').any(|range| {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default().to_ascii_lowercase();
         let refused = parts.any(|p| matches!(p, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
         !refused
-            && matches!(
+            && (matches!(
                 media.as_str(),
                 "" | "*/*" | "application/*" | "application/json"
-            )
+            ) || others.contains(&media.as_str()))
     })
 }
 
@@ -30,15 +33,17 @@ pub async fn layer(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    let in_api = request
-        .path()
-        .strip_prefix(ROOT)
-        .is_some_and(|rest| !rest.starts_with("docs"));
+    let rest = request.path().strip_prefix(ROOT);
+    let in_api = rest.is_some_and(|rest| !rest.starts_with("docs"));
+    let others: &[&str] = match rest {
+        Some(EVENTS) => &["text/*", "text/event-stream"],
+        _ => &[],
+    };
     let accepted = request
         .headers()
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
-        .is_none_or(accepts_json);
+        .is_none_or(|accept| accepts(accept, others));
     if in_api && !accepted {
         let refusal = ApiError::detail(
             StatusCode::NOT_ACCEPTABLE,
@@ -53,7 +58,7 @@ pub async fn layer(
 
 #[cfg(test)]
 mod tests {
-    use super::accepts_json;
+    use super::accepts;
 
     #[test]
     fn json_is_accepted_by_name_or_by_range() {
@@ -63,10 +68,11 @@ mod tests {
             "application/*",
             "",
         ] {
-            assert!(accepts_json(yes), "{yes}");
+            assert!(accepts(yes, &[]), "{yes}");
         }
         for no in ["text/plain", "text/html, image/png", "application/json;q=0"] {
-            assert!(!accepts_json(no), "{no}");
+            assert!(!accepts(no, &[]), "{no}");
         }
+        assert!(accepts("text/event-stream", &["text/event-stream"]));
     }
 }

@@ -48,6 +48,8 @@ pub struct Endpoint {
     pub query: Vec<Parameter>,
     /// True where a task may be dispatched.
     pub is_dispatching: bool,
+    /// True where the answer is a stream of events.
+    pub is_stream: bool,
     route: Box<dyn Fn(Route) -> Route>,
 }
 
@@ -78,6 +80,7 @@ where
         body: None,
         answers: Vec::new(),
         is_dispatching: false,
+        is_stream: false,
         route: Box::new(move |route| route.to(handler.clone())),
     }
 }
@@ -181,6 +184,15 @@ impl Endpoint {
     #[must_use]
     pub fn answers<T: ToSchema>(mut self, status: u16) -> Self {
         self.answers.push((status, Some(SchemaDoc::of::<T>())));
+        self
+    }
+
+    /// Answers 200 with a stream of server-sent events, with these parameters in the query.
+    #[must_use]
+    pub fn streams(mut self, parameters: Vec<Parameter>) -> Self {
+        self.is_stream = true;
+        self.query = parameters;
+        self.answers.push((200, None));
         self
     }
 

@@ -42,7 +42,12 @@ pub async fn serve(app: App) -> std::io::Result<()> {
     }
     let stop = CancellationToken::new();
     let beat = tokio::spawn(process::keep(app.clone(), stop.clone()));
+    if app.serves.api() {
+        let listening = app.events.clone();
+        tokio::spawn(listening.keep(app.settings.clone(), app.db.clone()));
+    }
     let handle = server.handle();
+    let events = app.events.clone();
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     tokio::spawn(async move {
@@ -51,6 +56,7 @@ pub async fn serve(app: App) -> std::io::Result<()> {
             _ = interrupted.recv() => {}
         }
         info!("stopping: requests may finish within {DRAIN_SECONDS} s");
+        events.stop();
         handle.stop(true).await;
     });
     let served = server.await;

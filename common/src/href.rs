@@ -9,13 +9,14 @@ use uuid::Uuid;
 pub const ROOT: &str = "/pulp/api/v3/";
 
 /// Collections of objects that are named by their id alone: path and model.
-const PLAIN: [(&str, &str); 8] = [
+const PLAIN: [(&str, &str); 9] = [
     ("tasks", "core.task"),
     ("task-groups", "core.taskgroup"),
     ("task-schedules", "core.taskschedule"),
     ("workers", "core.appstatus"),
     ("artifacts", "core.artifact"),
     ("uploads", "core.upload"),
+    ("pauses", "core.pause"),
     ("roles", "core.role"),
     ("domains", "core.domain"),
 ];

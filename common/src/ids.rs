@@ -87,6 +87,8 @@ ids! {
     ExportId,
     /// A role.
     RoleId,
+    /// What keeps tasks from starting.
+    PauseId,
     /// A role that an account or a group holds.
     AssignmentId,
 }

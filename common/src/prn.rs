@@ -2,7 +2,7 @@
 //! of a domain (contract 0 and 2.2). They are what tasks reserve.
 
 use crate::ids::{
-    ArtifactId, ContentId, DistributionId, DomainId, ExportId, ExporterId, ProcessId,
+    ArtifactId, ContentId, DistributionId, DomainId, ExportId, ExporterId, PauseId, ProcessId,
     PublicationId, RemoteId, RepositoryId, RoleId, TaskGroupId, TaskId, TaskScheduleId,
     TemporaryFileId, UploadId, VersionId,
 };
@@ -101,6 +101,7 @@ prns! {
     ExporterId => "core.filesystemexporter",
     ExportId => "core.filesystemexport",
     RoleId => "core.role",
+    PauseId => "core.pause",
 }
 
 /// The PRN of a repository: `file` gives `prn:file.filerepository:<id>` for type `file.file`.

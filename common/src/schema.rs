@@ -129,6 +129,17 @@ table! {
 }
 
 table! {
+    pause (pulp_id) {
+        pulp_id -> Uuid,
+        kind -> Text,
+        name -> Text,
+        reason -> Text,
+        paused_by -> Nullable<Text>,
+        since -> Timestamptz,
+    }
+}
+
+table! {
     task (pulp_id) {
         pulp_id -> Uuid,
         pulp_created -> Timestamptz,
@@ -163,6 +174,7 @@ table! {
         announced_at -> Nullable<Timestamptz>,
         announce_after -> Nullable<Timestamptz>,
         deadline -> Nullable<Timestamptz>,
+        pause_id -> Nullable<Uuid>,
     }
 }
 
@@ -724,5 +736,6 @@ allow_tables_to_appear_in_same_query!(
     export_staging,
     exported_resource,
     task_schedule,
+    pause,
     idempotency_key,
 );

@@ -231,6 +231,23 @@ impl TestApp {
         api
     }
 
+    /// Runs a command of the API's program to its end: whether it went well, and what it printed.
+    pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = tokio::process::Command::new(stack::program("millrace-api"));
+        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
+            command.env_remove(key);
+        }
+        command.env_remove("RUST_LOG").args(arguments);
+        command.envs(self.settings.iter().map(|(key, value)| (key, value)));
+        let done = command.output().await.unwrap();
+        let text = if done.status.success() {
+            done.stdout
+        } else {
+            done.stderr
+        };
+        (done.status.success(), String::from_utf8(text).unwrap())
+    }
+
     /// Starts a worker, with settings of its own beside those of the test; gives its place.
     pub fn spawn_worker(&mut self, settings: &[(&str, &str)]) -> usize {
         let name = if self.plugin {

@@ -9,6 +9,8 @@ mod api_faults;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod blockers;
+#[cfg(test)]
 mod body_faults;
 #[cfg(test)]
 mod broker_faults;
@@ -49,6 +51,8 @@ mod downloads;
 #[cfg(test)]
 mod engine_cost;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod exports;
 #[cfg(test)]
 mod full_disk;
@@ -78,6 +82,8 @@ mod metrics;
 mod migrations;
 #[cfg(test)]
 mod orphans;
+#[cfg(test)]
+mod pauses;
 #[cfg(test)]
 mod permissions;
 #[cfg(test)]

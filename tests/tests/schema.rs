@@ -10,9 +10,10 @@ fn root() -> PathBuf {
 }
 
 const COLUMNS: &str = "SELECT table_name || '.' || column_name || ' ' || udt_name || ' ' || is_nullable \
-     FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' ORDER BY 1";
+     FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' \
+     AND table_name NOT IN (SELECT viewname FROM pg_views WHERE schemaname = 'public') ORDER BY 1";
 
-/// Columns, indexes, constraints, functions and statistics, as text.
+/// Columns, indexes, constraints, views, functions and statistics, as text.
 async fn describe(sql: &Sql) -> Vec<String> {
     let mut all = sql.texts(COLUMNS).await;
     all.extend(sql.texts("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE '\\_\\_%' ORDER BY 1").await);
@@ -22,6 +23,10 @@ async fn describe(sql: &Sql) -> Vec<String> {
               WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text NOT LIKE '\\_\\_%' ORDER BY 1",
         )
         .await,
+    );
+    all.extend(
+        sql.texts("SELECT viewname || ' ' || definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1")
+            .await,
     );
     all.extend(
         sql.texts("SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1")

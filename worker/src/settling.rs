@@ -219,6 +219,10 @@ pub(crate) async fn give_back(shared: &Shared, claim: Claim) -> Result<bool, Err
         HandBack::Loss
     };
     if tasking::hand_back(&mut conn, claim, why).await? {
+        if let Some(name) = Task::type_name(&mut conn, claim.task).await? {
+            let waiting = TaskState::Waiting.as_str();
+            shared.publisher.state_changed(claim.task, &name, waiting);
+        }
         return Ok(true);
     }
     match tasking::fail_for_reason(&mut conn, claim, SESSION_LOST).await? {

@@ -161,6 +161,10 @@ impl Slot {
                 metrics.stale_deliveries.inc();
                 debug!(task_id:% = id; "a message about task {id} is late");
             }
+            ClaimOutcome::Paused => {
+                metrics.paused_deliveries.inc();
+                debug!(task_id:% = id; "task {id} is paused");
+            }
             ClaimOutcome::Refused => {
                 metrics.lock_refusals.inc();
                 self.defer(message, "a lock of it is still held", SOON)

@@ -33,6 +33,9 @@ pub enum Object {
     TaskGroup,
     TaskSchedule,
     Worker,
+    /// A pause of a lane or of a task type.
+    Pause,
+    Lane,
     Artifact,
     /// Units of all types.
     Content,
@@ -138,6 +141,8 @@ impl Object {
             Self::TaskGroup => "core.taskgroup".into(),
             Self::TaskSchedule => "core.taskschedule".into(),
             Self::Worker => "core.appstatus".into(),
+            Self::Pause => "core.pause".into(),
+            Self::Lane => "core.lane".into(),
             Self::Artifact => "core.artifact".into(),
             Self::Content | Self::Orphans | Self::Reclaim => "core.content".into(),
             Self::Repository(kind) => of_type(kind, "repository"),
@@ -168,6 +173,8 @@ impl Object {
             Self::TaskGroup => "TaskGroup".into(),
             Self::TaskSchedule => "TaskSchedule".into(),
             Self::Worker => "AppStatus".into(),
+            Self::Pause => "Pause".into(),
+            Self::Lane => "Lane".into(),
             Self::Artifact => "Artifact".into(),
             Self::Content | Self::Orphans | Self::Reclaim => "Content".into(),
             Self::Repository(kind) => of_type(kind, "Repository"),

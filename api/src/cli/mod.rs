@@ -5,7 +5,9 @@ mod doctor;
 mod import_units;
 mod migrate;
 mod password;
+mod pause;
 mod serve;
+mod why;
 
 use crate::app::Serves;
 use clap::{Parser, Subcommand};
@@ -68,6 +70,27 @@ enum Command {
     /// `_ns`, `_href`, `_rev`, `_last_updated` and `_<type>_children` are left out; other names that begin with `_` are
     /// refused. A line that is wrong is told by its number and field.
     ImportUnits(import_units::Arguments),
+    /// Keep tasks of a lane or of a type from starting; those that run go on.
+    Pause {
+        #[command(flatten)]
+        what: pause::What,
+        /// Why, for people.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// End a pause.
+    Resume {
+        #[command(flatten)]
+        what: pause::What,
+    },
+    /// Say why a task waits.
+    Why {
+        /// The id of the task, its href or its PRN.
+        task: String,
+        /// The answer for programs, as `tasks/<id>/blockers/` gives it.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[expect(clippy::print_stderr, reason = "this is the command line")]
@@ -119,6 +142,11 @@ fn execute(
             let catalog = Catalog::load(&settings, register)?;
             runtime.block_on(import_units::import(&settings, &catalog, &arguments))
         }
+        Command::Pause { what, reason } => {
+            runtime.block_on(pause::set(settings, register, what, reason))
+        }
+        Command::Resume { what } => runtime.block_on(pause::end(&settings, what)),
+        Command::Why { task, json } => runtime.block_on(why::print(&settings, &task, json)),
         Command::CheckConfig | Command::Probe { .. } => Ok(()),
     }
 }

@@ -103,16 +103,22 @@ impl<T> Filters<T> {
         C: QueryFragment<Pg> + Copy + Send + Sync + 'static,
         I: QueryFragment<Pg> + Copy + Send + Sync + 'static,
     {
+        Self::ordered_by(vec![SortKey::new(created, true), SortKey::new(id, true)])
+            .sortable("pulp_created", created)
+            .sortable("pulp_id", id)
+            .sortable("pk", id)
+    }
+
+    /// No filters yet; without another order, by these keys, the last of which is unique.
+    #[must_use]
+    pub fn ordered_by(default: Vec<SortKey>) -> Self {
         Self {
             list: Vec::new(),
             base: Predicate::always(),
             sort_keys: BTreeMap::new(),
-            default: vec![SortKey::new(created, true), SortKey::new(id, true)],
+            default,
             minimal: false,
         }
-        .sortable("pulp_created", created)
-        .sortable("pulp_id", id)
-        .sortable("pk", id)
     }
 
     /// As [`Filters::newest_first`], for a table whose ids sort by age (version 7): without another order, by

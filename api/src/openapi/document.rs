@@ -199,6 +199,10 @@ fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>, types: &Cont
                 let content = json!({"application/json": {"schema": schema.reference()}});
                 response.insert("content".into(), content);
             }
+            if let (true, Some(response)) = (endpoint.is_stream, response.as_object_mut()) {
+                let content = json!({"text/event-stream": {"schema": {"type": "string"}}});
+                response.insert("content".into(), content);
+            }
             (status.to_string(), response)
         })
         .collect();

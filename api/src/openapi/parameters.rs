@@ -16,7 +16,9 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    fn query(name: &str, help: &str, schema: &Value) -> Self {
+    /// A parameter in the query.
+    #[must_use]
+    pub fn query(name: &str, help: &str, schema: &Value) -> Self {
         Self {
             name: name.to_owned(),
             object: json!({"name": name, "in": "query", "description": help, "schema": schema}),

@@ -1,7 +1,7 @@
 //! Addresses and names of objects: href ↔ PRN, both ways, without asking the database where possible.
 
 use millrace_common::db::Conn;
-use millrace_common::ids::{ProcessId, RoleId, TaskGroupId, TaskScheduleId, UploadId};
+use millrace_common::ids::{PauseId, ProcessId, RoleId, TaskGroupId, TaskScheduleId, UploadId};
 use millrace_common::models::object::{self, Located};
 use millrace_common::prn::Prn;
 use std::collections::HashMap;
@@ -35,6 +35,12 @@ pub fn task_schedule(id: TaskScheduleId) -> String {
 #[must_use]
 pub fn worker(id: ProcessId) -> String {
     format!("{ROOT}workers/{id}/")
+}
+
+/// The href of a pause.
+#[must_use]
+pub fn pause(id: PauseId) -> String {
+    format!("{ROOT}pauses/{id}/")
 }
 
 /// The href of an account.

@@ -62,11 +62,13 @@ pub mod exports;
 pub mod groups;
 pub mod href;
 pub mod labels;
+pub mod lanes;
 pub mod login;
 pub mod membership;
 pub mod object;
 pub mod object_roles;
 pub mod orphans;
+pub mod pauses;
 pub mod publications;
 pub mod reclaim;
 pub mod references;
@@ -84,6 +86,7 @@ pub mod status;
 mod table_accounts;
 mod table_content;
 mod table_exporters;
+mod table_operations;
 mod table_remotes;
 mod table_repositories;
 mod table_serving;
@@ -119,6 +122,7 @@ pub fn table() -> Vec<Endpoint> {
         tasks(),
         schedules(),
         roles(),
+        table_operations::table(),
         table_accounts::table(),
         table_content::table(),
         table_repositories::table(),

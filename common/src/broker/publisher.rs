@@ -5,6 +5,7 @@
 //! janitor announces whatever was never confirmed.
 
 use super::announcement::{Announcement, Announcements};
+use super::event::TaskEvent;
 use super::link::{Backoff, BrokerError, Link, Silence};
 use super::message::{Message, properties};
 use super::topology::{DISPATCH_EXCHANGE, EVENTS_EXCHANGE};
@@ -31,7 +32,7 @@ const NOTE_DELAY: Duration = Duration::from_millis(200);
 
 enum Outgoing {
     Announce(Box<Announcement>, Instant),
-    Event { key: String, body: Vec<u8> },
+    Event(Box<TaskEvent>),
 }
 
 /// The publisher of a process; cheap to clone.
@@ -99,12 +100,12 @@ impl Publisher {
 
     /// Tells the events exchange that a task has come into a state, as well as can be.
     pub fn state_changed(&self, task: TaskId, name: &str, state: &str) {
-        let body = serde_json::json!({"v": 1, "task": task, "name": name, "state": state});
-        let event = Outgoing::Event {
-            key: format!("task.{state}.{name}"),
-            body: body.to_string().into_bytes(),
-        };
-        let _ = self.outgoing.try_send(event);
+        // The last of the window is for announcements: those say what is to be done.
+        if self.outgoing.capacity() <= self.outgoing.max_capacity() / 4 {
+            return;
+        }
+        let event = TaskEvent::now(task, name, state);
+        let _ = self.outgoing.try_send(Outgoing::Event(Box::new(event)));
     }
 
     /// How many hints would find room in the window now; none while the broker is away or refuses.
@@ -205,8 +206,8 @@ impl Line {
                             Err(error) => self.unless_blocked(error).await?,
                         }
                     }
-                    Some(Outgoing::Event { key, body }) => {
-                        if let Err(error) = self.event(&events, &key, &body).await {
+                    Some(Outgoing::Event(event)) => {
+                        if let Err(error) = self.event(&events, &event).await {
                             self.unless_blocked(error).await?;
                         }
                     }
@@ -310,15 +311,18 @@ impl Line {
         }
     }
 
-    async fn event(&self, channel: &Channel, key: &str, body: &[u8]) -> Result<(), BrokerError> {
+    async fn event(&self, channel: &Channel, event: &TaskEvent) -> Result<(), BrokerError> {
+        let (key, body) = (event.routing_key(), event.encode());
         let properties = BasicProperties::default()
+            .with_type(event.name.as_str().into())
+            .with_timestamp(u64::try_from(event.at.timestamp()).unwrap_or_default())
             .with_content_type("application/json".into())
             .with_app_id("millrace".into());
         let sent = channel.basic_publish(
             EVENTS_EXCHANGE.into(),
-            key.into(),
+            key.as_str().into(),
             BasicPublishOptions::default(),
-            body,
+            &body,
             properties,
         );
         self.link.within("basic.publish", sent).await.map(drop)

@@ -15,6 +15,9 @@ pub const DEAD_EXCHANGE: &str = "millrace.dead";
 /// The queue behind [`DEAD_EXCHANGE`].
 pub const DEAD_QUEUE: &str = "millrace.dead";
 
+/// State changes that wait for one reader at most.
+const HEARD: i32 = 10_000;
+
 /// The queue of a work class.
 #[must_use]
 pub fn queue_of(class: &str) -> String {
@@ -99,6 +102,27 @@ async fn bind(
 /// # Errors
 /// The queue does not exist, or the broker does not answer; the channel is of no use then.
 pub async fn queue_depth(link: &Link, channel: &Channel, class: &str) -> Result<u32, BrokerError> {
+    Ok(queue_state(link, channel, class).await?.messages)
+}
+
+/// What there is in the queue of a work class, and who listens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueState {
+    /// Messages that wait for a consumer.
+    pub messages: u32,
+    /// Slots that take messages. A slot that has been busy for minutes takes none.
+    pub consumers: u32,
+}
+
+/// Looks at the queue of a work class.
+///
+/// # Errors
+/// See [`queue_depth`].
+pub async fn queue_state(
+    link: &Link,
+    channel: &Channel,
+    class: &str,
+) -> Result<QueueState, BrokerError> {
     let passive = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::durable()
@@ -108,8 +132,33 @@ pub async fn queue_depth(link: &Link, channel: &Channel, class: &str) -> Result<
         passive,
         FieldTable::default(),
     );
-    Ok(link
-        .within("queue.declare", declared)
-        .await?
-        .message_count())
+    let queue = link.within("queue.declare", declared).await?;
+    Ok(QueueState {
+        messages: queue.message_count(),
+        consumers: queue.consumer_count(),
+    })
+}
+
+/// Declares a queue for this connection alone that hears of all state changes; gives its name. A reader that falls
+/// behind misses the oldest.
+pub(super) async fn declare_listener(
+    link: &Link,
+    channel: &Channel,
+) -> Result<String, BrokerError> {
+    let mut arguments = FieldTable::default();
+    arguments.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString("classic".into()),
+    );
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(HEARD));
+    let options = QueueDeclareOptions {
+        exclusive: true,
+        auto_delete: true,
+        ..QueueDeclareOptions::default()
+    };
+    let declared = channel.queue_declare("".into(), options, arguments);
+    let queue = link.within("queue.declare", declared).await?;
+    let name = queue.name().as_str().to_owned();
+    bind(link, channel, &name, EVENTS_EXCHANGE, "task.#").await?;
+    Ok(name)
 }

@@ -81,6 +81,7 @@ section!(
         upload_idle_timeout_ms: Millis,
         immediate_wait_ms: Millis,
         immediate_waiters: usize,
+        event_streams: usize,
         page_limit: i64,
         metrics_listen: String,
         content_origin: String,

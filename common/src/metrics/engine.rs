@@ -51,6 +51,7 @@ pub struct Engine {
     pub lock_refusals: Counter,
     pub lock_table_refusals: Counter,
     pub unknown_types: Counter,
+    pub paused_deliveries: Counter,
     pub fence_rejections: Counter,
     pub session_losses: Counter,
     pub hand_backs: Counter,
@@ -91,6 +92,7 @@ impl Engine {
             lock_refusals: Counter::default(),
             lock_table_refusals: Counter::default(),
             unknown_types: Counter::default(),
+            paused_deliveries: Counter::default(),
             fence_rejections: Counter::default(),
             session_losses: Counter::default(),
             hand_backs: Counter::default(),
@@ -271,6 +273,11 @@ impl Engine {
                 "unknown_types",
                 "Messages about tasks that this worker does not know or lacks the version for",
                 &self.unknown_types,
+            ),
+            (
+                "paused_deliveries",
+                "Messages about tasks that are paused",
+                &self.paused_deliveries,
             ),
             (
                 "fence_rejections",

@@ -150,6 +150,32 @@ impl Task {
             .optional()
     }
 
+    /// Who dispatched these tasks; nothing of those that nobody did.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn owners(conn: &mut Conn, ids: &[TaskId]) -> QueryResult<Vec<(TaskId, i32)>> {
+        task::table
+            .filter(task::pulp_id.eq_any(ids))
+            .filter(task::created_by.is_not_null())
+            .select((task::pulp_id, task::created_by.assume_not_null()))
+            .load(conn)
+            .await
+    }
+
+    /// The name of a task's type.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn type_name(conn: &mut Conn, id: TaskId) -> QueryResult<Option<String>> {
+        task::table
+            .find(id)
+            .select(task::name)
+            .first(conn)
+            .await
+            .optional()
+    }
+
     /// Deletes a task that has ended; false where it has not, or is not there.
     ///
     /// # Errors

@@ -20,8 +20,8 @@ use serde_json::json;
 pub enum CancelOutcome {
     /// It waited and is canceled now; publish what came of it.
     Canceled(Settled),
-    /// It runs: its worker has been told.
-    Canceling,
+    /// It runs: its worker has been told. The name of its type, where this cancel was the first.
+    Canceling(Option<String>),
     /// It had ended before, in this state.
     AlreadyFinal(TaskState),
     /// There is no such task.
@@ -38,14 +38,14 @@ pub const CANCEL_CHANNEL: &str = "millrace_cancel";
 /// As the session.
 pub async fn cancel(conn: &mut Conn, id: TaskId) -> Result<CancelOutcome, Error> {
     loop {
-        let state: Option<String> = task::table
+        let found: Option<(String, String)> = task::table
             .find(id)
-            .select(task::state)
+            .select((task::state, task::name))
             .first(conn)
             .await
             .optional()
             .map_err(Error::from)?;
-        let Some(state) = state else {
+        let Some((state, name)) = found else {
             return Ok(CancelOutcome::NotFound);
         };
         match state.parse().map_err(Error::internal)? {
@@ -56,10 +56,10 @@ pub async fn cancel(conn: &mut Conn, id: TaskId) -> Result<CancelOutcome, Error>
             }
             TaskState::Running => {
                 if cancel_running(conn, id).await? {
-                    return Ok(CancelOutcome::Canceling);
+                    return Ok(CancelOutcome::Canceling(Some(name)));
                 }
             }
-            TaskState::Canceling => return Ok(CancelOutcome::Canceling),
+            TaskState::Canceling => return Ok(CancelOutcome::Canceling(None)),
             state => return Ok(CancelOutcome::AlreadyFinal(state)),
         }
     }

@@ -52,6 +52,8 @@ pub enum ClaimOutcome {
     Stale,
     /// The row says "not before": leave it to the janitor.
     Early,
+    /// It is paused, and held until that ends: leave it alone.
+    Paused,
     /// Its time to be claimed has passed: it is to be canceled.
     Expired,
     /// Somebody still holds one of its locks. Defer it.
@@ -123,6 +125,7 @@ pub async fn claim(
             group: row.task_group,
         })),
         "early" => ClaimOutcome::Early,
+        "paused" => ClaimOutcome::Paused,
         "expired" => ClaimOutcome::Expired,
         "refused" => ClaimOutcome::Refused,
         "full" => ClaimOutcome::Full,

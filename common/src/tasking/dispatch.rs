@@ -251,6 +251,8 @@ impl NewTask {
 pub struct Dispatched {
     /// The task.
     pub id: TaskId,
+    /// The name of its type.
+    pub name: &'static str,
     /// Its place in its lanes.
     pub ticket: i64,
     /// When it was recorded.
@@ -276,6 +278,12 @@ impl Dispatched {
         if self.state == TaskState::Canceled {
             publisher.state_changed(self.id, self.name, self.state.as_str());
         }
+        publisher.announce(Announcements(self.announcement.into_iter().collect()));
+    }
+
+    /// Publishes, after the commit, that it is there, and its announcement where it has one.
+    pub fn publish(self, publisher: &Publisher) {
+        publisher.state_changed(self.id, self.name, self.state.as_str());
         publisher.announce(Announcements(self.announcement.into_iter().collect()));
     }
 }
@@ -352,6 +360,7 @@ pub async fn dispatch_many(
         .load(conn)
         .await?
     };
+    // A row a task, in the given order.
     rows.into_iter()
         .zip(tasks)
         .map(|(row, task)| {
@@ -361,6 +370,7 @@ pub async fn dispatch_many(
                 cid: task.cid.clone(),
                 lane: row.lane,
                 id: row.pulp_id,
+                name: task.name,
                 ticket: row.ticket,
                 created: row.pulp_created,
                 state: row.state.parse().map_err(Error::internal)?,

@@ -23,6 +23,7 @@ mod facts;
 pub mod janitor;
 mod lanes;
 mod moves;
+pub mod pause;
 mod progress;
 mod registry;
 mod reserved;
@@ -31,6 +32,7 @@ pub mod schedule;
 mod settle;
 mod state;
 mod task;
+pub mod why;
 
 pub use crate::broker::{Announcement, Announcements};
 pub use crate::tasks::{

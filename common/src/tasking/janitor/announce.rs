@@ -5,6 +5,7 @@ use crate::broker::{Announcements, queue_depth};
 use crate::error::Error;
 use crate::metrics::engine;
 use crate::models::announcement::{due_lost, due_unconfirmed};
+use crate::tasking::pause::release_left;
 use std::time::{Duration, Instant};
 
 /// Longest time that one pass announces.
@@ -24,6 +25,13 @@ enum Due<'a> {
 }
 
 impl Janitor {
+    /// Lets start what pauses held that have ended: whoever ended one leaves a great many to this.
+    pub(super) async fn release_paused(&self) -> Result<(), Error> {
+        let mut conn = self.db.get().await?;
+        let announce = |announcements| self.publisher.announce(announcements);
+        release_left(&mut conn, announce, ROUND).await
+    }
+
     pub(super) async fn announce_unconfirmed(&self) -> Result<(), Error> {
         self.announce_due(Due::Unconfirmed).await
     }

@@ -123,6 +123,8 @@ impl Janitor {
             (std::mem::take(&mut left.unconfirmed), announced)
         };
         if unconfirmed {
+            // What a pause holds is unconfirmed too.
+            self.duty("release", self.release_paused().await);
             self.duty("announce again", self.announce_unconfirmed().await);
         }
         for class in &announced {

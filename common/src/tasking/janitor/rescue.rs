@@ -36,10 +36,16 @@ impl Janitor {
         };
         let (id, facts) = (lost.task, rescued.facts);
         moves::rescued(id, rescued.settled.is_none(), &facts);
-        if let Some(settled) = rescued.settled
-            && settled.publish(&self.publisher, id)
-        {
-            self.resume(&|| {}).await?;
+        match rescued.settled {
+            None => {
+                let waiting = TaskState::Waiting.as_str();
+                self.publisher.state_changed(id, &facts.name, waiting);
+            }
+            Some(settled) => {
+                if settled.publish(&self.publisher, id) {
+                    self.resume(&|| {}).await?;
+                }
+            }
         }
         Ok(())
     }
