@@ -20,7 +20,13 @@ pub async fn cancel_one(
             settled.publish(&app.publisher, id);
             Some(TaskState::Canceled)
         }
-        CancelOutcome::Canceling => Some(TaskState::Canceling),
+        CancelOutcome::Canceling(name) => {
+            let canceling = TaskState::Canceling;
+            if let Some(name) = name {
+                app.publisher.state_changed(id, &name, canceling.as_str());
+            }
+            Some(canceling)
+        }
         CancelOutcome::AlreadyFinal(state) => Some(state),
         CancelOutcome::NotFound => None,
     })

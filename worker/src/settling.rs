@@ -10,6 +10,7 @@ use millrace_common::cause::chain;
 use millrace_common::db::{Backend, Conn};
 use millrace_common::error::Error;
 use millrace_common::metrics::engine;
+use millrace_common::models::task::Task;
 use millrace_common::models::worker_session;
 use millrace_common::tasking::{
     self, Claim, Claimed, Ended, HandBack, Outcome, Settled, TaskError, TaskState, TaskType,

@@ -23,6 +23,7 @@ pub use management::{Management, ManagementError};
 pub use message::{Message, Unreadable};
 pub use publisher::Publisher;
 pub use topology::{
-    DEAD_EXCHANGE, DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, QueueState, queue_depth, queue_of, queue_state,
+    DEAD_EXCHANGE, DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, QueueState, queue_depth,
+    queue_of, queue_state,
 };
 pub use view::BrokerView;

@@ -261,8 +261,6 @@ pub struct Dispatched {
     pub state: TaskState,
     /// Present where nothing stands in front of it.
     pub announcement: Option<Announcement>,
-    /// The name of its type.
-    pub name: &'static str,
     /// Its work class.
     pub class: &'static str,
     /// The correlation id of its request.
@@ -272,17 +270,9 @@ pub struct Dispatched {
 }
 
 impl Dispatched {
-    /// Publishes it after the commit: that it can run, or that it was canceled at once.
-    pub fn publish(self, publisher: &Publisher) {
-        moves::dispatched(&self);
-        if self.state == TaskState::Canceled {
-            publisher.state_changed(self.id, self.name, self.state.as_str());
-        }
-        publisher.announce(Announcements(self.announcement.into_iter().collect()));
-    }
-
     /// Publishes, after the commit, that it is there, and its announcement where it has one.
     pub fn publish(self, publisher: &Publisher) {
+        moves::dispatched(&self);
         publisher.state_changed(self.id, self.name, self.state.as_str());
         publisher.announce(Announcements(self.announcement.into_iter().collect()));
     }
@@ -370,7 +360,6 @@ pub async fn dispatch_many(
                 cid: task.cid.clone(),
                 lane: row.lane,
                 id: row.pulp_id,
-                name: task.name,
                 ticket: row.ticket,
                 created: row.pulp_created,
                 state: row.state.parse().map_err(Error::internal)?,
