@@ -2,7 +2,9 @@
 
 use crate::auth::Credentials;
 use crate::content::{Fetches, Files};
+use crate::metrics::Metrics;
 use crate::openapi::Documents;
+use crate::readiness::Readiness;
 use crate::v3;
 use crate::waiting::Waiters;
 use clap::ValueEnum;
@@ -69,6 +71,10 @@ pub struct App {
     pub credentials: Credentials,
     /// The OpenAPI documents.
     pub documents: Documents,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// Whether it can serve.
+    pub readiness: Readiness,
     /// Requests that wait for an immediate task.
     pub waiters: Waiters,
     /// Turns of requests that dispatch: they may wait for a lane, and then leave sessions to all others.
@@ -106,6 +112,8 @@ impl App {
             files: Files::new(settings.content.cache_bytes),
             credentials: Credentials::new(&settings.api),
             documents: Documents::new(&v3::table(), &catalog),
+            metrics: Metrics::new(&catalog.tasks),
+            readiness: Readiness::default(),
             waiters: Waiters::new(settings.api.immediate_waiters),
             dispatching: Semaphore::new(settings.database.pool_size.saturating_sub(2).max(1)),
             db,

@@ -11,7 +11,7 @@ use actix_web::HttpResponse;
 use millrace_common::db::{self, Conn, Work};
 use millrace_common::error::Error;
 use millrace_common::ids::TaskId;
-use millrace_common::tasking::{NewTask, TaskState, dispatch};
+use millrace_common::tasking::{NewTask, dispatch};
 
 /// Dispatches a task for this request and answers 202 with its href.
 ///
@@ -69,11 +69,7 @@ where
     let starts_now = dispatched.announcement.is_some()
         && app.publisher.is_connected()
         && !app.publisher.is_blocked();
-    if dispatched.state == TaskState::Canceled {
-        app.publisher
-            .state_changed(task.id, task.name(), dispatched.state.as_str());
-    }
-    app.publisher.announce(dispatched.announcements());
+    dispatched.publish(&app.publisher);
     if let Some(waiter) = waiter.filter(|_| starts_now) {
         waiter.wait(app.settings.api.immediate_wait_ms.get()).await;
     }

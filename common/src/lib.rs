@@ -16,6 +16,7 @@ mod hashing;
 pub mod href;
 pub mod ids;
 pub mod logging;
+pub mod metrics;
 pub mod models;
 pub mod prn;
 pub mod probe;

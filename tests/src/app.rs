@@ -144,6 +144,18 @@ impl TestApp {
         (process, client)
     }
 
+    /// Runs a command of the API's program to its end, with settings of its own beside those of the test; gives
+    /// its exit code and what it wrote.
+    pub async fn command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> (i32, String) {
+        let mut all = self.settings.clone();
+        all.extend(settings.iter().map(|(key, value)| variable(key, value)));
+        let name = format!("command-{}", free_port());
+        let program = stack::program("millrace-api");
+        let mut command = Process::start(&name, &program, arguments, &all, self.dir.path());
+        let status = command.end(Duration::from_secs(60)).await;
+        (status.code().unwrap_or(-1), command.log())
+    }
+
     async fn serve(
         &self,
         name: &str,

@@ -78,7 +78,7 @@ impl Dispatcher {
         .await
         .unwrap();
         for one in &dispatched {
-            self.publisher.announce(one.announcements());
+            one.clone().publish(&self.publisher);
         }
         dispatched
     }

@@ -74,6 +74,12 @@ impl Vhost {
         self.call(reqwest::Method::DELETE, &path, None).await;
     }
 
+    /// Deletes a queue under those who use it.
+    pub async fn delete_queue(&self, queue: &str) {
+        let path = format!("queues/{}/{queue}", self.name);
+        self.call(reqwest::Method::DELETE, &path, None).await;
+    }
+
     /// Closes the connections of all clients, as an operator would.
     pub async fn close_connections(&self) {
         let path = format!("vhosts/{}/connections", self.name);

@@ -37,6 +37,8 @@ mod deploy;
 #[cfg(test)]
 mod distributions;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod downloads;
 #[cfg(test)]
 mod engine_cost;
@@ -46,6 +48,8 @@ mod exports;
 mod full_disk;
 #[cfg(test)]
 mod general;
+#[cfg(test)]
+mod health;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
@@ -60,6 +64,10 @@ mod lanes;
 mod leftovers;
 #[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod migrations;
 #[cfg(test)]

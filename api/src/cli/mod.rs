@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod doctor;
 mod migrate;
 mod password;
 mod serve;
@@ -46,6 +47,12 @@ enum Command {
     Probe {
         /// Such as `/pulp/api/v3/livez/`.
         path: String,
+    },
+    /// Look at everything that the programs need, and say how to mend what is amiss. Fails where a check does.
+    Doctor {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
     },
     /// Set the password of an account, read from the terminal or from standard input.
     SetPassword {
@@ -94,6 +101,7 @@ fn execute(
             let serves = only.unwrap_or_default();
             runtime.block_on(serve::serve(settings, register, serves))
         }
+        Command::Doctor { json } => runtime.block_on(doctor::doctor(&settings, register, json)),
         Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))

@@ -87,7 +87,7 @@ pub mod workers;
 
 use crate::error::{ApiError, ApiResult};
 use crate::route::{Endpoint, delete, get, patch, post, put};
-use status::StatusResponse;
+use status::{ReadinessResponse, StatusResponse};
 use task_groups::TaskGroupResponse;
 use task_schedules::{TaskScheduleRequest, TaskScheduleResponse};
 use tasks::{Purge, TaskCancel, TaskDispatch, TaskResponse};
@@ -95,6 +95,9 @@ use workers::WorkerResponse;
 
 /// Answers on every process, whatever it serves.
 pub const LIVEZ: &str = "livez/";
+
+/// Says on every process whether it can serve.
+pub const READYZ: &str = "readyz/";
 
 /// Every call that there is.
 #[must_use]
@@ -126,6 +129,12 @@ fn system() -> Vec<Endpoint> {
             .about("Answers while the process lives")
             .public()
             .answers_nothing(200),
+        get(READYZ, "readyz_read", status::ready)
+            .tag("Readyz")
+            .about("Says whether requests can be served now")
+            .public()
+            .answers::<ReadinessResponse>(200)
+            .answers::<ReadinessResponse>(503),
         get("docs/api.json", "docs_api_json_read", docs::json)
             .public()
             .hidden(),

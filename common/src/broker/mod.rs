@@ -5,14 +5,20 @@
 
 mod announcement;
 mod consumer;
+mod inspect;
 mod link;
+mod management;
 mod message;
 mod publisher;
 mod topology;
 
 pub use announcement::{Announcement, Announcements};
 pub use consumer::{Delivered, SlotConsumer};
+pub use inspect::{Inspection, QueueState, inspect};
 pub use link::{BrokerError, Link};
+pub use management::{Management, ManagementError};
 pub use message::{Message, Unreadable};
-pub use publisher::{Publisher, PublisherStats};
-pub use topology::{DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, queue_depth, queue_of};
+pub use publisher::Publisher;
+pub use topology::{
+    DEAD_EXCHANGE, DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, queue_depth, queue_of,
+};

@@ -45,6 +45,10 @@ impl Settings {
         if !(100..=60_000).contains(&self.worker.janitor_ms.0) {
             return invalid("worker.janitor_ms", "must be between 100 and 60000");
         }
+        // A beat that finds no session is tried anew after 16 s at most, and turns then.
+        if !(20..=3600).contains(&self.worker.stuck_seconds) {
+            return invalid("worker.stuck_seconds", "must be between 20 and 3600");
+        }
         if !(1..=100_000).contains(&self.broker.window) {
             return invalid("broker.window", "must be between 1 and 100000");
         }

@@ -80,6 +80,7 @@ section!(
         immediate_wait_ms: Millis,
         immediate_waiters: usize,
         page_limit: i64,
+        metrics_listen: String,
         content_origin: String,
         credential_cache_seconds: u64,
     }
@@ -110,6 +111,7 @@ section!(
         acknowledge_after_seconds: u64,
         cancel_grace_ms: Millis,
         health_listen: String,
+        stuck_seconds: u64,
         slots: BTreeMap<String, u16>,
     }
 );

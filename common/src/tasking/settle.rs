@@ -2,6 +2,8 @@
 
 use super::claim::Claim;
 use super::dispatch::{Dispatched, NewTask, dispatch_many};
+use super::facts::Facts;
+use super::moves;
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::{Effects, Outcome, TaskError};
@@ -26,10 +28,12 @@ pub enum Settled {
     Final {
         /// The state that it ended in: `canceled` where a cancel came in time.
         state: TaskState,
-        /// The name of its type.
-        name: String,
-        /// Successors, and tasks that the body dispatched.
+        /// What is known of it.
+        facts: Facts,
+        /// Successors.
         announcements: Announcements,
+        /// Tasks that the body dispatched.
+        children: Vec<Dispatched>,
         /// True: more successors wait for [`super::resume_promotions`].
         more: bool,
     },
@@ -44,12 +48,18 @@ impl Settled {
         match self {
             Self::Final {
                 state,
-                name,
+                facts,
                 announcements,
+                children,
                 more,
             } => {
+                moves::ended(task, state, &facts);
+                moves::unblocked(&announcements);
                 publisher.announce(announcements);
-                publisher.state_changed(task, &name, state.as_str());
+                for child in children {
+                    child.publish(publisher);
+                }
+                publisher.state_changed(task, &facts.name, state.as_str());
                 more
             }
             Self::Lost => false,
@@ -66,12 +76,12 @@ struct Panicked;
 struct Finished {
     #[diesel(sql_type = Text)]
     final_state: String,
-    #[diesel(sql_type = Text)]
-    name: String,
     #[diesel(sql_type = Jsonb)]
     announcements: Value,
     #[diesel(sql_type = Bool)]
     more: bool,
+    #[diesel(embed)]
+    facts: Facts,
 }
 
 #[derive(QueryableByName)]
@@ -96,7 +106,10 @@ impl Finish<'_> {
     pub(super) async fn run(&self, conn: &mut Conn) -> Result<Option<Settled>, Error> {
         let from: Vec<&str> = self.from.iter().map(|state| state.as_str()).collect();
         let row: Option<Finished> =
-            sql_query("SELECT * FROM millrace_finish($1, $2, $3, $4, $5, $6)")
+            sql_query(
+                "SELECT f.final_state, f.announcements, f.more, facts.* \
+                   FROM millrace_finish($1, $2, $3, $4, $5, $6) f, LATERAL millrace_facts($1) facts",
+            )
                 .bind::<SqlUuid, _>(self.task)
                 .bind::<Nullable<SqlUuid>, _>(self.claim.map(|claim| claim.id))
                 .bind::<Array<Text>, _>(from)
@@ -109,9 +122,10 @@ impl Finish<'_> {
         row.map(|row| {
             Ok(Settled::Final {
                 state: row.final_state.parse().map_err(Error::internal)?,
-                name: row.name,
+                facts: row.facts,
                 announcements: Announcements::from_json(row.announcements)
                     .map_err(Error::internal)?,
+                children: Vec::new(),
                 more: row.more,
             })
         })
@@ -172,7 +186,7 @@ async fn settle_with_effects(
     let applied = conn
         .transaction(async |conn| apply(conn, keyring, claim, outcome).await)
         .await;
-    let (effects, mut dispatched) = match applied {
+    let (effects, dispatched) = match applied {
         Ok(applied) => applied,
         Err(TaskError::Internal(cause)) if cause.is::<Panicked>() => {
             return Err(Error::Internal(cause));
@@ -181,24 +195,11 @@ async fn settle_with_effects(
         Err(error) if error.is_transient() => return Err(Error::internal(transient_cause(error))),
         Err(error) => return fail(conn, claim, &error).await,
     };
-    let settled = complete(conn, claim, effects.result.as_ref()).await?;
-    Ok(match settled {
-        Settled::Final {
-            state,
-            name,
-            announcements,
-            more,
-        } => {
-            dispatched.0.extend(announcements.0);
-            Settled::Final {
-                state,
-                name,
-                announcements: dispatched,
-                more,
-            }
-        }
-        Settled::Lost => Settled::Lost,
-    })
+    let mut settled = complete(conn, claim, effects.result.as_ref()).await?;
+    if let Settled::Final { children, .. } = &mut settled {
+        *children = dispatched;
+    }
+    Ok(settled)
 }
 
 async fn apply(
@@ -206,7 +207,7 @@ async fn apply(
     keyring: &Keyring,
     claim: Claim,
     outcome: &Outcome,
-) -> Result<(Effects, Announcements), TaskError> {
+) -> Result<(Effects, Vec<Dispatched>), TaskError> {
     let mut effects = outcome.effects.clone();
     if let Some(flip) = &outcome.flip {
         // A panic may have left a transaction open inside this one: both are void.
@@ -232,11 +233,7 @@ async fn apply(
         .execute(conn)
         .await?;
     let dispatched = dispatch_children(conn, keyring, claim, &outcome.dispatches).await?;
-    let announcements = dispatched
-        .into_iter()
-        .filter_map(|d| d.announcement)
-        .collect();
-    Ok((effects, Announcements(announcements)))
+    Ok((effects, dispatched))
 }
 
 /// Tasks that a task dispatches are its children, and of its request (contract 2.1, 2.11).
