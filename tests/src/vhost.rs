@@ -45,13 +45,14 @@ impl Vhost {
             Some(json!({})),
         )
         .await;
-        let user = self.management.username().to_owned();
-        self.call(
-            reqwest::Method::PUT,
-            &format!("permissions/{}/{user}", self.name),
-            Some(json!({"configure": ".*", "write": ".*", "read": ".*"})),
-        )
-        .await;
+        self.permit(".*").await;
+    }
+
+    /// Lets the user configure, write and read what has such a name, and nothing else.
+    pub async fn permit(&self, names: &str) {
+        let path = format!("permissions/{}/{}", self.name, self.management.username());
+        let rights = json!({"configure": names, "write": names, "read": names});
+        self.call(reqwest::Method::PUT, &path, Some(rights)).await;
     }
 
     /// Deletes it with everything in it; clients are cut off.

@@ -1,4 +1,4 @@
-//! The definitions for operators who let no program declare queues.
+//! The definitions for operators who declare what there is, and the rights that remain needed.
 
 use super::manifests::read;
 use millrace_tests::client::sleep;
@@ -27,6 +27,8 @@ async fn the_shipped_definitions_are_what_the_programs_declare() {
     let vhost = Vhost::create().await;
     vhost.import(shipped.clone()).await;
     assert_eq!(topology(&vhost.definitions().await), topology(&shipped));
+    // The rights that docs/OPERATIONS.md names.
+    vhost.permit(r"^millrace\.").await;
     // Whoever declared one of them otherwise would be refused, and nothing would run.
     let app = TestApp::builder()
         .set("broker.queue_type", "quorum")
