@@ -232,7 +232,7 @@ impl TestApp {
     }
 
     /// Runs a command of the API's program to its end: whether it went well, and what it printed.
-    pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
+    pub async fn printed(&self, arguments: &[&str]) -> (bool, String) {
         let mut command = tokio::process::Command::new(stack::program("millrace-api"));
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
             command.env_remove(key);

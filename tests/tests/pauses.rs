@@ -296,12 +296,12 @@ async fn pauses_are_for_administrators_and_audited() {
 async fn the_command_line_pauses_and_resumes() {
     let app = TestApp::with_workers(1).await;
     let (well, text) = app
-        .command(&["pause", "--resource", "a", "--reason", "by hand"])
+        .printed(&["pause", "--resource", "a", "--reason", "by hand"])
         .await;
     assert!(well, "{text}");
     let task = app.sleeper(0.0, &["a"]).await;
     held(&app, 1).await;
-    let (well, text) = app.command(&["why", &task]).await;
+    let (well, text) = app.printed(&["why", &task]).await;
     assert!(
         well && text.contains("by hand") && text.contains("(paused)"),
         "{text}"
@@ -314,10 +314,10 @@ async fn the_command_line_pauses_and_resumes() {
         &["resume", "--resource", "a", "--task-name", SLEEP],
         &["why", "nothing"],
     ] {
-        let (well, text) = app.command(wrong).await;
+        let (well, text) = app.printed(wrong).await;
         assert!(!well, "{wrong:?}: {text}");
     }
-    let (well, text) = app.command(&["resume", "--resource", "a"]).await;
+    let (well, text) = app.printed(&["resume", "--resource", "a"]).await;
     assert!(well, "{text}");
     app.completed(&task).await;
     assert_eq!(id_of(&task).len(), 36);

@@ -82,6 +82,18 @@ fn a_fault_in_a_manifest_is_found_by_the_schema_of_its_kind() {
 }
 
 #[test]
+fn the_alerts_are_those_that_are_shipped_for_prometheus() {
+    let alerts = read("deploy/prometheus/alerts.yaml").replace('\n', "\n  ");
+    let rule = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n\
+                metadata: {name: millrace, namespace: millrace}\nspec:\n  ";
+    let shipped = validate("-", &format!("{rule}{alerts}")).unwrap();
+    for overlay in overlays() {
+        let own = overlay.one("PrometheusRule", "millrace");
+        assert_eq!(own["spec"], shipped[0]["spec"], "{}", overlay.name);
+    }
+}
+
+#[test]
 fn every_variable_is_a_setting_that_the_program_accepts() {
     for overlay in overlays() {
         for pod in overlay.pods() {
@@ -99,13 +111,21 @@ fn every_variable_is_a_setting_that_the_program_accepts() {
 #[test]
 fn ports_are_those_that_the_programs_listen_on() {
     for overlay in overlays() {
-        for (name, setting) in [
-            ("millrace-api", "MILLRACE__API__LISTEN"),
-            ("millrace-worker", "MILLRACE__WORKER__HEALTH_LISTEN"),
+        let health = "MILLRACE__WORKER__HEALTH_LISTEN";
+        for (name, setting, metrics) in [
+            (
+                "millrace-api",
+                "MILLRACE__API__LISTEN",
+                "MILLRACE__API__METRICS_LISTEN",
+            ),
+            ("millrace-worker", health, health),
         ] {
             let pod = overlay.pod(name);
-            let listens = pod.environment[setting].rsplit(':').next().unwrap();
-            let listens: u64 = listens.parse().unwrap();
+            let number = |address: &str| -> u64 {
+                let port = address.rsplit(':').next().unwrap();
+                port.parse().unwrap()
+            };
+            let listens = number(&pod.environment[setting]);
             for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
                 let port = &pod.container[probe]["httpGet"]["port"];
                 assert_eq!(pod.port(port), listens, "{name} {probe}");
@@ -117,13 +137,18 @@ fn ports_are_those_that_the_programs_listen_on() {
                     .iter()
                     .all(|(key, value)| pod.labels[key] == *value)
             );
-            let port = &service["spec"]["ports"][0];
-            assert_eq!(pod.port(&port["targetPort"]), listens);
+            let of_service = |name: &Value| {
+                let mut ports = service["spec"]["ports"].as_array().unwrap().iter();
+                let port = ports.find(|port| port["name"] == *name);
+                pod.port(&port.expect("a port of the service")["targetPort"])
+            };
+            assert_eq!(of_service(&service["spec"]["ports"][0]["name"]), listens);
             let monitor = overlay.one("ServiceMonitor", name);
-            assert_eq!(monitor["spec"]["endpoints"][0]["port"], port["name"]);
-            let metrics = &overlay.one("NetworkPolicy", "metrics")["spec"]["ingress"][0]["ports"];
-            let mut open = metrics.as_array().unwrap().iter();
-            assert!(open.any(|port| port["port"] == listens), "{name}");
+            let scraped = of_service(&monitor["spec"]["endpoints"][0]["port"]);
+            assert_eq!(scraped, number(&pod.environment[metrics]));
+            let open = &overlay.one("NetworkPolicy", "metrics")["spec"]["ingress"][0]["ports"];
+            let mut open = open.as_array().unwrap().iter();
+            assert!(open.any(|port| port["port"] == scraped), "{name}");
         }
     }
 }
@@ -298,7 +323,7 @@ fn the_fleet_at_its_largest_fits_into_the_database() {
         let apis = &overlay.one("HorizontalPodAutoscaler", "millrace-api")["spec"];
         let apis = apis["maxReplicas"].as_u64().unwrap();
         // One more of each during a rolling upgrade; three are kept for superusers.
-        let needed = (workers + 1) * (pool + slots + 3) + (apis + 1) * (pool + 1) + 3;
+        let needed = (workers + 1) * (pool + slots + 3) + (apis + 1) * (pool + 2) + 3;
         assert!(needed <= sessions, "{needed} of {sessions}");
         assert!(overlay.one("Deployment", "millrace-worker")["spec"]["replicas"].is_null());
         let threshold = scaler["triggers"][0]["metadata"]["threshold"].as_str();
