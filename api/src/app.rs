@@ -3,7 +3,9 @@
 use crate::auth::Credentials;
 use crate::content::{Fetches, Files};
 use crate::events::Events;
+use crate::metrics::Metrics;
 use crate::openapi::Documents;
+use crate::readiness::Readiness;
 use crate::v3;
 use crate::waiting::Waiters;
 use clap::ValueEnum;
@@ -70,6 +72,10 @@ pub struct App {
     pub credentials: Credentials,
     /// The OpenAPI documents.
     pub documents: Documents,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// Whether it can serve.
+    pub readiness: Readiness,
     /// Clients that listen for state changes.
     pub events: Events,
     /// Looks at the broker's queues for those who ask why a task waits.
@@ -111,6 +117,8 @@ impl App {
             files: Files::new(settings.content.cache_bytes),
             credentials: Credentials::new(&settings),
             documents: Documents::new(&v3::table(), &catalog),
+            metrics: Metrics::new(&catalog.tasks),
+            readiness: Readiness::default(),
             events: Events::new(settings.api.event_streams),
             queues: Link::new(&settings.broker, "millrace-api queues"),
             waiters: Waiters::new(settings.api.immediate_waiters),

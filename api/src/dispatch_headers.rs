@@ -8,7 +8,6 @@ use crate::app::App;
 use crate::auth::Actor;
 use crate::body::parse_time;
 use crate::error::{ApiError, ApiResult};
-use crate::v3::href;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName};
@@ -20,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use millrace_common::db::{self, Conn};
 use millrace_common::ids::TaskId;
 use millrace_common::models::idempotency_key::{IdempotencyKey, KnownRequest};
+use millrace_common::representation::task_href;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -204,7 +204,7 @@ impl Key {
         match known {
             None => Ok(()),
             Some(known) if known.fingerprint == self.fingerprint() => {
-                Err(ApiError::accepted_before(href::task(known.task_id)))
+                Err(ApiError::accepted_before(task_href(known.task_id)))
             }
             Some(_) => Err(ApiError::field_with(
                 StatusCode::UNPROCESSABLE_ENTITY,

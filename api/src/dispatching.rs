@@ -6,11 +6,11 @@ use crate::correlation;
 use crate::dispatch_headers::{self, DispatchHeaders};
 use crate::error::{ApiError, ApiResult};
 use crate::route::AsyncOperationResponse;
-use crate::v3::href;
 use actix_web::HttpResponse;
 use millrace_common::db::{self, Conn, Work};
 use millrace_common::error::Error;
 use millrace_common::ids::TaskId;
+use millrace_common::representation::task_href;
 use millrace_common::tasking::{NewTask, dispatch};
 
 /// Dispatches a task for this request and answers 202 with its href.
@@ -32,6 +32,24 @@ pub async fn dispatch_and_accept(app: &App, actor: &Actor, task: NewTask) -> Api
 /// What `make` fails with; the answer of the same request that was faster, as an error too: what was prepared for
 /// this one is not used.
 pub async fn dispatch_made<'a, F>(app: &App, actor: &Actor, make: F) -> ApiResult
+where
+    for<'r> F: AsyncFn(&'r mut Conn) -> ApiResult<NewTask>
+        + Work<&'r mut Conn, ApiResult<NewTask>, Fut: Send>
+        + Send
+        + Sync
+        + 'a,
+{
+    let task = record(app, actor, make).await?;
+    Ok(HttpResponse::Accepted().json(AsyncOperationResponse {
+        task: task_href(task),
+    }))
+}
+
+/// The same for any dialect: gives the id of the task, which is readable from now on.
+///
+/// # Errors
+/// As [`dispatch_made`].
+pub async fn record<'a, F>(app: &App, actor: &Actor, make: F) -> ApiResult<TaskId>
 where
     for<'r> F: AsyncFn(&'r mut Conn) -> ApiResult<NewTask>
         + Work<&'r mut Conn, ApiResult<NewTask>, Fut: Send>
@@ -73,9 +91,7 @@ where
     if let Some(waiter) = waiter.filter(|_| starts_now) {
         waiter.wait(app.settings.api.immediate_wait_ms.get()).await;
     }
-    Ok(HttpResponse::Accepted().json(AsyncOperationResponse {
-        task: href::task(task.id),
-    }))
+    Ok(task.id)
 }
 
 /// Notes a request that has a key; the id that its task must have.

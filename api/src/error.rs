@@ -26,6 +26,18 @@ pub struct ApiError {
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// What an [`ApiError`] is made of.
+pub struct Parts {
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// `{"detail": text}`, or messages by field.
+    pub body: Value,
+    /// Headers of the answer.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What was wrong, for the log.
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
 impl ApiError {
     fn new(status: StatusCode, body: Value) -> Self {
         Self {
@@ -145,6 +157,17 @@ impl ApiError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Its parts, for another dialect.
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        Parts {
+            status: self.status,
+            body: self.body,
+            headers: self.headers,
+            cause: self.cause,
+        }
     }
 
     fn log(&self) {

@@ -2,11 +2,12 @@
 //! It never runs a task body. Beside it, the content server.
 //!
 //! `route` and `v3/mod.rs` say what there is to call; `body` and `listing` read requests; `openapi`
-//! writes the document from the same table. `content` serves files.
+//! writes the document from the same table. `v2` is the dialect before that, over the same functions. `content` serves files.
 
 pub mod app;
 pub mod auth;
 pub mod body;
+mod canceling;
 mod cli;
 pub mod content;
 mod correlation;
@@ -15,11 +16,14 @@ pub mod dispatching;
 pub mod error;
 pub mod events;
 pub mod listing;
+mod metrics;
 mod negotiation;
 pub mod openapi;
 mod process;
+mod readiness;
 pub mod route;
 mod server;
+pub mod v2;
 pub mod v3;
 mod waiting;
 

@@ -1,13 +1,13 @@
 //! Accept headers: answers are JSON.
 
 use crate::error::ApiError;
-use crate::v3::href::ROOT;
 use actix_web::ResponseError;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::middleware::Next;
+use millrace_common::href::ROOT;
 
 /// What answers with events takes clients of events too.
 const EVENTS: &str = "tasks/events/";

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::error::ApiError;
 use crate::v3::href::ROOT;
-use crate::{content, correlation, negotiation, process, route, v3};
+use crate::{content, correlation, metrics, negotiation, process, route, v2, v3};
 use actix_web::dev::{ResourceDef, Server};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Compress, from_fn};
@@ -29,6 +29,9 @@ const DRAIN_SECONDS: u64 = 30;
 pub async fn serve(app: App) -> std::io::Result<()> {
     let app = Data::new(app);
     let (server, addresses) = bind(&app)?;
+    if let Some(metrics) = metrics::bind(&app)? {
+        tokio::spawn(metrics);
+    }
     let path = if app.serves.api() {
         ROOT
     } else {
@@ -79,7 +82,7 @@ fn bind(app: &Data<App>) -> std::io::Result<(Server, Vec<SocketAddr>)> {
     let server = HttpServer::new(move || {
         let mut table = v3::table();
         if !shared.serves.api() {
-            table.retain(|endpoint| endpoint.path == v3::LIVEZ);
+            table.retain(|endpoint| [v3::LIVEZ, v3::READYZ].contains(&endpoint.path));
         }
         let paths = Rc::new(route::paths(ROOT, &table));
         let api = web::scope("")
@@ -92,9 +95,13 @@ fn bind(app: &Data<App>) -> std::io::Result<(Server, Vec<SocketAddr>)> {
             }));
         actix_web::App::new()
             .app_data(shared.clone())
+            .wrap(from_fn(metrics::layer))
             .configure(|config| {
                 if shared.serves.content() {
                     content::register(&shared, config);
+                }
+                if shared.serves.api() {
+                    v2::configure(config);
                 }
             })
             .service(api)

@@ -1,5 +1,6 @@
 //! Everything that can be added without touching the engine: task types and content types.
 
+use crate::config::Settings;
 use crate::content::ContentTypes;
 use crate::error::Error;
 use crate::tasking::{Component, Registry};
@@ -35,13 +36,17 @@ impl Catalog {
         catalog
     }
 
-    /// What ships with Millrace, and what `register` adds to it.
+    /// What ships with Millrace, what `register` adds to it, and the content types that the settings name.
     ///
     /// # Errors
     /// [`Error::Invalid`] where content types do not fit together.
-    pub fn load(diagnostics: bool, register: fn(&mut Self)) -> Result<Self, Error> {
-        let mut catalog = Self::builtin(diagnostics);
+    pub fn load(settings: &Settings, register: fn(&mut Self)) -> Result<Self, Error> {
+        let mut catalog = Self::builtin(settings.diagnostics.enabled);
         register(&mut catalog);
+        let definitions = &settings.units.definitions;
+        if !definitions.as_os_str().is_empty() {
+            catalog.content.describe_all(definitions);
+        }
         catalog.content.check()?;
         // Tasks find them where they find task types.
         catalog.tasks.provide(catalog.content.clone());

@@ -15,7 +15,7 @@ mod direct;
 mod migrate;
 mod retry;
 
-pub use migrate::{migrate, pending_migrations};
+pub use migrate::{is_migrated, migrate, pending_migrations};
 pub use retry::{RetryCause, Work, retrying, transaction};
 
 /// The migrations, compiled into both binaries.
@@ -121,6 +121,12 @@ impl Db {
             what: "database",
             source: e.into(),
         })
+    }
+
+    /// How the pool is used now.
+    #[must_use]
+    pub fn pool(&self) -> managed::Status {
+        self.pool.status()
     }
 
     /// A session of its own, outside the pool and without a statement timeout: for locks that live as

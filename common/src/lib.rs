@@ -4,6 +4,7 @@
 //! `tasking` → `broker`, `db` → `ids`, `error`, `config`. The engine (`tasking`) knows no task, and
 //! nothing here knows REST. A plug-in author imports from [`tasking`].
 
+mod below;
 pub mod broker;
 pub mod catalog;
 pub mod cause;
@@ -16,8 +17,10 @@ mod hashing;
 pub mod href;
 pub mod ids;
 pub mod logging;
+pub mod metrics;
 pub mod models;
 pub mod prn;
+pub mod probe;
 pub mod repository;
 pub mod representation;
 pub mod roles;
@@ -27,6 +30,7 @@ pub mod storage;
 pub mod tasking;
 pub mod tasks;
 mod temporary;
+pub mod units;
 pub mod uploads;
 
 /// The version of Millrace itself.

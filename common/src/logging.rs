@@ -1,12 +1,13 @@
 //! Log lines by `env_logger`: text with key-values, or one JSON object a line.
 
-use crate::config::{Log, LogFormat};
-use env_logger::{Builder, Env};
+use crate::config::{Log as Settings, LogFormat};
+use env_logger::{Builder, Env, Logger};
 use log::kv::{Error, Key, Value, VisitSource};
+use log::{Level, Log, Metadata, Record};
 use std::io::Write;
 
 /// Starts logging. `RUST_LOG` wins over the setting; calling it twice is harmless.
-pub fn init(settings: &Log) {
+pub fn init(settings: &Settings) {
     let mut builder = Builder::from_env(Env::default().default_filter_or(settings.filter.as_str()));
     if settings.format == LogFormat::Json {
         builder.format(|out, record| {
@@ -22,7 +23,37 @@ pub fn init(settings: &Log) {
     } else {
         builder.format_timestamp_millis();
     }
-    let _ = builder.try_init();
+    let logger = builder.build();
+    let level = logger.filter();
+    if log::set_boxed_logger(Box::new(Discreet(logger))).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// Below `info`, libraries tell what passes through them: the parameters of statements, the login to the broker,
+/// the headers of requests. Whatever the filter says, that is logged of this project's own modules only.
+struct Discreet(Logger);
+
+impl Discreet {
+    fn may_tell(metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Info || metadata.target().starts_with("millrace")
+    }
+}
+
+impl Log for Discreet {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        Self::may_tell(metadata) && self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if Self::may_tell(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
 }
 
 struct Fields<'a>(&'a mut serde_json::Map<String, serde_json::Value>);

@@ -16,7 +16,9 @@ pub use version::{ContentSummary, TypeSummary, Version, content_collection};
 use crate::content::file;
 use crate::db::Conn;
 pub use crate::href::ROOT as API_ROOT;
-use crate::ids::{ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId};
+use crate::ids::{
+    ArtifactId, ContentId, DistributionId, PublicationId, RemoteId, RepositoryId, TaskId,
+};
 use crate::models::{Artifact, Content, ContentArtifact, Repository};
 use crate::prn;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -30,6 +32,12 @@ use utoipa::ToSchema;
 #[must_use]
 pub fn moment(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// The address of a task.
+#[must_use]
+pub fn task_href(id: TaskId) -> String {
+    format!("{API_ROOT}tasks/{id}/")
 }
 
 /// The address of an artifact.

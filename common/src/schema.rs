@@ -323,6 +323,25 @@ table! {
 }
 
 table! {
+    unit_storage (content_id) {
+        content_id -> Uuid,
+        path -> Text,
+        place -> Text,
+    }
+}
+
+table! {
+    unit_tombstone (id) {
+        id -> Int8,
+        path -> Text,
+        buried -> Timestamptz,
+        buried_by -> Nullable<Uuid>,
+        tries -> Int4,
+        not_before -> Timestamptz,
+    }
+}
+
+table! {
     content_artifact (pulp_id) {
         pulp_id -> Uuid,
         content_id -> Uuid,
@@ -704,6 +723,8 @@ allow_tables_to_appear_in_same_query!(
     intent,
     tombstone,
     content,
+    unit_storage,
+    unit_tombstone,
     content_artifact,
     repository,
     repository_version,

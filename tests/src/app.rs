@@ -2,6 +2,7 @@
 
 mod builder;
 pub mod ledger;
+mod people;
 
 use builder::variable;
 pub use builder::{Builder, free_port};
@@ -10,8 +11,10 @@ use crate::client::Client;
 use crate::eventually::holds;
 use crate::process::Process;
 use crate::{Sql, TestDb, Vhost, eventually, lanes, stack};
+use std::io::Write;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// All files below a directory.
@@ -87,6 +90,12 @@ impl TestApp {
         self.dir.path().join("media")
     }
 
+    /// The storage of a Pulp 2, if the test makes one.
+    #[must_use]
+    pub fn pulp_storage(&self) -> PathBuf {
+        self.dir.path().join("pulp")
+    }
+
     /// A directory of the test's own.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -153,6 +162,49 @@ impl TestApp {
         command
     }
 
+    /// Runs a command of the API's program with the settings of the test, and gives it this to read.
+    #[must_use]
+    pub fn run_command(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = Command::new(stack::program("millrace-api"));
+        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
+            command.env_remove(key);
+        }
+        let settings = self.settings.iter().map(|(key, value)| (key, value));
+        let command = command.args(arguments).envs(settings);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_owned();
+        // It may end before it has read everything.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        output
+    }
+
+    /// Starts a command of the API's program with the settings of the test.
+    #[must_use]
+    pub fn start_command(&self, name: &str, arguments: &[&str]) -> Process {
+        let program = stack::program("millrace-api");
+        Process::start(name, &program, arguments, &self.settings, self.dir.path())
+    }
+
+    /// Runs a command of the API's program to its end, with settings of its own beside those of the test; gives
+    /// its exit code and what it wrote.
+    pub async fn end_command(
+        &self,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> (i32, String) {
+        let mut all = self.settings.clone();
+        all.extend(settings.iter().map(|(key, value)| variable(key, value)));
+        let name = format!("command-{}", free_port());
+        let program = stack::program("millrace-api");
+        let mut command = Process::start(&name, &program, arguments, &all, self.dir.path());
+        let status = command.end(Duration::from_secs(60)).await;
+        (status.code().unwrap_or(-1), command.log())
+    }
+
     async fn serve(
         &self,
         name: &str,
@@ -177,6 +229,23 @@ impl TestApp {
         })
         .await;
         api
+    }
+
+    /// Runs a command of the API's program to its end: whether it went well, and what it printed.
+    pub async fn printed(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = tokio::process::Command::new(stack::program("millrace-api"));
+        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
+            command.env_remove(key);
+        }
+        command.env_remove("RUST_LOG").args(arguments);
+        command.envs(self.settings.iter().map(|(key, value)| (key, value)));
+        let done = command.output().await.unwrap();
+        let text = if done.status.success() {
+            done.stdout
+        } else {
+            done.stderr
+        };
+        (done.status.success(), String::from_utf8(text).unwrap())
     }
 
     /// Starts a worker, with settings of its own beside those of the test; gives its place.

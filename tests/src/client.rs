@@ -310,15 +310,22 @@ pub fn id_of(href: &str) -> &str {
     href.trim_end_matches('/').rsplit('/').next().unwrap()
 }
 
+/// All metrics of the process that listens there.
+///
+/// # Panics
+/// When it does not answer.
+pub async fn scrape(address: &str) -> String {
+    let answer = reqwest::get(format!("http://{address}/metrics")).await;
+    let answer = answer.unwrap().error_for_status().unwrap();
+    answer.text().await.unwrap()
+}
+
 /// The value of a metric of the process that listens there.
 ///
 /// # Panics
 /// When it has none of that name.
 pub async fn metric(address: &str, name: &str) -> f64 {
-    let text = reqwest::get(format!("http://{address}/metrics"))
-        .await
-        .unwrap();
-    let text = text.text().await.unwrap();
+    let text = scrape(address).await;
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());

@@ -26,7 +26,7 @@ impl Dispatcher {
     /// One with these settings.
     pub async fn connect(variables: &[(String, String)]) -> Self {
         let settings = Settings::from_variables(None, variables.iter().cloned()).unwrap();
-        let catalog = Catalog::load(true, millrace_plugin_example::register).unwrap();
+        let catalog = Catalog::load(&settings, millrace_plugin_example::register).unwrap();
         let db = Db::new(&settings.database, "test").unwrap();
         let url = settings.database.url.expose().to_owned();
         Self {
@@ -78,7 +78,7 @@ impl Dispatcher {
         .await
         .unwrap();
         for one in &dispatched {
-            self.publisher.announce(one.announcements());
+            one.clone().publish(&self.publisher);
         }
         dispatched
     }

@@ -18,6 +18,12 @@ pub struct Recipe {
     pub release: &'static str,
     /// Its architecture.
     pub arch: &'static str,
+    /// Its license.
+    pub license: &'static str,
+    /// Who made it; empty: nobody says so.
+    pub vendor: &'static str,
+    /// What it is for, at length.
+    pub description: &'static str,
     /// What its one file holds: what tells apart packages that are named alike.
     pub content: &'static str,
 }
@@ -32,13 +38,16 @@ impl Recipe {
             version,
             release: "1.fc16",
             arch: "noarch",
+            license: "ASL 2.0",
+            vendor: "The vendor",
+            description: "At length,\nin two lines.",
             content: "content",
         }
     }
 
     fn package(&self, config: BuildConfig) -> Package {
         let (name, version, arch) = (self.name, self.version, self.arch);
-        let mut builder = PackageBuilder::new(name, version, "ASL 2.0", arch, "In short");
+        let mut builder = PackageBuilder::new(name, version, self.license, arch, "In short");
         builder
             .using_config(
                 config
@@ -47,8 +56,8 @@ impl Recipe {
             )
             .epoch(self.epoch)
             .release(self.release)
-            .description("At length,\nin two lines.")
-            .vendor("The vendor")
+            .description(self.description)
+            .vendor(self.vendor)
             .build_host("localhost")
             .with_file_contents(self.content, FileOptions::new("/usr/share/content"))
             .unwrap();

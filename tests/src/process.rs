@@ -102,14 +102,3 @@ impl Drop for Process {
         }
     }
 }
-
-/// Runs a command to its end: whether it went well, and what it printed, or complained of.
-pub async fn outcome(mut command: tokio::process::Command) -> (bool, String) {
-    let done = command.env_remove("RUST_LOG").output().await.unwrap();
-    let text = if done.status.success() {
-        done.stdout
-    } else {
-        done.stderr
-    };
-    (done.status.success(), String::from_utf8(text).unwrap())
-}

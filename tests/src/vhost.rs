@@ -45,13 +45,14 @@ impl Vhost {
             Some(json!({})),
         )
         .await;
-        let user = self.management.username().to_owned();
-        self.call(
-            reqwest::Method::PUT,
-            &format!("permissions/{}/{user}", self.name),
-            Some(json!({"configure": ".*", "write": ".*", "read": ".*"})),
-        )
-        .await;
+        self.permit(".*").await;
+    }
+
+    /// Lets the user configure, write and read what has such a name, and nothing else.
+    pub async fn permit(&self, names: &str) {
+        let path = format!("permissions/{}/{}", self.name, self.management.username());
+        let rights = json!({"configure": names, "write": names, "read": names});
+        self.call(reqwest::Method::PUT, &path, Some(rights)).await;
     }
 
     /// Deletes it with everything in it; clients are cut off.
@@ -71,6 +72,12 @@ impl Vhost {
     /// Deletes the messages that wait in a queue.
     pub async fn purge(&self, queue: &str) {
         let path = format!("queues/{}/{queue}/contents", self.name);
+        self.call(reqwest::Method::DELETE, &path, None).await;
+    }
+
+    /// Deletes a queue under those who use it.
+    pub async fn delete_queue(&self, queue: &str) {
+        let path = format!("queues/{}/{queue}", self.name);
         self.call(reqwest::Method::DELETE, &path, None).await;
     }
 
@@ -107,6 +114,19 @@ impl Vhost {
             .iter()
             .map(|q| q["name"].as_str());
         names.map(|name| name.unwrap().to_owned()).collect()
+    }
+
+    /// What is declared in it.
+    pub async fn definitions(&self) -> Value {
+        let path = format!("definitions/{}", self.name);
+        self.call(reqwest::Method::GET, &path, None).await
+    }
+
+    /// Declares what an operator's file says.
+    pub async fn import(&self, definitions: Value) {
+        let path = format!("definitions/{}", self.name);
+        self.call(reqwest::Method::POST, &path, Some(definitions))
+            .await;
     }
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {

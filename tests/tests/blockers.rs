@@ -1,7 +1,6 @@
 //! Why a task waits, and what there is in the lanes.
 
 use millrace_tests::client::{Client, id_of, sleep};
-use millrace_tests::process::outcome;
 use millrace_tests::{TestApp, eventually};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -102,12 +101,12 @@ async fn a_blocked_task_shows_who_is_in_front_in_each_lane() {
     }
     assert!(!shown.to_string().contains(id_of(&holder)), "{shown}");
 
-    let (well, text) = outcome(app.command(&["why", &last])).await;
+    let (well, text) = app.printed(&["why", &last]).await;
     assert!(
         well && text.contains("2 earlier tasks") && text.contains(&holder),
         "{text}"
     );
-    let (_, text) = outcome(app.command(&["why", "--json", id_of(&last)])).await;
+    let (_, text) = app.printed(&["why", "--json", id_of(&last)]).await;
     let told: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(told["resources"], why(&app, &last).await["resources"]);
 
@@ -201,7 +200,7 @@ async fn a_broker_that_is_away_is_told() {
     let task = app.sleeper(0.0, &["a"]).await;
     let shown = verdict(&app, &task, "broker_unreachable").await;
     assert_eq!(shown["queue"], Value::Null);
-    let (well, text) = outcome(app.command(&["why", &task])).await;
+    let (well, text) = app.printed(&["why", &task]).await;
     assert!(well && text.contains("(broker_unreachable)"), "{text}");
 }
 

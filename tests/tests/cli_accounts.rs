@@ -65,7 +65,6 @@ async fn a_session_with_users_groups_and_roles_with_pulp_cli() {
     let said = cli.fails("role destroy --name core.task_owner").await;
     assert!(said.contains("not authorized"), "{said}");
 
-    a_session_with_assignments(&app, &cli).await;
     cli.run("role destroy --name reader").await;
     cli.run("group user remove --group zoo --username jane")
         .await;
@@ -75,7 +74,20 @@ async fn a_session_with_users_groups_and_roles_with_pulp_cli() {
     app.finish().await;
 }
 
-async fn a_session_with_assignments(app: &TestApp, cli: &Cli) {
+#[tokio::test]
+async fn roles_of_users_and_groups_with_pulp_cli() {
+    let app = TestApp::start().await;
+    let cli = Cli::new(&app);
+    for (list, body) in [
+        ("users/", json!({"username": "jane"})),
+        ("groups/", json!({"name": "zoo"})),
+        (
+            "roles/",
+            json!({"name": "reader", "permissions": ["file.view_filerepository"]}),
+        ),
+    ] {
+        app.post(list, &body).await.expect(201);
+    }
     let repository = app.repository("zoo").await;
     let object = repository["pulp_href"].as_str().unwrap();
     for (noun, option, name) in [("user", "--username", "jane"), ("group", "--group", "zoo")] {
@@ -107,4 +119,5 @@ async fn a_session_with_assignments(app: &TestApp, cli: &Cli) {
         let (held, _) = cli.run_words(&assignment("list")).await;
         assert_eq!(held, Value::Array(vec![]));
     }
+    app.finish().await;
 }

@@ -39,7 +39,8 @@ async fn play(case: &Case, moments: &[Duration]) -> (Value, Duration, i64) {
     assert_eq!(ended["state"], "completed", "{ended:#}");
     // Files whose writer died are given up once its sessions are surely gone.
     let shot = eventually(Duration::from_secs(60), async || {
-        let left = "SELECT count(*) FROM tombstone";
+        let left =
+            "SELECT (SELECT count(*) FROM tombstone) + (SELECT count(*) FROM unit_tombstone)";
         let left = app.sql.number(left).await;
         holds(left == 0, || format!("{left} files are still buried"))?;
         Ok::<_, String>(snapshot(&app, &ended, case).await)
@@ -78,6 +79,11 @@ async fn disturbed_runs_end_like_an_undisturbed_one(case: Case) {
 #[tokio::test]
 async fn orphan_clean_up() {
     disturbed_runs_end_like_an_undisturbed_one(cases::orphan_clean_up()).await;
+}
+
+#[tokio::test]
+async fn orphan_removal() {
+    disturbed_runs_end_like_an_undisturbed_one(cases::orphan_removal()).await;
 }
 
 #[tokio::test]

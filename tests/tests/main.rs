@@ -29,6 +29,8 @@ mod cli_publications;
 #[cfg(test)]
 mod cli_remotes;
 #[cfg(test)]
+mod cli_roles;
+#[cfg(test)]
 mod cli_uploads;
 #[cfg(test)]
 mod clients;
@@ -39,7 +41,11 @@ mod contract;
 #[cfg(test)]
 mod deadlines;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod distributions;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod downloads;
 #[cfg(test)]
@@ -52,6 +58,8 @@ mod exports;
 mod full_disk;
 #[cfg(test)]
 mod general;
+#[cfg(test)]
+mod health;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
@@ -67,11 +75,17 @@ mod leftovers;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod migrations;
 #[cfg(test)]
 mod orphans;
 #[cfg(test)]
 mod pauses;
+#[cfg(test)]
+mod permissions;
 #[cfg(test)]
 mod plugin;
 #[cfg(test)]
@@ -112,6 +126,10 @@ mod task_requests;
 mod tasks;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod v2;
+#[cfg(test)]
+mod v2_units;
 #[cfg(test)]
 mod versions;
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use millrace_tests::client::{Client, id_of, sleep};
 use millrace_tests::eventually::holds;
-use millrace_tests::process::outcome;
 use millrace_tests::{TestApp, eventually};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -296,12 +295,13 @@ async fn pauses_are_for_administrators_and_audited() {
 #[tokio::test]
 async fn the_command_line_pauses_and_resumes() {
     let app = TestApp::with_workers(1).await;
-    let (well, text) =
-        outcome(app.command(&["pause", "--resource", "a", "--reason", "by hand"])).await;
+    let (well, text) = app
+        .printed(&["pause", "--resource", "a", "--reason", "by hand"])
+        .await;
     assert!(well, "{text}");
     let task = app.sleeper(0.0, &["a"]).await;
     held(&app, 1).await;
-    let (well, text) = outcome(app.command(&["why", &task])).await;
+    let (well, text) = app.printed(&["why", &task]).await;
     assert!(
         well && text.contains("by hand") && text.contains("(paused)"),
         "{text}"
@@ -314,10 +314,10 @@ async fn the_command_line_pauses_and_resumes() {
         &["resume", "--resource", "a", "--task-name", SLEEP],
         &["why", "nothing"],
     ] {
-        let (well, text) = outcome(app.command(wrong)).await;
+        let (well, text) = app.printed(wrong).await;
         assert!(!well, "{wrong:?}: {text}");
     }
-    let (well, text) = outcome(app.command(&["resume", "--resource", "a"])).await;
+    let (well, text) = app.printed(&["resume", "--resource", "a"]).await;
     assert!(well, "{text}");
     app.completed(&task).await;
     assert_eq!(id_of(&task).len(), 36);

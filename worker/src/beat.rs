@@ -15,6 +15,7 @@ use millrace_common::cause::chain;
 use millrace_common::db::{Conn, Session};
 use millrace_common::error::Error;
 use millrace_common::ids::{ClaimId, ProcessId, TaskId};
+use millrace_common::metrics::engine;
 use millrace_common::models::announcement::record_progress;
 use millrace_common::models::app_status::{AppStatus, NewAppStatus};
 use millrace_common::tasking::{CANCEL_CHANNEL, Claim};
@@ -78,6 +79,7 @@ impl Beat {
             }
             let mut pause = Duration::from_millis(100);
             loop {
+                self.shared.turns.beat.mark();
                 match timeout(PATIENCE * 2, self.reconnect()).await {
                     Ok(Ok(())) => break,
                     Ok(Err(error)) => warn!(error:% = error; "no beat session: {}", chain(&error)),
@@ -113,6 +115,7 @@ impl Beat {
                     },
                 }
             };
+            self.shared.turns.beat.mark();
             match heard {
                 Some(payload) => {
                     if let Ok(task) = payload.parse() {
@@ -136,6 +139,7 @@ impl Beat {
             register_row(&self.shared, conn).await?;
             sessions::name_all(&self.shared, conn, &session.backend).await?;
         }
+        self.shared.turns.committed.mark();
         self.compare(serde_json::from_value(pulse.held).map_err(Error::internal)?);
         let progress = self.shared.progress.take();
         if !progress.is_empty() {
@@ -148,7 +152,7 @@ impl Beat {
             .map_err(Error::internal)?
             .unwrap_or_default();
         for hung in self.watch.observe(others, Instant::now()) {
-            self.shared.metrics.terminated_workers.count();
+            engine().terminated_workers.inc();
             if let Err(error) = crate::hung::terminate(conn, hung).await {
                 warn!(error:% = error, worker:% = hung; "cannot end the sessions of {hung}: {}", chain(&error));
             }

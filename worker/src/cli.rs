@@ -6,6 +6,7 @@ use millrace_common::catalog::Catalog;
 use millrace_common::cause;
 use millrace_common::config::Settings;
 use millrace_common::logging;
+use millrace_common::probe::probe;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +31,11 @@ enum Command {
     Run,
     /// Print the effective settings, secrets masked.
     CheckConfig,
+    /// Ask the worker at `worker.health_listen` for a path; fails unless that succeeds.
+    Probe {
+        /// `/livez`, `/readyz` or `/metrics`.
+        path: String,
+    },
 }
 
 #[expect(clippy::print_stderr, reason = "this is the command line")]
@@ -52,10 +58,11 @@ fn execute(
     settings: Settings,
     register: fn(&mut Catalog),
 ) -> Result<(), Failure> {
-    let catalog = Catalog::load(settings.diagnostics.enabled, register)?;
+    let catalog = Catalog::load(&settings, register)?;
     let classes = catalog.tasks.types().map(|task| task.class);
     settings.worker.check_classes(classes)?;
     match command {
+        Command::Probe { path } => Ok(probe(&settings.worker.health_listen, path)?),
         Command::CheckConfig => {
             // Written, not printed: a reader that stops early (`| head`) is no fault.
             let _ = writeln!(std::io::stdout(), "{}", settings.masked()?);

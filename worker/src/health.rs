@@ -1,14 +1,19 @@
 //! Health and metrics over HTTP, where an address is set.
 
+use crate::slots::Phase;
 use crate::worker::Shared;
-use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use millrace_common::error::Error;
-use std::fmt::Write;
+use millrace_common::metrics::CONTENT_TYPE;
+use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-/// Serves `/livez`, `/readyz` and `/metrics` in the background.
+/// A worker whose last beat was committed longer ago cannot claim.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Serves `/livez`, `/readyz` and `/metrics` in the background, on a thread of its own: it answers when the others
+/// do not.
 pub(crate) fn serve(shared: &Arc<Shared>) -> Result<(), Error> {
     let address = shared.settings().worker.health_listen.clone();
     if address.is_empty() {
@@ -18,7 +23,7 @@ pub(crate) fn serve(shared: &Arc<Shared>) -> Result<(), Error> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
-            .route("/livez", web::get().to(HttpResponse::Ok))
+            .route("/livez", web::get().to(live))
             .route("/readyz", web::get().to(ready))
             .route("/metrics", web::get().to(metrics))
     })
@@ -31,44 +36,39 @@ pub(crate) fn serve(shared: &Arc<Shared>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ready: tasks are being run, or messages can be received.
-async fn ready(shared: web::Data<Shared>) -> HttpResponse {
-    let consuming = shared.consuming.load(Ordering::Relaxed) > 0 && shared.publisher.is_connected();
-    let working = !shared.running.all().is_empty();
-    let draining = shared.shutdown.drain.is_cancelled();
-    let status = if (consuming || working) && !draining {
-        StatusCode::OK
+fn answer(good: bool, body: serde_json::Value) -> HttpResponse {
+    if good {
+        HttpResponse::Ok().json(body)
     } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    HttpResponse::build(status).finish()
+        HttpResponse::ServiceUnavailable().json(body)
+    }
+}
+
+/// Live: every loop of the worker turns. Where one is stuck only a new process helps.
+async fn live(shared: web::Data<Shared>) -> HttpResponse {
+    let stuck = shared.turns.stuck();
+    answer(
+        stuck.is_empty(),
+        json!({"live": stuck.is_empty(), "stuck": stuck}),
+    )
+}
+
+/// Ready: a message that comes now is received, and its task can be claimed, by some slot or as soon as one is free.
+async fn ready(shared: web::Data<Shared>) -> HttpResponse {
+    let slots = shared.slots.all();
+    let with_session = slots.iter().any(|(_, phase)| *phase != Phase::Opening);
+    let database = with_session && shared.turns.committed.ago() < SILENCE;
+    let broker = shared.link.is_connected().await;
+    let draining = shared.shutdown.drain.is_cancelled();
+    let is_ready = database && broker && !draining;
+    answer(
+        is_ready,
+        json!({"ready": is_ready, "database": database, "broker": broker, "draining": draining}),
+    )
 }
 
 async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
-    let mut text = shared.metrics.render();
-    let stats = shared.publisher.stats();
-    let (dispatched, put_off) = shared.janitor.schedules();
-    // Writing into a string does not fail.
-    let _ = writeln!(
-        text,
-        "# TYPE millrace_running gauge\nmillrace_running {}\n\
-         # TYPE millrace_sweep_repairs_total counter\nmillrace_sweep_repairs_total {}\n\
-         # TYPE millrace_rescues_total counter\nmillrace_rescues_total {}\n\
-         # TYPE millrace_deadlines_passed_total counter\nmillrace_deadlines_passed_total {}\n\
-         # TYPE millrace_schedules_dispatched_total counter\nmillrace_schedules_dispatched_total {dispatched}\n\
-         # TYPE millrace_schedules_put_off_total counter\nmillrace_schedules_put_off_total {put_off}\n\
-         # TYPE millrace_announcements_confirmed_total counter\nmillrace_announcements_confirmed_total {}\n\
-         # TYPE millrace_announcements_returned_total counter\nmillrace_announcements_returned_total {}\n\
-         # TYPE millrace_announcements_dropped_total counter\nmillrace_announcements_dropped_total {}",
-        shared.running.all().len(),
-        shared.janitor.repairs(),
-        shared.janitor.rescues(),
-        shared.janitor.deadlines(),
-        stats.confirmed,
-        stats.returned,
-        stats.dropped,
-    );
     HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4")
-        .body(text)
+        .content_type(CONTENT_TYPE)
+        .body(shared.metrics.text(&shared))
 }

@@ -14,6 +14,8 @@ mod sessions;
 mod settling;
 mod shutdown;
 mod slot;
+mod slots;
+mod turns;
 mod watch;
 mod worker;
 

@@ -1,58 +1,86 @@
-//! Counters of a worker process.
+//! What a worker counts and shows; what is in the database, the API shows once for all.
 
-use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::slots::{Phase, Slots};
+use crate::worker::Shared;
+use millrace_common::metrics::{Process, engine, registry, render};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 
-macro_rules! counters {
-    ($($name:ident: $help:literal),+ $(,)?) => {
-        /// What has happened since the process started.
-        #[derive(Default)]
-        pub(crate) struct Metrics { $(pub(crate) $name: Counter),+ }
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfClass {
+    class: String,
+}
 
-        impl Metrics {
-            /// The counters in Prometheus' text form.
-            pub(crate) fn render(&self) -> String {
-                let mut text = String::new();
-                $(
-                    // Writing into a string does not fail.
-                    let _ = writeln!(
-                        text,
-                        concat!("# HELP millrace_", stringify!($name), "_total ", $help, "\n",
-                                "# TYPE millrace_", stringify!($name), "_total counter\n",
-                                "millrace_", stringify!($name), "_total {}"),
-                        self.$name.get(),
-                    );
-                )+
-                text
-            }
+/// The metrics of a worker.
+pub(crate) struct Metrics {
+    registry: Registry,
+    process: Process,
+    busy: Family<OfClass, Gauge>,
+    receiving: Family<OfClass, Gauge>,
+}
+
+impl Metrics {
+    /// Those of a worker with so many slots a class.
+    pub(crate) fn new(slots: &BTreeMap<String, u16>) -> Self {
+        let mut registry = registry();
+        let (process, size) = (Process::default(), Family::<OfClass, Gauge>::default());
+        let (busy, receiving) = (Family::default(), Family::default());
+        engine().register(&mut registry);
+        engine().register_worker(&mut registry);
+        process.register(&mut registry);
+        for (name, help, family) in [
+            ("slots", "Slots of this worker, by class", &size),
+            (
+                "slots_busy",
+                "Slots that run or settle a task now, by class",
+                &busy,
+            ),
+            (
+                "slots_receiving",
+                "Slots that wait for a message now, by class",
+                &receiving,
+            ),
+        ] {
+            registry.register(name, help, family.clone());
         }
-    };
-}
-
-counters! {
-    claims: "Tasks claimed.",
-    stale_deliveries: "Messages about tasks that did not wait.",
-    paused_deliveries: "Messages about tasks that are paused.",
-    lock_refusals: "Claims refused because a lock was held.",
-    lock_table_refusals: "Claims refused because the lock table of the server had no room.",
-    unknown_types: "Messages about tasks that this worker does not know or lacks the version for.",
-    fence_rejections: "Runs that ended after their claim was lost.",
-    session_losses: "Runs whose database session was lost.",
-    hand_backs: "Tasks handed back.",
-    terminated_workers: "Hung workers whose sessions were terminated.",
-}
-
-/// A number that only grows.
-#[derive(Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    /// Counts one.
-    pub(crate) fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        for (class, count) in slots {
+            let of = OfClass {
+                class: class.clone(),
+            };
+            size.get_or_create(&of).set((*count).into());
+        }
+        Self {
+            registry,
+            process,
+            busy,
+            receiving,
+        }
     }
 
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// All of them, as text.
+    pub(crate) fn text(&self, shared: &Shared) -> String {
+        self.process.read(shared.db(), &shared.publisher);
+        self.read_slots(shared.settings().worker.slots.keys(), &shared.slots);
+        render(&self.registry)
+    }
+
+    fn read_slots<'a>(&self, classes: impl Iterator<Item = &'a String>, slots: &Slots) {
+        let now = slots.all();
+        for class in classes {
+            let count = |phase| {
+                let all = now.iter().filter(|(of, is)| of == class && *is == phase);
+                i64::try_from(all.count()).unwrap_or(i64::MAX)
+            };
+            let of = OfClass {
+                class: class.clone(),
+            };
+            self.busy.get_or_create(&of).set(count(Phase::Running));
+            self.receiving
+                .get_or_create(&of)
+                .set(count(Phase::Receiving));
+        }
     }
 }

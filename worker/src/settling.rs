@@ -4,11 +4,12 @@ use crate::running::Cause;
 use crate::sessions::{self, SlotSession};
 use crate::worker::Shared;
 use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
-use log::{error, info, warn};
+use log::{error, warn};
 use millrace_common::broker::Announcements;
 use millrace_common::cause::chain;
 use millrace_common::db::{Backend, Conn};
 use millrace_common::error::Error;
+use millrace_common::metrics::engine;
 use millrace_common::models::task::Task;
 use millrace_common::models::worker_session;
 use millrace_common::tasking::{
@@ -93,9 +94,13 @@ pub(crate) async fn settle(
                 let released = timeout(ANSWER, tasking::release(&mut conn)).await;
                 drop(conn);
                 if matches!(verdict, Verdict::Failed(tasking::DEADLINE_PASSED)) {
-                    shared.janitor.count_deadline();
+                    engine().deadlines_passed.inc();
                 }
-                publish(shared, kind, claimed, settled).await;
+                let why = match &verdict {
+                    Verdict::HandBack(_, why) => why,
+                    _ => "",
+                };
+                publish(shared, kind, claimed, settled, why).await;
                 return matches!(released, Ok(Ok(()))).then_some(session);
             }
             Err(error) => {
@@ -236,11 +241,11 @@ async fn publish(
     kind: &TaskType,
     claimed: &Claimed,
     settled: Option<Settled>,
+    why: &str,
 ) {
     let (id, name) = (claimed.claim.task, kind.name);
     match settled {
-        Some(settled @ Settled::Final { state, .. }) => {
-            info!(task_id:% = id, name, cid = claimed.cid, state = state.as_str(); "task {id} ({name}) is {state}");
+        Some(settled @ Settled::Final { .. }) => {
             if settled.publish(&shared.publisher, id)
                 && let Err(error) = resume(shared).await
             {
@@ -249,15 +254,15 @@ async fn publish(
             }
         }
         Some(Settled::Lost) => {
-            shared.metrics.fence_rejections.count();
-            warn!(task_id:% = id; "the claim on task {id} was lost: nothing of this run was written");
+            engine().fence_rejections.inc();
+            warn!(task_id:% = id, cid = claimed.cid, name, attempt = claimed.attempt;
+                  "the claim on task {id} was lost: nothing of this run was written");
         }
         None => {
-            shared.metrics.hand_backs.count();
             shared
                 .publisher
                 .state_changed(id, name, TaskState::Waiting.as_str());
-            info!(task_id:% = id, name; "task {id} ({name}) was handed back");
+            tasking::handed_back(claimed, name, &shared.name, why);
         }
     }
 }

@@ -3,17 +3,18 @@
 use crate::running::{Cause, Engaged, Run};
 use crate::sessions::{self, SlotSession};
 use crate::settling;
+use crate::slots::{Phase, Place};
 use crate::watch::watch;
 use crate::worker::Shared;
-use log::{debug, info, warn};
+use log::{debug, warn};
 use millrace_common::broker::{Delivered, Message, SlotConsumer};
 use millrace_common::cause::chain;
 use millrace_common::error::is_out_of_locks;
+use millrace_common::metrics::engine;
 use millrace_common::tasking::{
     self, Claim, ClaimOutcome, Claimed, Ended, IMMEDIATE_CLASS, IMMEDIATE_TIMEOUT, TaskType,
 };
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The first and the longest pause before a task that could not be claimed is announced again.
@@ -23,18 +24,23 @@ const SOON: Pauses = (Duration::from_millis(500), Duration::from_millis(500));
 /// This worker, or this server, cannot run the task as it is.
 const LATER: Pauses = (Duration::from_secs(5), Duration::from_secs(30));
 
+/// Why a task is put off that this worker cannot run.
+const UNKNOWN: &str = "it waits for a worker that knows it";
+
 struct Slot {
     shared: Arc<Shared>,
     class: String,
     label: String,
     consumer: SlotConsumer,
     session: Option<SlotSession>,
+    place: Place,
 }
 
 /// Works until the worker drains.
 pub(crate) async fn run(shared: Arc<Shared>, class: String, number: u16) {
     let label = format!("{class}.{number}");
     let tag = format!("{}.{label}", shared.name);
+    let place = shared.slots.enter(&class);
     let consumer = SlotConsumer::new(Arc::clone(&shared.link), &class, &tag);
     let mut slot = Slot {
         shared,
@@ -42,6 +48,7 @@ pub(crate) async fn run(shared: Arc<Shared>, class: String, number: u16) {
         label,
         consumer,
         session: None,
+        place,
     };
     slot.work().await;
     slot.consumer.close().await;
@@ -52,19 +59,19 @@ impl Slot {
         let drain = self.shared.shutdown.drain.clone();
         loop {
             // A message is taken only where it can be claimed.
+            self.place.is(Phase::Opening);
             if self.session.is_none() {
                 tokio::select! {
                     () = drain.cancelled() => return,
                     session = sessions::open_patiently(&self.shared, &self.label, Duration::ZERO) => self.session = session,
                 }
             }
-            self.shared.consuming.fetch_add(1, Ordering::Relaxed);
+            self.place.is(Phase::Receiving);
             let delivered = tokio::select! {
                 biased;
                 () = drain.cancelled() => None,
                 delivered = self.consumer.next() => Some(delivered),
             };
-            self.shared.consuming.fetch_sub(1, Ordering::Relaxed);
             match delivered {
                 Some(delivered) => self.serve(delivered).await,
                 None => return,
@@ -73,6 +80,7 @@ impl Slot {
     }
 
     async fn serve(&mut self, delivered: Delivered) {
+        self.place.is(Phase::Claiming);
         let message = delivered.message.clone();
         let shared = Arc::clone(&self.shared);
         let kind = shared.execution.registry.get(&message.name).filter(|_| {
@@ -82,10 +90,8 @@ impl Slot {
                 .can_run(&message.name, &message.versions)
         });
         let Some(kind) = kind else {
-            shared.metrics.unknown_types.count();
-            let (id, name) = (message.id, &message.name);
-            info!(task_id:% = id, name; "task {id} ({name}) waits for a worker that knows it");
-            self.defer(&message, LATER).await;
+            engine().unknown_types.inc();
+            self.defer(&message, UNKNOWN, LATER).await;
             return self.consumer.acknowledge(delivered).await;
         };
         let Some((outcome, engaged)) = self.claim(&shared, &message).await else {
@@ -94,7 +100,6 @@ impl Slot {
         };
         match outcome {
             ClaimOutcome::Claimed(claimed) => {
-                shared.metrics.claims.count();
                 if !delivered.redelivered {
                     shared.progress.claimed(&self.class, message.announced_at);
                 }
@@ -115,11 +120,13 @@ impl Slot {
         message: &Message,
     ) -> Option<(ClaimOutcome, Engaged<'a>)> {
         loop {
+            self.place.is(Phase::Opening);
             if self.session.is_none() {
                 self.session =
                     sessions::open_patiently(&self.shared, &self.label, Duration::ZERO).await;
             }
             let session = self.session.as_ref()?;
+            self.place.is(Phase::Claiming);
             let mut conn = session.conn.lock().await;
             let engaged = shared.running.engage();
             let claim = Claim {
@@ -148,40 +155,42 @@ impl Slot {
 
     /// Deals with a claim that did not succeed.
     async fn answer(&mut self, message: &Message, outcome: ClaimOutcome) {
-        let (metrics, id) = (&self.shared.metrics, message.id);
+        let (metrics, id) = (engine(), message.id);
         match outcome {
             ClaimOutcome::Stale => {
-                metrics.stale_deliveries.count();
+                metrics.stale_deliveries.inc();
                 debug!(task_id:% = id; "a message about task {id} is late");
             }
             ClaimOutcome::Paused => {
-                metrics.paused_deliveries.count();
+                metrics.paused_deliveries.inc();
                 debug!(task_id:% = id; "task {id} is paused");
             }
             ClaimOutcome::Refused => {
-                metrics.lock_refusals.count();
-                info!(task_id:% = id; "a lock of task {id} is still held: it waits");
-                self.defer(message, SOON).await;
+                metrics.lock_refusals.inc();
+                self.defer(message, "a lock of it is still held", SOON)
+                    .await;
             }
             ClaimOutcome::Full => {
-                metrics.lock_table_refusals.count();
-                self.defer(message, SOON).await;
+                metrics.lock_table_refusals.inc();
+                self.defer(message, "the lock table has no room", SOON)
+                    .await;
             }
             ClaimOutcome::Oversized { needed } => {
-                metrics.lock_table_refusals.count();
+                metrics.lock_table_refusals.inc();
                 warn!(
                     task_id:% = id, needed;
                     "task {id} needs {needed} locks, more than the lock table of PostgreSQL is sized for: \
                      it waits; raise max_locks_per_transaction"
                 );
-                self.defer(message, LATER).await;
+                self.defer(message, "the lock table is too small", LATER)
+                    .await;
             }
             ClaimOutcome::Expired => match self.shared.db().get().await {
                 Ok(mut conn) => match tasking::expire(&mut conn, id).await {
                     Ok(settled) => {
                         if let Some((settled, reason)) = settled {
                             if reason == tasking::DEADLINE_PASSED {
-                                self.shared.janitor.count_deadline();
+                                metrics.deadlines_passed.inc();
                             }
                             settled.publish(&self.shared.publisher, id);
                         }
@@ -196,10 +205,10 @@ impl Slot {
         }
     }
 
-    async fn defer(&mut self, message: &Message, (delay, longest): Pauses) {
+    async fn defer(&mut self, message: &Message, why: &str, (delay, longest): Pauses) {
         let Some(session) = &self.session else { return };
         let mut conn = session.conn.lock().await;
-        if let Err(error) = tasking::defer(&mut conn, message.id, delay, longest).await {
+        if let Err(error) = tasking::defer(&mut conn, message.id, why, delay, longest).await {
             // Nothing is lost: the janitor finds an announcement that nobody claims.
             warn!(error:% = error, task_id:% = message.id; "defer: {}", chain(&error));
         }
@@ -217,10 +226,10 @@ impl Slot {
         };
         let shared = Arc::clone(&self.shared);
         let (id, name) = (claimed.claim.task, kind.name);
-        info!(task_id:% = id, name, cid = claimed.cid, attempt = claimed.attempt, waited_ms = claimed.waited_ms;
-              "task {id} ({name}) starts");
+        tasking::claimed(claimed, name, &self.class, &shared.name);
         shared.publisher.state_changed(id, name, "running");
 
+        self.place.is(Phase::Running);
         let started = std::time::Instant::now();
         let run = Arc::new(Run::new(
             claimed.claim,
@@ -238,7 +247,7 @@ impl Slot {
         drop(run);
         self.session = settling::settle(&shared, kind, claimed, ended, cause, session, clean).await;
         drop(engaged);
-        debug!(task_id:% = id, duration_ms:? = started.elapsed().as_millis(); "task {id} has been settled");
+        engine().observe_run(name, started.elapsed().as_secs_f64());
         match delivered {
             Some(delivered) => self.consumer.acknowledge(delivered).await,
             // Acknowledged early, or about to be when the body ended: the next message needs a channel of

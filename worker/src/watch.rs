@@ -7,6 +7,7 @@ use log::{error, warn};
 use millrace_common::cause::chain;
 use millrace_common::db::{Backend, Db, Session};
 use millrace_common::error::Error;
+use millrace_common::metrics::engine;
 use millrace_common::models::worker_session;
 use millrace_common::tasking::Claim;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub(crate) async fn watch(shared: &Arc<Shared>, run: &Run) {
     }
     let id = run.claim.task;
     run.lose();
-    shared.metrics.session_losses.count();
+    engine().session_losses.inc();
     warn!(task_id:% = id; "the database session of task {id} is lost: it is asked to stop");
     tokio::spawn(exit_unless_ended(Arc::clone(shared), run.claim));
 }

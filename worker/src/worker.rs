@@ -5,6 +5,8 @@ use crate::metrics::Metrics;
 use crate::running::{Progress, Running};
 use crate::sessions::Open;
 use crate::shutdown::Shutdown;
+use crate::slots::Slots;
+use crate::turns::Turns;
 use crate::watch::Presence;
 use crate::{health, slot};
 use log::{error, info, warn};
@@ -15,6 +17,7 @@ use millrace_common::config::Settings;
 use millrace_common::db::{self, Db};
 use millrace_common::error::Error;
 use millrace_common::ids::ProcessId;
+use millrace_common::metrics;
 use millrace_common::repository;
 use millrace_common::secrets::Keyring;
 use millrace_common::storage::Storage;
@@ -22,7 +25,6 @@ use millrace_common::tasking::Execution;
 use millrace_common::tasking::janitor::Janitor;
 use millrace_common::tasks::schedules;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -44,8 +46,8 @@ pub(crate) struct Shared {
     pub progress: Progress,
     pub metrics: Metrics,
     pub shutdown: Shutdown,
-    /// Slots that can receive messages now.
-    pub consuming: AtomicUsize,
+    pub slots: Slots,
+    pub turns: Turns,
 }
 
 impl Shared {
@@ -91,6 +93,7 @@ impl Worker {
             keyring,
             settings: Arc::clone(&settings),
         };
+        metrics::know_tasks(execution.registry.types().map(|task| task.name));
         let shared = Arc::new(Shared {
             id,
             janitor: Janitor::new(&execution, publisher.clone(), &full_name),
@@ -103,8 +106,9 @@ impl Worker {
             sessions: Open::default(),
             presence: Presence::default(),
             progress: Progress::default(),
-            metrics: Metrics::default(),
-            consuming: AtomicUsize::new(0),
+            metrics: Metrics::new(&settings.worker.slots),
+            slots: Slots::default(),
+            turns: Turns::new(settings.worker.stuck_seconds),
             execution,
         });
         let beat = Beat::start(Arc::clone(&shared)).await?;
@@ -120,6 +124,7 @@ impl Worker {
         let stop_beating = beating.abort_handle();
         tokio::spawn(exit_after(beating));
         tokio::spawn(again("the janitor", Arc::clone(&shared), keep_house));
+        tokio::spawn(again("watching the slots", Arc::clone(&shared), supervise));
         tokio::spawn(again(
             "the janitor's chores",
             Arc::clone(&shared),
@@ -189,8 +194,21 @@ async fn keep_house(shared: Arc<Shared>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = shared.janitor.pass().await {
+        shared.turns.janitor.mark();
+        if let Err(error) = shared.janitor.pass(&|| shared.turns.janitor.mark()).await {
             warn!(error:% = error; "janitor: {}", chain(&error));
+        }
+    }
+}
+
+/// Looks at the slots once a second: as long as none of them is stuck, this loop turns.
+async fn supervise(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if shared.slots.longest_claim() < shared.turns.patience() {
+            shared.turns.slots.mark();
         }
     }
 }

@@ -33,6 +33,7 @@ pub struct Pair {
 }
 
 /// Reads `Basic <base64 of name:password>`; `None` for any other scheme.
+#[must_use]
 pub fn read_header(value: &HeaderValue) -> Option<Pair> {
     let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -3,12 +3,14 @@
 mod basic;
 mod changes;
 mod permission;
+mod policy;
 mod refusal;
 pub mod sessions;
 mod verify;
 
-pub use basic::{Credentials, Pair, hash_password};
-pub use permission::{Action, Object, authorize};
+pub use basic::{Credentials, Pair, hash_password, read_header};
+pub use permission::{Access, Target, authorize, own};
+pub use policy::{Action, Object};
 pub use refusal::Refusal;
 pub use sessions::Token;
 

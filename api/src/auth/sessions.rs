@@ -27,9 +27,9 @@ const REMEMBERED: u64 = 10_000;
 pub struct Token(String);
 
 impl Token {
-    /// A new one.
+    /// Draws a new one.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn draw() -> Self {
         Self(format!(
             "{}{}",
             Uuid::new_v4().simple(),
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_among_others() {
-        let token = Token::new();
+        let token = Token::draw();
         let line = format!("a=b; {COOKIE}={}; c", token.0);
         let read = Token::read(&headers(&[
             (header::COOKIE, "x=1"),
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn only_the_token_of_the_session_lets_a_change_pass() {
-        let (token, other) = (Token::new(), Token::new());
+        let (token, other) = (Token::draw(), Token::draw());
         let name = HeaderName::from_static(HEADER);
         let with = |value: &str| headers(&[(name.clone(), value)]);
         assert!(token.check(&Method::GET, &headers(&[])).is_ok());
@@ -234,11 +234,11 @@ mod tests {
     fn cookies_are_for_https_alone_where_it_is_spoken() {
         let settings = millrace_common::config::Settings::from_variables(None, [("", "")]);
         let settings = settings.unwrap().logins;
-        let [session, token] = Token::new().cookies(&settings, true);
+        let [session, token] = Token::draw().cookies(&settings, true);
         assert!(session.contains("HttpOnly") && session.ends_with("SameSite=Lax; Secure"));
         assert!(!token.contains("HttpOnly") && token.ends_with("Secure"));
         assert!(session.contains("Max-Age=1209600;"), "{session}");
-        let [session, _] = Token::new().cookies(&settings, false);
+        let [session, _] = Token::draw().cookies(&settings, false);
         assert!(!session.contains("Secure"));
     }
 }

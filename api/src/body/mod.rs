@@ -24,11 +24,13 @@ mod values;
 
 pub use fields::{Fields, FromFields};
 pub use nested::{Any, Labels};
-pub use raw::{Raw, read_raw};
+pub use raw::{Raw, read_bytes, read_raw};
 pub use values::{Choice, Field, Given, RawText, Text, Wrong, parse_time};
 
+use crate::dispatch_headers;
 use crate::error::{ApiError, ApiResult};
 use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use std::future::{Ready, ready};
@@ -76,6 +78,27 @@ impl<E: FromRequest> Unread<E> {
     /// As that extractor.
     pub async fn read(mut self) -> Result<E, E::Error> {
         E::from_request(&self.request, &mut self.payload).await
+    }
+}
+
+impl<E: FromRequest<Error = ApiError>> Unread<E> {
+    /// Reads it for what was found; where that was refused, so is the request. But one that was there before is answered
+    /// as it was then: what it has used up is not missed.
+    ///
+    /// # Errors
+    /// The refusal; the answer of the same request before; as that extractor.
+    pub async fn read_for<T>(self, found: ApiResult<T>) -> ApiResult<(T, E)> {
+        let refusal = match found {
+            Ok(found) => return Ok((found, self.read().await?)),
+            Err(refusal) => refusal,
+        };
+        if dispatch_headers::wants_parts()
+            && let Err(answer) = self.read().await
+            && answer.status() == StatusCode::ACCEPTED
+        {
+            return Err(answer);
+        }
+        Err(refusal)
     }
 }
 

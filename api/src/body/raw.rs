@@ -108,11 +108,12 @@ async fn read(request: &HttpRequest, payload: Payload) -> ApiResult<Raw> {
     let app = request
         .app_data::<Data<App>>()
         .ok_or_else(|| ApiError::internal("the app is not set up"))?;
+    let limit = app.settings.api.body_limit;
     let media = request.content_type().to_ascii_lowercase();
     match media.as_str() {
         "application/json" => read_json(app, request, payload).await,
         "application/x-www-form-urlencoded" => {
-            let bytes = read_bytes(app, request, payload).await?;
+            let bytes = read_bytes(app, request, payload, limit).await?;
             Ok(Raw::Form(
                 form_urlencoded::parse(&bytes).into_owned().collect(),
             ))
@@ -126,7 +127,7 @@ async fn read(request: &HttpRequest, payload: Payload) -> ApiResult<Raw> {
                 .map(Raw::Form)
         }
         other => {
-            let bytes = read_bytes(app, request, payload).await?;
+            let bytes = read_bytes(app, request, payload, limit).await?;
             if bytes.is_empty() {
                 Ok(Raw::Empty)
             } else {
@@ -137,7 +138,8 @@ async fn read(request: &HttpRequest, payload: Payload) -> ApiResult<Raw> {
 }
 
 async fn read_json(app: &App, request: &HttpRequest, payload: Payload) -> ApiResult<Raw> {
-    let bytes = read_bytes(app, request, payload).await?;
+    let limit = app.settings.api.body_limit;
+    let bytes = read_bytes(app, request, payload, limit).await?;
     if bytes.is_empty() {
         return Ok(Raw::Empty);
     }
@@ -178,8 +180,16 @@ pub fn timed_out() -> ApiError {
     )
 }
 
-async fn read_bytes(app: &App, request: &HttpRequest, payload: Payload) -> ApiResult<Bytes> {
-    let limit = app.settings.api.body_limit;
+/// Reads a whole body of so many bytes at most.
+///
+/// # Errors
+/// 413, 408, or 400 where it ends before its end.
+pub async fn read_bytes(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> ApiResult<Bytes> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)

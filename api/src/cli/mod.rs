@@ -1,6 +1,8 @@
 //! The command line.
 
 mod admin;
+mod doctor;
+mod import_units;
 mod migrate;
 mod password;
 mod pause;
@@ -13,6 +15,7 @@ use millrace_common::catalog::Catalog;
 use millrace_common::cause;
 use millrace_common::config::Settings;
 use millrace_common::logging;
+use millrace_common::probe::probe;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,11 +46,30 @@ enum Command {
     Migrate,
     /// Print the effective settings, secrets masked.
     CheckConfig,
+    /// Ask the server at `api.listen` for a path; fails unless that succeeds.
+    Probe {
+        /// Such as `/pulp/api/v3/livez/`.
+        path: String,
+    },
+    /// Look at everything that the programs need, and say how to mend what is amiss. Fails where a check does.
+    Doctor {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Set the password of an account, read from the terminal or from standard input.
     SetPassword {
         /// The account; the administrator of the settings when left out.
         username: Option<String>,
     },
+    /// Bring units of a Pulp 2 in from a file: all of them, or none.
+    ///
+    /// Each line is a JSON object: the unit's fields, those of its type's unit key among them; `_storage_path`, where it
+    /// lies (below `content` of `units.storage_root`; null or left out: nowhere), which goes with the unit when that is
+    /// deleted as an orphan; and `_id`, which it keeps where that is a UUID. `_content_type_id` must be the type;
+    /// `_ns`, `_href`, `_rev`, `_last_updated` and `_<type>_children` are left out; other names that begin with `_` are
+    /// refused. A line that is wrong is told by its number and field.
+    ImportUnits(import_units::Arguments),
     /// Keep tasks of a lane or of a type from starting; those that run go on.
     Pause {
         #[command(flatten)]
@@ -92,12 +114,15 @@ fn execute(
     register: fn(&mut Catalog),
 ) -> Result<(), Failure> {
     if let Command::CheckConfig = command {
-        let catalog = Catalog::load(settings.diagnostics.enabled, register)?;
+        let catalog = Catalog::load(&settings, register)?;
         let classes = catalog.tasks.types().map(|task| task.class);
         settings.worker.check_classes(classes)?;
         // Written, not printed: a reader that stops early (`| head`) is no fault.
         let _ = writeln!(std::io::stdout(), "{}", settings.masked()?);
         return Ok(());
+    }
+    if let Command::Probe { path } = &command {
+        return Ok(probe(&settings.api.listen, path)?);
     }
     logging::init(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -108,15 +133,20 @@ fn execute(
             let serves = only.unwrap_or_default();
             runtime.block_on(serve::serve(settings, register, serves))
         }
+        Command::Doctor { json } => runtime.block_on(doctor::doctor(&settings, register, json)),
         Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))
+        }
+        Command::ImportUnits(arguments) => {
+            let catalog = Catalog::load(&settings, register)?;
+            runtime.block_on(import_units::import(&settings, &catalog, &arguments))
         }
         Command::Pause { what, reason } => {
             runtime.block_on(pause::set(settings, register, what, reason))
         }
         Command::Resume { what } => runtime.block_on(pause::end(&settings, what)),
         Command::Why { task, json } => runtime.block_on(why::print(&settings, &task, json)),
-        Command::CheckConfig => Ok(()),
+        Command::CheckConfig | Command::Probe { .. } => Ok(()),
     }
 }

@@ -38,7 +38,7 @@ pub async fn set(
     what: What,
     reason: String,
 ) -> Result<(), Failure> {
-    let catalog = Catalog::load(settings.diagnostics.enabled, register)?;
+    let catalog = Catalog::load(&settings, register)?;
     let db = Db::new(&settings.database, "millrace-api")?;
     let mut conn = db.get().await?;
     let (kind, name) = what.named(&mut conn).await?;

@@ -38,7 +38,7 @@ pub async fn serve(
         admin::ensure(&settings).await?;
     }
     raise_file_limit();
-    let catalog = Catalog::load(settings.diagnostics.enabled, register)?;
+    let catalog = Catalog::load(&settings, register)?;
     let app = App::new(settings, catalog, serves)?;
     app.storage.check().await?;
     server::serve(app).await?;

@@ -6,7 +6,7 @@ use super::parse::{Parsed, parse};
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 use actix_web::{HttpRequest, HttpResponse};
-use millrace_common::models::selection::Selection;
+use millrace_common::models::selection::{Predicate, Selection};
 use serde::Serialize;
 use serde_json::json;
 use url::Url;
@@ -87,6 +87,12 @@ impl<T> Listing<T> {
             paging,
             regex,
         })
+    }
+
+    /// Lists only what fulfils this condition too.
+    pub fn narrow(&mut self, to: Predicate<T>) {
+        let asked = std::mem::replace(&mut self.selection.predicate, Predicate::always());
+        self.selection.predicate = to.and(asked);
     }
 
     /// Turns what the database says about a regular expression into a refusal of its filter.

@@ -166,7 +166,7 @@ pub static FILTERS: LazyLock<Filters<artifact::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Artifact)?;
+    authorize(&app, &actor, Action::View, Object::Artifact).await?;
     let listing = Listing::from_request(&app, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let page = Artifact::page(&mut conn, &listing.selection)
@@ -186,7 +186,7 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Artifact)?;
+    authorize(&app, &actor, Action::View, Object::Artifact).await?;
     let id: ArtifactId = path_id(&path, "Artifact")?;
     let mut conn = app.db.get().await?;
     let found = Artifact::find(&mut conn, DomainId::DEFAULT, id).await?;
@@ -199,7 +199,7 @@ pub async fn read(
 /// # Errors
 /// 400 for a file that is missing, other than announced, or stored already.
 pub async fn create(app: Data<App>, actor: Actor, upload: Unread<Upload>) -> ApiResult {
-    authorize(&actor, Action::Create, Object::Artifact)?;
+    authorize(&app, &actor, Action::Create, Object::Artifact).await?;
     let mut upload = upload.read().await?;
     let stored = receive(&app, &mut upload).await?;
     let Body(expected): Body<Expected> = upload.into_fields()?.finish()?;
@@ -224,7 +224,7 @@ pub async fn create(app: Data<App>, actor: Actor, upload: Unread<Upload>) -> Api
 /// # Errors
 /// 404, else always 403.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    authorize(&actor, Action::View, Object::Artifact)?;
+    authorize(&app, &actor, Action::View, Object::Artifact).await?;
     let id: ArtifactId = path_id(&path, "Artifact")?;
     let mut conn = app.db.get().await?;
     match Artifact::find(&mut conn, DomainId::DEFAULT, id).await? {

@@ -155,17 +155,20 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
 });
 
 /// A page of units. What stands for the metadata of publications is no unit that anybody made, or may put
-/// anywhere: it is not listed.
+/// anywhere: it is not listed. Nor are units of types that only the second version's API knows: they have no
+/// address here, and no repository holds them.
 ///
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Content)?;
+    let access = authorize(&app, &actor, Action::View, Object::Content).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
-    let units = Predicate::sql("content.publication IS NULL");
-    listing.selection.predicate = units.and(listing.selection.predicate.clone());
+    let units =
+        Predicate::sql("content.publication IS NULL AND content.pulp_type NOT LIKE 'pulp2.%'")
+            .and(access.units(&app.catalog.content));
+    listing.narrow(units);
     let mut conn = app.db.get().await?;
-    let page = membership::page(&mut conn, &listing, None).await?;
+    let page = membership::page(&mut conn, &access, &listing, None).await?;
     let ids: Vec<ContentId> = page.rows.iter().map(|row| row.pulp_id).collect();
     let mut files: HashMap<ContentId, BTreeMap<String, Option<String>>> = HashMap::new();
     for link in ContentArtifact::of(&mut conn, &ids).await? {

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
+use crate::body::Unread;
 use crate::body::multipart::Upload;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind};
@@ -101,9 +102,10 @@ impl UnitCalls for FileContent {
 /// Makes a unit at once.
 ///
 /// # Errors
-/// 400 for what is wrong with which field.
-pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResult {
-    authorize(&actor, Action::Create, Object::Content)?;
+/// 400 for what is wrong with which field, 403.
+pub async fn upload(app: Data<App>, actor: Actor, body: Unread<Upload>) -> ApiResult {
+    let access = authorize(&app, &actor, Action::Upload, Object::Content).await?;
+    let mut upload = body.read().await?;
     let mut stored = receive(&app, &mut upload).await?;
     let mut data = upload.into_object()?;
     let is_given = |field| data.get(field).is_some_and(|v| !v.is_null() && *v != "");
@@ -117,7 +119,7 @@ pub async fn upload(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResu
         }
     }
     unit_data::one_source(&data, stored.is_some())?;
-    references::into_prns(&mut *app.db.get().await?, &mut data, &["artifact"]).await?;
+    references::into_prns(&mut *app.db.get().await?, &access, &mut data, &["artifact"]).await?;
     let given = unit_data::read(&UnitKind::of::<File>(), &data, stored.is_some())?;
     if let Some(stored) = &mut stored {
         stored.probe(DomainId::DEFAULT).await?;

@@ -1,8 +1,8 @@
 //! `distributions/` and `distributions/file/file/`: what is served where (contract 4.13).
 
 use crate::app::App;
-use crate::auth::{self, Action, Actor, authorize};
-use crate::body::Body;
+use crate::auth::{self, Access, Action, Actor, authorize};
+use crate::body::{Body, Unread};
 use crate::dispatching::{dispatch_and_accept, immediate};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Types, Wanted, truth};
@@ -31,7 +31,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 const WHAT: &str = "FileDistribution";
-const DISTRIBUTION: auth::Object = auth::Object::Distribution;
+/// File distributions, as what somebody may do is asked for.
+pub const DISTRIBUTION: auth::Object = auth::Object::Distribution(PULP_TYPE);
 const REFERENCES: [&str; 4] = [
     "publication",
     "repository_version",
@@ -179,7 +180,7 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
     content::by_type(
         common_filters(),
         "distribution.pulp_type",
-        Types::Named(&["file.file"]),
+        Types::Named(&[PULP_TYPE]),
     )
 });
 
@@ -191,8 +192,11 @@ pub static FILE_FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(common_
 /// # Errors
 /// 400 for a filter.
 pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, DISTRIBUTION)?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, DISTRIBUTION).await?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let columns = (table::pulp_id, table::pulp_type);
+    let visible = access.rows_of_types("distribution", [PULP_TYPE], columns);
+    listing.narrow(visible);
     let (count, shown) = page(&app, &listing).await?;
     let shown: Vec<DistributionResponse> = shown.into_iter().map(Into::into).collect();
     listing.answer(count, &shown)
@@ -203,10 +207,11 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, DISTRIBUTION)?;
+    let access = authorize(&app, &actor, Action::View, DISTRIBUTION).await?;
     let mut listing = Listing::from_request(&app, &request, &FILE_FILTERS)?;
-    let mine = Predicate::sql("distribution.pulp_type = 'file.file'");
-    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    let mine = Predicate::sql("distribution.pulp_type = 'file.file'")
+        .and(access.rows(DISTRIBUTION, table::pulp_id));
+    listing.narrow(mine);
     let (count, shown) = page(&app, &listing).await?;
     listing.answer(count, &shown)
 }
@@ -223,12 +228,19 @@ async fn page(
     Ok((page.count, shown))
 }
 
-async fn find(conn: &mut Conn, id: &str) -> ApiResult<Distribution> {
+/// The distribution that a path names, for an actor who may do this to it.
+async fn find(
+    app: &App,
+    actor: &Actor,
+    action: Action,
+    id: &str,
+) -> ApiResult<(Distribution, Access)> {
     let id: DistributionId = path_id(id, WHAT)?;
-    Distribution::find(conn, DomainId::DEFAULT, id)
-        .await?
-        .filter(|row| row.pulp_type == PULP_TYPE)
-        .ok_or_else(|| ApiError::no(WHAT))
+    let row = Distribution::find(&mut *app.db.get().await?, DomainId::DEFAULT, id).await?;
+    let row = row.filter(|row| row.pulp_type == PULP_TYPE);
+    let row = row.ok_or_else(|| ApiError::no(WHAT))?;
+    let access = authorize(app, actor, action, DISTRIBUTION.at(id.0)).await?;
+    Ok((row, access))
 }
 
 async fn show(app: &App, conn: &mut Conn, row: Distribution) -> ApiResult<Vec<FileDistribution>> {
@@ -245,20 +257,20 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, DISTRIBUTION)?;
+    let (row, _) = find(&app, &actor, Action::View, &path).await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, &path).await?;
     Wanted::from_request(&request).answer_one(show(&app, &mut conn, row).await?)
 }
 
 /// Makes a file distribution, in a task.
 ///
 /// # Errors
-/// 400 for what is wrong with which field.
-pub async fn create(app: Data<App>, actor: Actor, Object(mut data): Object) -> ApiResult {
-    authorize(&actor, Action::Create, DISTRIBUTION)?;
+/// 400 for what is wrong with which field, 403.
+pub async fn create(app: Data<App>, actor: Actor, body: Unread<Object>) -> ApiResult {
+    let access = authorize(&app, &actor, Action::Create, DISTRIBUTION).await?;
+    let Object(mut data) = body.read().await?;
     let mut conn = app.db.get().await?;
-    references::into_prns(&mut conn, &mut data, &REFERENCES).await?;
+    references::into_prns(&mut conn, &access, &mut data, &REFERENCES).await?;
     let wanted = merged(None, &read_body(&data, false)?, DomainId::DEFAULT);
     refuse(&mut conn, None, &wanted).await?;
     drop(conn);
@@ -292,9 +304,9 @@ pub async fn update(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Object(data): Object,
+    body: Unread<Object>,
 ) -> ApiResult {
-    change(&app, &actor, &path, data, false).await
+    change(&app, &actor, &path, body, false).await
 }
 
 /// Changes some values of a file distribution.
@@ -305,9 +317,9 @@ pub async fn partial_update(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Object(data): Object,
+    body: Unread<Object>,
 ) -> ApiResult {
-    change(&app, &actor, &path, data, true).await
+    change(&app, &actor, &path, body, true).await
 }
 
 /// 200 where nothing changes, else a task (contract 4.1).
@@ -315,13 +327,13 @@ async fn change(
     app: &App,
     actor: &Actor,
     id: &str,
-    mut data: Map<String, Value>,
+    body: Unread<Object>,
     partial: bool,
 ) -> ApiResult {
-    authorize(actor, Action::Change, DISTRIBUTION)?;
+    let (row, access) = find(app, actor, Action::Change, id).await?;
+    let Object(mut data) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, id).await?;
-    references::into_prns(&mut conn, &mut data, &REFERENCES).await?;
+    references::into_prns(&mut conn, &access, &mut data, &REFERENCES).await?;
     let wanted = merged(Some(&row), &read_body(&data, partial)?, DomainId::DEFAULT);
     refuse(&mut conn, Some(&row), &wanted).await?;
     if changes_nothing(&row, &wanted) {
@@ -343,8 +355,7 @@ async fn change(
 /// # Errors
 /// 404.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    authorize(&actor, Action::Delete, DISTRIBUTION)?;
-    let row = find(&mut *app.db.get().await?, &path).await?;
+    let (row, _) = find(&app, &actor, Action::Delete, &path).await?;
     let task = GeneralDelete {
         instance_id: row.pulp_id.0,
         app_label: APP_LABEL.into(),
@@ -362,11 +373,11 @@ pub async fn set_label(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(label): Body<SetLabel>,
+    body: Unread<Body<SetLabel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, DISTRIBUTION)?;
+    let (row, _) = find(&app, &actor, Action::Label, &path).await?;
+    let Body(label) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, &path).await?;
     labels::set(&mut conn, Labeled::Distribution, row.pulp_id.0, label).await
 }
 
@@ -378,10 +389,10 @@ pub async fn unset_label(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(label): Body<UnsetLabel>,
+    body: Unread<Body<UnsetLabel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, DISTRIBUTION)?;
+    let (row, _) = find(&app, &actor, Action::Label, &path).await?;
+    let Body(label) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, &path).await?;
     labels::unset(&mut conn, Labeled::Distribution, row.pulp_id.0, label).await
 }

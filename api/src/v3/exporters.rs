@@ -77,7 +77,7 @@ pub async fn find(conn: &mut Conn, id: &str) -> ApiResult<Exporter> {
 /// # Errors
 /// 400 for a filter, 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, EXPORTER)?;
+    authorize(&app, &actor, Action::View, EXPORTER).await?;
     let listing = Listing::from_request(&app, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let page = Exporter::page(&mut conn, &listing.selection)
@@ -101,7 +101,7 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, EXPORTER)?;
+    authorize(&app, &actor, Action::View, EXPORTER).await?;
     let row = find(&mut *app.db.get().await?, &path).await?;
     Wanted::from_request(&request).answer_one(vec![FilesystemExporter::from(row)])
 }
@@ -111,7 +111,7 @@ pub async fn read(
 /// # Errors
 /// 400 for what is wrong with which field, 403.
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Object>) -> ApiResult {
-    authorize(&actor, Action::Create, EXPORTER)?;
+    authorize(&app, &actor, Action::Create, EXPORTER).await?;
     let Object(data) = body.read().await?;
     let change = filesystem_exporter::read(&data, false)?;
     filesystem_exporter::check_path(&change, &app.settings.exports).await?;
@@ -176,7 +176,7 @@ async fn change(
     body: Unread<Object>,
     partial: bool,
 ) -> ApiResult {
-    authorize(actor, Action::Change, EXPORTER)?;
+    authorize(app, actor, Action::Change, EXPORTER).await?;
     let Object(data) = body.read().await?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, id).await?;
@@ -201,7 +201,7 @@ async fn change(
 /// # Errors
 /// 403, 404.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    authorize(&actor, Action::Delete, EXPORTER)?;
+    authorize(&app, &actor, Action::Delete, EXPORTER).await?;
     let row = find(&mut *app.db.get().await?, &path).await?;
     let task = GeneralDelete {
         instance_id: row.pulp_id.0,

@@ -1,7 +1,7 @@
 //! `exporters/core/filesystem/<id>/exports/`: exports of versions and publications (contract 4.14).
 
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
+use crate::auth::{Access, Action, Actor, Object, authorize};
 use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
@@ -88,14 +88,14 @@ pub async fn list(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Exporter)?;
+    authorize(&app, &actor, Action::View, Object::Exporter).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let exporter = exporters::find(&mut conn, &path).await?;
     let mine = Predicate::on(table::exporter_id)
         .then(" = ")
         .bind(Bind::Uuid(exporter.pulp_id.0));
-    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    listing.narrow(mine);
     let page = Export::page(&mut conn, &listing.selection)
         .await
         .map_err(|e| listing.blame(e))?;
@@ -143,7 +143,7 @@ pub async fn read(
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Exporter)?;
+    authorize(&app, &actor, Action::View, Object::Exporter).await?;
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, path.into_inner()).await?;
     let shown = show(&mut conn, vec![row]).await?;
@@ -160,11 +160,11 @@ pub async fn create(
     id: Path<String>,
     body: Unread<Body<FilesystemExportRequest>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Create, Object::Exporter)?;
+    let access = authorize(&app, &actor, Action::Create, Object::Exporter).await?;
     let Body(request) = body.read().await?;
     let mut conn = app.db.get().await?;
     let exporter = exporters::find(&mut conn, &id).await?;
-    let wanted = Asked::find(&mut conn, &request).await?;
+    let wanted = Asked::find(&mut conn, &access, &request).await?;
     drop(conn);
     path::find(&exporter.path, &app.settings.exports)
         .await
@@ -186,7 +186,11 @@ enum What {
 }
 
 impl Asked {
-    async fn find(conn: &mut Conn, request: &FilesystemExportRequest) -> ApiResult<Self> {
+    async fn find(
+        conn: &mut Conn,
+        access: &Access,
+        request: &FilesystemExportRequest,
+    ) -> ApiResult<Self> {
         const NOT_ONE: &str =
             "publication or repository_version must either be supplied but not both.";
         let (what, exported, mut reads) = match (&request.publication, &request.repository_version)
@@ -196,14 +200,14 @@ impl Asked {
                 (What::Publication(id), row, reads)
             }
             (None, Some(reference)) => {
-                let (row, reads) = version(conn, "repository_version", reference).await?;
+                let (row, reads) = version(conn, access, "repository_version", reference).await?;
                 (What::Version(row.pulp_id), row, reads)
             }
             _ => return Err(ApiError::field("non_field_errors", NOT_ONE)),
         };
         let mut start = None;
         if let Some(reference) = &request.start_repository_version {
-            let (row, more) = version(conn, START, reference).await?;
+            let (row, more) = version(conn, access, START, reference).await?;
             if !starts_before(row.membership(), exported.membership()) {
                 return Err(ApiError::field(START, BACKWARDS));
             }
@@ -256,11 +260,12 @@ async fn publication(
 
 async fn version(
     conn: &mut Conn,
+    access: &Access,
     field: &str,
     reference: &str,
 ) -> ApiResult<(RepositoryVersion, Resources)> {
     let gone = || ApiError::field(field, references::NO_OBJECT);
-    let id = references::version_id(conn, field, reference).await?;
+    let id = references::version_id(conn, access, field, reference).await?;
     let found = RepositoryVersion::find(conn, id).await?.ok_or_else(gone)?;
     let reads = reads(conn, &found).await?;
     Ok((found, reads.ok_or_else(gone)?))
@@ -277,7 +282,7 @@ async fn reads(conn: &mut Conn, version: &RepositoryVersion) -> ApiResult<Option
 /// # Errors
 /// 403, 404, 409 while its task has not ended.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<(String, String)>) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Exporter)?;
+    authorize(&app, &actor, Action::Delete, Object::Exporter).await?;
     let path = path.into_inner();
     let mut conn = app.db.get().await?;
     let row = find(&mut conn, path.clone()).await?;

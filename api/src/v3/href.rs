@@ -1,9 +1,7 @@
 //! Addresses and names of objects: href ↔ PRN, both ways, without asking the database where possible.
 
 use millrace_common::db::Conn;
-use millrace_common::ids::{
-    PauseId, ProcessId, RoleId, TaskGroupId, TaskId, TaskScheduleId, UploadId,
-};
+use millrace_common::ids::{PauseId, ProcessId, RoleId, TaskGroupId, TaskScheduleId, UploadId};
 use millrace_common::models::object::{self, Located};
 use millrace_common::prn::Prn;
 use std::collections::HashMap;
@@ -15,17 +13,11 @@ pub use millrace_common::href::{
 };
 pub use millrace_common::representation::{
     artifact_href as artifact, content_collection, filesystem_export_href as filesystem_export,
-    filesystem_exporter_href as filesystem_exporter,
+    filesystem_exporter_href as filesystem_exporter, task_href as task,
 };
 
 /// What stands for an object that is gone or not complete.
 pub const UNAVAILABLE: &str = "<unavailable>";
-
-/// The href of a task.
-#[must_use]
-pub fn task(id: TaskId) -> String {
-    format!("{ROOT}tasks/{id}/")
-}
 
 /// The href of a group of tasks.
 #[must_use]

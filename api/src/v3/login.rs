@@ -127,7 +127,7 @@ pub async fn create(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiRe
         // A session does not prolong itself.
         return Err(Refusal::Missing.answer(request.headers()));
     }
-    let (settings, token) = (&app.settings.logins, Token::new());
+    let (settings, token) = (&app.settings.logins, Token::draw());
     let row = myself(&app, actor).await?;
     let mut conn = app.db.get().await?;
     let seconds = sessions::seconds(settings);

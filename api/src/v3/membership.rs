@@ -1,8 +1,10 @@
 //! Filters by repository version, and by being in none; and the short way to a page of a version.
 
+use crate::auth::Access;
 use crate::error::ApiResult;
 use crate::listing::{Filters, Kind, Listing};
 use crate::v3::href::{self, Target};
+use crate::v3::references;
 use diesel::QueryResult;
 use diesel::expression::{AppearsOnTable, Expression};
 use diesel::pg::Pg;
@@ -94,6 +96,7 @@ impl VersionRef {
 /// 400 for a regular expression.
 pub async fn page(
     conn: &mut Conn,
+    access: &Access,
     listing: &Listing<content::table>,
     pulp_type: Option<&str>,
 ) -> ApiResult<Page<Content>> {
@@ -101,6 +104,7 @@ pub async fn page(
         && let Some(kind) = kind_of(name)
         && let Ok(wanted) = VersionRef::read(value)
         && let Some(version) = wanted.find(conn).await?
+        && references::sees_version(conn, access, version.repository_id).await?
     {
         let counts = VersionCount::get(conn, version.pulp_id, kind).await?;
         // Units of other types are told apart by looking at each.

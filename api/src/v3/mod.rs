@@ -32,8 +32,10 @@
 //! });
 //!
 //! pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-//!     authorize(&actor, Action::View, Object::Widget)?;
-//!     let listing = Listing::from_request(&app, &request, &FILTERS)?;
+//!     let access = authorize(&app, &actor, Action::View, Object::Widget).await?;
+//!     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+//!     let visible = access.rows(Object::Widget, widget::pulp_id);
+//!     listing.narrow(visible);
 //!     let mut conn = app.db.get().await?;
 //!     let page = Widget::page(&mut conn, &listing.selection).await.map_err(|e| listing.blame(e))?;
 //!     let results = page.rows.iter().map(WidgetResponse::new).collect::<Vec<_>>();
@@ -64,6 +66,7 @@ pub mod lanes;
 pub mod login;
 pub mod membership;
 pub mod object;
+pub mod object_roles;
 pub mod orphans;
 pub mod pauses;
 pub mod publications;
@@ -77,6 +80,7 @@ pub mod repositories_file_sync;
 pub mod repositories_of;
 pub mod repositories_rpm;
 pub mod repository_versions;
+pub mod roled;
 pub mod roles;
 pub mod status;
 mod table_accounts;
@@ -97,7 +101,8 @@ pub mod workers;
 
 use crate::error::{ApiError, ApiResult};
 use crate::route::{Endpoint, delete, get, patch, post, put};
-use status::StatusResponse;
+use object_roles::role_calls;
+use status::{ReadinessResponse, StatusResponse};
 use task_groups::TaskGroupResponse;
 use task_schedules::{TaskScheduleRequest, TaskScheduleResponse};
 use tasks::{Purge, TaskCancel, TaskDispatch, TaskResponse};
@@ -106,6 +111,9 @@ use workers::WorkerResponse;
 /// Answers on every process, whatever it serves.
 pub const LIVEZ: &str = "livez/";
 
+/// Says on every process whether it can serve.
+pub const READYZ: &str = "readyz/";
+
 /// Every call that there is.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
@@ -113,6 +121,7 @@ pub fn table() -> Vec<Endpoint> {
         system(),
         tasks(),
         schedules(),
+        roles(),
         table_operations::table(),
         table_accounts::table(),
         table_content::table(),
@@ -138,6 +147,12 @@ fn system() -> Vec<Endpoint> {
             .about("Answers while the process lives")
             .public()
             .answers_nothing(200),
+        get(READYZ, "readyz_read", status::ready)
+            .tag("Readyz")
+            .about("Says whether requests can be served now")
+            .public()
+            .answers::<ReadinessResponse>(200)
+            .answers::<ReadinessResponse>(503),
         get("docs/api.json", "docs_api_json_read", docs::json)
             .public()
             .hidden(),
@@ -208,6 +223,29 @@ fn tasks() -> Vec<Endpoint> {
             .about("One worker; for administrators")
             .answers::<WorkerResponse>(200),
     ]
+}
+
+/// Roles on objects that are not of several types.
+fn roles() -> Vec<Endpoint> {
+    [
+        role_calls!(roled::Tasks, "tasks/{task_href}/", "tasks", "Tasks"),
+        role_calls!(
+            roled::TaskSchedules,
+            "task-schedules/{task_schedule_href}/",
+            "task_schedules",
+            "Task Schedules"
+        ),
+        role_calls!(
+            roled::Uploads,
+            "uploads/{upload_href}/",
+            "uploads",
+            "Uploads"
+        ),
+        role_calls!(roled::Groups, "groups/{group_href}/", "groups", "Groups"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn schedules() -> Vec<Endpoint> {

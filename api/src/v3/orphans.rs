@@ -11,6 +11,7 @@ use actix_web::web::Data;
 use millrace_common::db;
 use millrace_common::ids::DomainId;
 use millrace_common::models::disposable;
+use millrace_common::models::selection::Predicate;
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::OrphanCleanup;
 use millrace_common::tasks::disposal::{Disposal, protected_since};
@@ -54,7 +55,7 @@ pub struct OrphansSummary {
 /// # Errors
 /// 403.
 pub async fn summary(app: Data<App>, actor: Actor) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Orphans)?;
+    authorize(&app, &actor, Action::Delete, Object::Orphans).await?;
     let minutes = app.settings.tasks.orphan_protection_time;
     let mut conn = app.db.get().await?;
     let before = protected_since(db::now(&mut conn).await?, minutes);
@@ -110,7 +111,7 @@ pub async fn cleanup(
     actor: Actor,
     body: Unread<Body<OrphansCleanup>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Orphans)?;
+    authorize(&app, &actor, Action::Delete, Object::Orphans).await?;
     let Body(request) = body.read().await?;
     dispatch(&app, &actor, request).await
 }
@@ -120,7 +121,7 @@ async fn dispatch(app: &App, actor: &Actor, request: OrphansCleanup) -> ApiResul
         None => None,
         Some(hrefs) => {
             let mut conn = app.db.get().await?;
-            Some(references::units(&mut conn, "content_hrefs", hrefs).await?)
+            Some(references::units(&mut conn, &Predicate::always(), "content_hrefs", hrefs).await?)
         }
     };
     let minutes = request.orphan_protection_time;
@@ -138,6 +139,6 @@ async fn dispatch(app: &App, actor: &Actor, request: OrphansCleanup) -> ApiResul
 /// # Errors
 /// 403.
 pub async fn remove(app: Data<App>, actor: Actor) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Orphans)?;
+    authorize(&app, &actor, Action::Delete, Object::Orphans).await?;
     dispatch(&app, &actor, OrphansCleanup::default()).await
 }

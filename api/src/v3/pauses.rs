@@ -120,7 +120,7 @@ pub static FILTERS: LazyLock<Filters<pause::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter; 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Pause)?;
+    authorize(&app, &actor, Action::View, Object::Pause).await?;
     let listing = Listing::from_request(&app, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let Page { count, rows } = Pause::page(&mut conn, &listing.selection)
@@ -140,7 +140,7 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Pause)?;
+    authorize(&app, &actor, Action::View, Object::Pause).await?;
     let row = Pause::find(&mut *app.db.get().await?, path_id(&path, "Pause")?).await?;
     let row = row.ok_or_else(|| ApiError::no("Pause"))?;
     Wanted::from_request(&request).answer_one(vec![PauseResponse::from(row)])
@@ -151,7 +151,7 @@ pub async fn read(
 /// # Errors
 /// 400 that names the field, also where it is paused already; 403.
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<PauseRequest>>) -> ApiResult {
-    authorize(&actor, Action::Create, Object::Pause)?;
+    authorize(&app, &actor, Action::Create, Object::Pause).await?;
     let Body(request) = body.read().await?;
     let (mut conn, cid) = (app.db.get().await?, correlation::current());
     let (kind, name) = match (request.resource, request.task_name) {
@@ -174,7 +174,7 @@ pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<PauseRequest
 /// # Errors
 /// 403, 404.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Pause)?;
+    authorize(&app, &actor, Action::Delete, Object::Pause).await?;
     let id = path_id(&path, "Pause")?;
     let (mut conn, cid) = (app.db.get().await?, correlation::current());
     let announce = |announcements| app.publisher.announce(announcements);

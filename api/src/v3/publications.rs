@@ -1,8 +1,8 @@
 //! `publications/` and `publications/file/file/`: versions made ready to be served (contract 4.12).
 
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
-use crate::body::{Body, Fields, FromFields, Text};
+use crate::auth::{Access, Action, Actor, Object, authorize};
+use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Types, Wanted, truth};
@@ -16,6 +16,7 @@ use millrace_common::db::Conn;
 use millrace_common::ids::{DomainId, PublicationId, RepositoryId};
 use millrace_common::models::selection::{Bind, Predicate};
 use millrace_common::models::{Publication, Repository, RepositoryVersion};
+use millrace_common::prn;
 use millrace_common::representation::FilePublication;
 use millrace_common::schema::publication as table;
 use millrace_common::tasking::NewTask;
@@ -26,6 +27,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 const WHAT: &str = "FilePublication";
+/// File publications, as what somebody may do is asked for.
+pub const PUBLICATION: Object = Object::Publication(PULP_TYPE);
 
 /// A publication of any type.
 #[derive(Debug, Serialize, ToSchema)]
@@ -166,12 +169,15 @@ fn serves(units: Vec<Uuid>) -> Result<Predicate<table::table>, String> {
     .then("))"))
 }
 
+/// The types that there are.
+const TYPES: &[&str] = &[PULP_TYPE];
+
 /// The filters of `publications/`.
 pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
     content::by_type(
         common_filters(),
         "publication.pulp_type",
-        Types::Named(&["file.file"]),
+        Types::Named(TYPES),
     )
 });
 
@@ -184,8 +190,11 @@ pub static FILE_FILTERS: LazyLock<Filters<table::table>> =
 /// # Errors
 /// 400 for a filter.
 pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Publication)?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, PUBLICATION).await?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let columns = (table::pulp_id, table::pulp_type);
+    let visible = access.rows_of_types("publication", TYPES, columns);
+    listing.narrow(visible);
     let (count, shown) = page(&app, &listing).await?;
     let shown: Vec<PublicationResponse> = shown.into_iter().map(Into::into).collect();
     listing.answer(count, &shown)
@@ -196,10 +205,11 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Publication)?;
+    let access = authorize(&app, &actor, Action::View, PUBLICATION).await?;
     let mut listing = Listing::from_request(&app, &request, &FILE_FILTERS)?;
-    let mine = Predicate::sql("publication.pulp_type = 'file.file'");
-    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    let mine = Predicate::sql("publication.pulp_type = 'file.file'")
+        .and(access.rows(PUBLICATION, table::pulp_id));
+    listing.narrow(mine);
     let (count, shown) = page(&app, &listing).await?;
     listing.answer(count, &shown)
 }
@@ -216,12 +226,15 @@ async fn page(
     Ok((page.count, shown))
 }
 
-async fn find(conn: &mut Conn, id: &str) -> ApiResult<Publication> {
+/// The publication that a path names, for an actor who may do this to it.
+async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResult<Publication> {
     let id: PublicationId = path_id(id, WHAT)?;
-    Publication::find(conn, DomainId::DEFAULT, id)
+    let row = Publication::find(&mut *app.db.get().await?, DomainId::DEFAULT, id)
         .await?
         .filter(|row| row.pulp_type == PULP_TYPE)
-        .ok_or_else(|| ApiError::no(WHAT))
+        .ok_or_else(|| ApiError::no(WHAT))?;
+    authorize(app, actor, action, PUBLICATION.at(id.0)).await?;
+    Ok(row)
 }
 
 /// One file publication.
@@ -234,9 +247,8 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Publication)?;
+    let row = find(&app, &actor, Action::View, &path).await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, &path).await?;
     let shown = FilePublication::load_many(&mut conn, vec![row]).await?;
     Wanted::from_request(&request).answer_one(shown)
 }
@@ -249,11 +261,12 @@ pub async fn read(
 pub async fn create(
     app: Data<App>,
     actor: Actor,
-    Body(request): Body<FilePublicationRequest>,
+    body: Unread<Body<FilePublicationRequest>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Create, Object::Publication)?;
+    let access = authorize(&app, &actor, Action::Create, PUBLICATION).await?;
+    let Body(request) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let version = version(&mut conn, &request).await?;
+    let version = version(&mut conn, &access, &request).await?;
     drop(conn);
     let task = Publish {
         repository_version_pk: version.pulp_id,
@@ -267,6 +280,7 @@ pub async fn create(
 
 async fn version(
     conn: &mut Conn,
+    access: &Access,
     request: &FilePublicationRequest,
 ) -> ApiResult<RepositoryVersion> {
     const NEITHER: &str = "Either the 'repository' or 'repository_version' need to be specified";
@@ -284,7 +298,7 @@ async fn version(
         }
         (None, Some(version)) => {
             let field = "repository_version";
-            let id = references::version_id(conn, field, version).await?;
+            let id = references::version_id(conn, access, field, version).await?;
             (field, RepositoryVersion::find(conn, id).await?)
         }
     };
@@ -292,6 +306,8 @@ async fn version(
     let version = version.ok_or_else(gone)?;
     let found = Repository::find(conn, DomainId::DEFAULT, version.repository_id).await?;
     let repository = found.ok_or_else(gone)?;
+    let itself = prn::repository(&repository.pulp_type, repository.pulp_id);
+    references::require_seen(conn, access, field, &itself).await?;
     if repository.pulp_type == PULP_TYPE {
         Ok(version)
     } else {
@@ -304,9 +320,8 @@ async fn version(
 /// # Errors
 /// 404.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Publication)?;
+    let row = find(&app, &actor, Action::Delete, &path).await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, &path).await?;
     if Publication::delete(&mut conn, DomainId::DEFAULT, row.pulp_id).await? {
         Ok(HttpResponse::NoContent().finish())
     } else {

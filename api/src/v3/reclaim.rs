@@ -1,7 +1,7 @@
 //! `repositories/reclaim_space/`: giving up files that can be fetched again (contract 4.6).
 
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
+use crate::auth::{Access, Action, Actor, Object, authorize};
 use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::dispatch_made;
 use crate::error::{ApiError, ApiResult};
@@ -70,11 +70,11 @@ pub async fn reclaim(
     actor: Actor,
     body: Unread<Body<ReclaimRequest>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Reclaim)?;
+    let access = authorize(&app, &actor, Action::Delete, Object::Reclaim).await?;
     let Body(request) = body.read().await?;
     let kept = {
         let mut conn = app.db.get().await?;
-        kept(&mut conn, &request.repo_versions_keeplist).await?
+        kept(&mut conn, &access, &request.repo_versions_keeplist).await?
     };
     dispatch_made(&app, &actor, async |conn| {
         let chosen = repositories(conn, &request.repo_hrefs).await?;
@@ -123,11 +123,15 @@ async fn repositories(conn: &mut Conn, hrefs: &[String]) -> ApiResult<Vec<(Repos
 }
 
 /// The versions that keep their files, with their repositories.
-async fn kept(conn: &mut Conn, hrefs: &[String]) -> ApiResult<Vec<(VersionId, RepositoryId)>> {
+async fn kept(
+    conn: &mut Conn,
+    access: &Access,
+    hrefs: &[String],
+) -> ApiResult<Vec<(VersionId, RepositoryId)>> {
     let field = "repo_versions_keeplist";
     let mut kept = Vec::new();
     for href in hrefs {
-        let id = version_id(conn, field, href).await?;
+        let id = version_id(conn, access, field, href).await?;
         let found = RepositoryVersion::find(conn, id).await?;
         let version = found.ok_or_else(|| {
             ApiError::field(

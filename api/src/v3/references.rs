@@ -1,11 +1,14 @@
 //! References to other objects in bodies: addresses or PRNs (contract 4.1).
 
+use crate::auth::Access;
 use crate::error::{ApiError, ApiResult};
 use crate::v3::href::{self, Target};
 use millrace_common::db::Conn;
 use millrace_common::ids::{ContentId, DomainId, RemoteId, RepositoryId, VersionId};
-use millrace_common::models::{Content, Remote, RepositoryVersion};
+use millrace_common::models::selection::Predicate;
+use millrace_common::models::{Content, Remote, Repository, RepositoryVersion};
 use millrace_common::prn::{self, Prn};
+use millrace_common::schema::content;
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -39,15 +42,46 @@ pub fn object_id(field: &str, reference: &str, model: &str) -> ApiResult<Uuid> {
     prn.uuid().ok_or_else(|| ApiError::field(field, NO_MATCH))
 }
 
-/// The remote that a reference names.
+/// The remote that a reference names. One that may not be seen is as one that is not there, as with all references.
 ///
 /// # Errors
 /// 400 for the field.
-pub async fn remote(conn: &mut Conn, field: &str, reference: &str) -> ApiResult<Remote> {
+pub async fn remote(
+    conn: &mut Conn,
+    access: &Access,
+    field: &str,
+    reference: &str,
+) -> ApiResult<Remote> {
     let id = object_id(field, reference, "remote")?;
-    Remote::find(conn, DomainId::DEFAULT, RemoteId(id))
-        .await?
-        .ok_or_else(|| ApiError::field(field, NO_OBJECT))
+    let gone = || ApiError::field(field, NO_OBJECT);
+    let found = Remote::find(conn, DomainId::DEFAULT, RemoteId(id)).await?;
+    let found = found.ok_or_else(gone)?;
+    require_seen(
+        conn,
+        access,
+        field,
+        &prn::remote(&found.pulp_type, found.pulp_id),
+    )
+    .await?;
+    Ok(found)
+}
+
+/// Refuses an object that may not be seen.
+///
+/// # Errors
+/// 400 for the field.
+pub async fn require_seen(
+    conn: &mut Conn,
+    access: &Access,
+    field: &str,
+    object: &Prn,
+) -> ApiResult<()> {
+    let id = object.uuid().unwrap_or_default();
+    if access.sees(conn, &object.model, id).await? {
+        Ok(())
+    } else {
+        Err(ApiError::field(field, NO_OBJECT))
+    }
 }
 
 /// Puts the PRN of the remote that a body names in its place; the body's `remote` must exist. What is no
@@ -57,12 +91,13 @@ pub async fn remote(conn: &mut Conn, field: &str, reference: &str) -> ApiResult<
 /// 400 for the field.
 pub async fn resolve_remote(
     conn: &mut Conn,
+    access: &Access,
     mut data: Map<String, Value>,
 ) -> ApiResult<Map<String, Value>> {
     if let Some(Value::String(reference)) = data.get_mut("remote")
         && !reference.is_empty()
     {
-        let found = remote(conn, "remote", reference).await?;
+        let found = remote(conn, access, "remote", reference).await?;
         *reference = prn::remote(&found.pulp_type, found.pulp_id).to_string();
     }
     Ok(data)
@@ -72,7 +107,12 @@ pub async fn resolve_remote(
 ///
 /// # Errors
 /// 400 for the field.
-pub async fn version_id(conn: &mut Conn, field: &str, reference: &str) -> ApiResult<VersionId> {
+pub async fn version_id(
+    conn: &mut Conn,
+    access: &Access,
+    field: &str,
+    reference: &str,
+) -> ApiResult<VersionId> {
     let found = match (Prn::parse(reference), href::parse(reference)) {
         (Some(prn), _) if prn.model == "core.repositoryversion" => {
             let id = prn.uuid().ok_or_else(|| ApiError::field(field, NO_MATCH))?;
@@ -87,17 +127,54 @@ pub async fn version_id(conn: &mut Conn, field: &str, reference: &str) -> ApiRes
         (None, None) => return Err(ApiError::field(field, NO_MATCH)),
         _ => return Err(ApiError::field(field, WRONG_MATCH)),
     };
-    found
-        .map(|version| version.pulp_id)
-        .ok_or_else(|| ApiError::field(field, NO_OBJECT))
+    let found = found.ok_or_else(|| ApiError::field(field, NO_OBJECT))?;
+    require_version_seen(conn, access, field, found.repository_id).await?;
+    Ok(found.pulp_id)
 }
 
-/// Turns the addresses in these fields of a body into PRNs. What is no text, or empty, stays as it is.
+/// Refuses what belongs to a repository that may not be seen.
+async fn require_version_seen(
+    conn: &mut Conn,
+    access: &Access,
+    field: &str,
+    repository: RepositoryId,
+) -> ApiResult<()> {
+    if sees_version(conn, access, repository).await? {
+        Ok(())
+    } else {
+        Err(ApiError::field(field, NO_OBJECT))
+    }
+}
+
+/// True where versions of this repository may be seen.
+///
+/// # Errors
+/// As the session.
+pub async fn sees_version(
+    conn: &mut Conn,
+    access: &Access,
+    repository: RepositoryId,
+) -> ApiResult<bool> {
+    if access.is_unlimited() {
+        return Ok(true);
+    }
+    match Repository::find(conn, DomainId::DEFAULT, repository).await? {
+        Some(found) => {
+            let prn = prn::repository(&found.pulp_type, found.pulp_id);
+            access.sees(conn, &prn.model, found.pulp_id.0).await
+        }
+        None => Ok(false),
+    }
+}
+
+/// Turns the addresses in these fields of a body into PRNs, which are of objects that may be seen, where there are such
+/// objects at all. What is no text, or empty, stays as it is.
 ///
 /// # Errors
 /// 400 for the field.
 pub async fn into_prns(
     conn: &mut Conn,
+    access: &Access,
     data: &mut Map<String, Value>,
     fields: &[&str],
 ) -> ApiResult<()> {
@@ -106,25 +183,53 @@ pub async fn into_prns(
             continue;
         };
         let reference = text.trim();
-        if reference.is_empty() || Prn::parse(reference).is_some() {
+        if reference.is_empty() {
             continue;
         }
-        let prn = match href::parse(reference) {
-            Some(Target::Object(prn)) => prn,
-            Some(Target::Version { .. }) => version_id(conn, field, reference).await?.into(),
-            None => return Err(ApiError::field(field, NO_MATCH)),
+        let prn = match (Prn::parse(reference), href::parse(reference)) {
+            (Some(prn), _) | (None, Some(Target::Object(prn))) => prn,
+            (None, Some(Target::Version { .. })) => {
+                version_id(conn, access, field, reference).await?.into()
+            }
+            (None, None) => return Err(ApiError::field(field, NO_MATCH)),
         };
+        require_usable(conn, access, field, &prn).await?;
         *text = prn.to_string();
     }
     Ok(())
 }
 
-/// The ids of units, all of which exist in the default domain.
+/// Refuses an object that may not be named in a body: one that may not be seen, an artifact of somebody else, an upload
+/// that may not be changed.
+async fn require_usable(conn: &mut Conn, access: &Access, field: &str, prn: &Prn) -> ApiResult<()> {
+    if access.is_unlimited() {
+        return Ok(());
+    }
+    let id = prn.uuid().unwrap_or_default();
+    let may = match prn.model.as_str() {
+        "core.repositoryversion" => {
+            let version = RepositoryVersion::find(conn, VersionId(id)).await?;
+            let version = version.ok_or_else(|| ApiError::field(field, NO_OBJECT))?;
+            return require_version_seen(conn, access, field, version.repository_id).await;
+        }
+        "core.artifact" => access.made(conn, prn).await?,
+        "core.upload" => access.holds(conn, "change", &prn.model, id).await?,
+        model => access.sees(conn, model, id).await?,
+    };
+    if may {
+        Ok(())
+    } else {
+        Err(ApiError::field(field, NO_OBJECT))
+    }
+}
+
+/// The ids of units, all of which exist in the default domain, and are among those that may be named.
 ///
 /// # Errors
 /// 400 for the field that names what is no reference or leads to nothing.
 pub async fn units(
     conn: &mut Conn,
+    visible: &Predicate<content::table>,
     field: &str,
     references: &[String],
 ) -> ApiResult<Vec<ContentId>> {
@@ -137,7 +242,12 @@ pub async fn units(
     }
     let mut known = HashMap::new();
     for batch in ids.chunks(BATCH) {
-        let found = Content::known(conn, batch).await?;
+        let mut found = Content::known(conn, batch).await?;
+        if !visible.is_always() {
+            let seen = Content::among(conn, batch, visible.clone()).await?;
+            let seen: HashSet<ContentId> = seen.into_iter().collect();
+            found.retain(|(id, ..)| seen.contains(id));
+        }
         known.extend(
             found
                 .into_iter()

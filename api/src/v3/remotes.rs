@@ -79,22 +79,22 @@ pub fn common_filters() -> Filters<remote::table> {
         .labels(remote::pulp_labels)
 }
 
+/// The types that there are.
+const TYPES: &[&str] = &["file.file"];
+
 /// The filters of `remotes/`.
-pub static FILTERS: LazyLock<Filters<remote::table>> = LazyLock::new(|| {
-    content::by_type(
-        common_filters(),
-        "remote.pulp_type",
-        Types::Named(&["file.file"]),
-    )
-});
+pub static FILTERS: LazyLock<Filters<remote::table>> =
+    LazyLock::new(|| content::by_type(common_filters(), "remote.pulp_type", Types::Named(TYPES)));
 
 /// A page of remotes.
 ///
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Remote)?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Remote("")).await?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let visible = access.rows_of_types("remote", TYPES, (remote::pulp_id, remote::pulp_type));
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let page = Remote::page(&mut conn, &listing.selection)
         .await

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::auth::{self, Action, Actor, authorize};
-use crate::body::Body;
+use crate::body::{Body, Unread};
 use crate::dispatching::{dispatch_and_accept, immediate};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
@@ -12,21 +12,23 @@ use crate::v3::{path_id, remotes};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use millrace_common::content::file::PULP_TYPE;
-use millrace_common::db::Conn;
+use millrace_common::db::{self, Conn};
 use millrace_common::ids::{DomainId, RemoteId};
 use millrace_common::models::selection::Predicate;
 use millrace_common::models::{Labeled, Remote};
+use millrace_common::prn;
 use millrace_common::representation::FileRemote;
 use millrace_common::schema::remote as table;
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::kinds::{self, FieldErrors, file_remote};
 use millrace_common::tasks::{GeneralDelete, GeneralUpdate};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::LazyLock;
 use utoipa::ToSchema;
 
 const WHAT: &str = "FileRemote";
-const REMOTE: auth::Object = auth::Object::Remote;
+/// File remotes, as what somebody may do is asked for.
+pub const REMOTE: auth::Object = auth::Object::Remote(PULP_TYPE);
 
 /// When the files of a remote are fetched.
 #[derive(Debug, ToSchema)]
@@ -88,8 +90,15 @@ pub struct FileRemoteRequest {
 /// The filters of `remotes/file/file/`.
 pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(remotes::common_filters);
 
-async fn find(conn: &mut Conn, id: &str) -> ApiResult<Remote> {
+/// The remote that a path names, for an actor who may do this to it.
+async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResult<Remote> {
     let id: RemoteId = path_id(id, WHAT)?;
+    let row = get(&mut *app.db.get().await?, id).await?;
+    authorize(app, actor, action, REMOTE.at(id.0)).await?;
+    Ok(row)
+}
+
+async fn get(conn: &mut Conn, id: RemoteId) -> ApiResult<Remote> {
     Remote::find(conn, DomainId::DEFAULT, id)
         .await?
         .filter(|row| row.pulp_type == PULP_TYPE)
@@ -101,10 +110,11 @@ async fn find(conn: &mut Conn, id: &str) -> ApiResult<Remote> {
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, REMOTE)?;
+    let access = authorize(&app, &actor, Action::View, REMOTE).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
-    let mine = Predicate::sql("remote.pulp_type = 'file.file'");
-    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+    let mine =
+        Predicate::sql("remote.pulp_type = 'file.file'").and(access.rows(REMOTE, table::pulp_id));
+    listing.narrow(mine);
     let mut conn = app.db.get().await?;
     let page = Remote::page(&mut conn, &listing.selection)
         .await
@@ -123,28 +133,32 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, REMOTE)?;
-    let row = find(&mut *app.db.get().await?, &path).await?;
+    let row = find(&app, &actor, Action::View, &path).await?;
     Wanted::from_request(&request).answer_one(vec![FileRemote::from(row)])
 }
 
 /// Makes a file remote, at once.
 ///
 /// # Errors
-/// 400 for what is wrong with which field.
-pub async fn create(app: Data<App>, actor: Actor, Object(data): Object) -> ApiResult {
-    authorize(&actor, Action::Create, REMOTE)?;
+/// 400 for what is wrong with which field, 403.
+pub async fn create(app: Data<App>, actor: Actor, body: Unread<Object>) -> ApiResult {
+    authorize(&app, &actor, Action::Create, REMOTE).await?;
+    let Object(data) = body.read().await?;
     let change = file_remote::read(&data, false)?;
     file_remote::check_whole(None, &change, &app.settings.remotes)?;
     let row = file_remote::build(change, DomainId::DEFAULT, &app.keyring)?;
     let mut conn = app.db.get().await?;
     refuse_taken(&mut conn, Some(&row.name), None).await?;
-    if let Err(error) = row.insert(&mut conn).await {
+    let made = db::transaction(&mut conn, async |conn| {
+        row.insert(conn).await?;
+        auth::own(conn, &actor, prn::remote(PULP_TYPE, row.pulp_id)).await
+    });
+    if let Err(error) = made.await {
         // Somebody took the name meanwhile.
         refuse_taken(&mut conn, Some(&row.name), None).await?;
         return Err(error.into());
     }
-    let shown = FileRemote::from(find(&mut conn, &row.pulp_id.to_string()).await?);
+    let shown = FileRemote::from(get(&mut conn, row.pulp_id).await?);
     Ok(HttpResponse::Created()
         .insert_header(("Location", shown.pulp_href.clone()))
         .json(shown))
@@ -171,9 +185,9 @@ pub async fn update(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Object(data): Object,
+    body: Unread<Object>,
 ) -> ApiResult {
-    change(&app, &actor, &path, data, false).await
+    change(&app, &actor, &path, body, false).await
 }
 
 /// Changes some values of a file remote.
@@ -184,9 +198,9 @@ pub async fn partial_update(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Object(data): Object,
+    body: Unread<Object>,
 ) -> ApiResult {
-    change(&app, &actor, &path, data, true).await
+    change(&app, &actor, &path, body, true).await
 }
 
 /// 200 where nothing changes, else a task (contract 4.1).
@@ -194,12 +208,12 @@ async fn change(
     app: &App,
     actor: &Actor,
     id: &str,
-    data: Map<String, Value>,
+    body: Unread<Object>,
     partial: bool,
 ) -> ApiResult {
-    authorize(actor, Action::Change, REMOTE)?;
+    let row = find(app, actor, Action::Change, id).await?;
+    let Object(data) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, id).await?;
     let change = file_remote::read(&data, partial)?;
     file_remote::check_whole(Some(&row), &change, &app.settings.remotes)?;
     refuse_taken(&mut conn, change.name.as_ref(), Some(row.pulp_id)).await?;
@@ -218,8 +232,7 @@ async fn change(
 /// # Errors
 /// 404.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    authorize(&actor, Action::Delete, REMOTE)?;
-    let row = find(&mut *app.db.get().await?, &path).await?;
+    let row = find(&app, &actor, Action::Delete, &path).await?;
     let task = GeneralDelete {
         instance_id: row.pulp_id.0,
         app_label: file_remote::APP_LABEL.into(),
@@ -237,11 +250,11 @@ pub async fn set_label(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(label): Body<SetLabel>,
+    body: Unread<Body<SetLabel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, REMOTE)?;
+    let row = find(&app, &actor, Action::Label, &path).await?;
+    let Body(label) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, &path).await?;
     labels::set(&mut conn, Labeled::Remote, row.pulp_id.0, label).await
 }
 
@@ -253,10 +266,10 @@ pub async fn unset_label(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(label): Body<UnsetLabel>,
+    body: Unread<Body<UnsetLabel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, REMOTE)?;
+    let row = find(&app, &actor, Action::Label, &path).await?;
+    let Body(label) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, &path).await?;
     labels::unset(&mut conn, Labeled::Remote, row.pulp_id.0, label).await
 }

@@ -135,9 +135,12 @@ pub fn visible() -> Predicate<repository::table> {
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Repository)?;
+    let access = authorize(&app, &actor, Action::View, Object::Repository("")).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
-    listing.selection.predicate = visible().and(listing.selection.predicate.clone());
+    let columns = (repository::pulp_id, repository::pulp_type);
+    let types = app.catalog.content.repository_types();
+    let visible = visible().and(access.rows_of_types("repository", types, columns));
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let page = Repository::page(&mut conn, &listing.selection)
         .await

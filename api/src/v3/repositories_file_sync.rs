@@ -1,8 +1,8 @@
 //! `repositories/file/file/<id>/sync/`: filling a file repository from a remote (contract 4.7).
 
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
-use crate::body::{Body, Fields, FromFields, Text};
+use crate::auth::{Access, Action, Actor};
+use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::v3::{references, repositories_of};
@@ -47,17 +47,17 @@ impl FromFields for Sync {
 /// Makes a version with what a remote has, in a task.
 ///
 /// # Errors
-/// 400 for a remote that is missing or does not fit, and for a mirror that publishes by itself; 404.
+/// 400 for a remote that is missing or does not fit, and for a mirror that publishes by itself; 403, 404.
 pub async fn sync(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(request): Body<Sync>,
+    body: Unread<Body<Sync>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::Repository)?;
+    let found = repositories_of::find::<FileRepository>(&app, &actor, Action::Sync, &path).await;
+    let ((repository, access), Body(request)) = body.read_for(found).await?;
     let mut conn = app.db.get().await?;
-    let repository = repositories_of::find::<FileRepository>(&mut conn, &path).await?;
-    let remote = remote(&mut conn, &repository, request.remote.as_deref()).await?;
+    let remote = remote(&mut conn, &access, &repository, request.remote.as_deref()).await?;
     drop(conn);
     if request.mirror && repository.autopublish {
         return Err(ApiError::messages([MIRROR_AUTOPUBLISHED.to_owned()]));
@@ -76,23 +76,26 @@ pub async fn sync(
 /// The remote that is named, or else that of the repository.
 async fn remote(
     conn: &mut Conn,
+    access: &Access,
     repository: &Repository,
     named: Option<&str>,
 ) -> ApiResult<RemoteId> {
     const REQUIRED: &str = "This field is required since a remote is not set on the repository.";
     let found = match (named, repository.remote) {
-        (Some(named), _) => Some(references::remote(conn, "remote", named).await?),
+        (Some(named), _) => Some(references::remote(conn, access, "remote", named).await?),
         (None, Some(id)) => Remote::find(conn, DomainId::DEFAULT, id).await?,
         (None, None) => None,
     };
     let found = found.ok_or_else(|| ApiError::field("remote", REQUIRED))?;
+    let itself = prn::remote(&found.pulp_type, found.pulp_id);
+    // What the repository has by itself was not named: there is no field to blame.
+    if named.is_none() && !access.sees(conn, &itself.model, found.pulp_id.0).await? {
+        return Err(ApiError::forbidden());
+    }
     if found.pulp_type != repository.pulp_type {
-        let (remote, repository) = (
-            prn::remote(&found.pulp_type, found.pulp_id),
-            prn::repository(&repository.pulp_type, repository.pulp_id),
-        );
+        let repository = prn::repository(&repository.pulp_type, repository.pulp_id);
         let message =
-            format!("Type for Remote '{remote}' does not match Repository '{repository}'.");
+            format!("Type for Remote '{itself}' does not match Repository '{repository}'.");
         return Err(ApiError::field("remote", message));
     }
     Ok(found.pulp_id)

@@ -3,8 +3,8 @@
 //! A type implements [`RepositoryCalls`] and has a line in `table_repositories`.
 
 use crate::app::App;
-use crate::auth::{self, Action, Actor, authorize};
-use crate::body::{Body, Fields, FromFields, Text};
+use crate::auth::{self, Access, Action, Actor, authorize};
+use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::{dispatch_and_accept, dispatch_made, immediate};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
@@ -17,16 +17,14 @@ use millrace_common::db::{self, Conn};
 use millrace_common::ids::{ContentId, DomainId, RepositoryId};
 use millrace_common::models::selection::{Bind, Predicate};
 use millrace_common::models::{Content, Labeled, Repository};
-use millrace_common::schema::repository as table;
+use millrace_common::prn;
+use millrace_common::schema::{content, repository as table};
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::add_and_remove::ALL;
 use millrace_common::tasks::kinds::repository::{self, RepositoryType};
 use millrace_common::tasks::kinds::{self, FieldErrors};
 use millrace_common::tasks::{AddAndRemove, GeneralDelete, GeneralUpdate};
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
-
-const REPOSITORY: auth::Object = auth::Object::Repository;
 
 /// What is to be added and removed.
 #[derive(Debug, ToSchema)]
@@ -73,12 +71,33 @@ pub trait RepositoryCalls: RepositoryType + ToSchema {
     fn filters() -> &'static Filters<table::table>;
 }
 
-/// The repository of this type that a path names.
+/// Repositories of this type, as what somebody may do is asked for.
+#[must_use]
+pub fn object<K: RepositoryCalls>() -> auth::Object {
+    auth::Object::Repository(K::PULP_TYPE)
+}
+
+/// The repository of this type that a path names, for an actor who may do this to it.
+///
+/// # Errors
+/// 404, 403.
+pub async fn find<K: RepositoryCalls>(
+    app: &App,
+    actor: &Actor,
+    action: Action,
+    id: &str,
+) -> ApiResult<(Repository, Access)> {
+    let id: RepositoryId = path_id(id, K::WHAT)?;
+    let row = get::<K>(&mut *app.db.get().await?, id).await?;
+    let access = authorize(app, actor, action, object::<K>().at(id.0)).await?;
+    Ok((row, access))
+}
+
+/// The repository of this type with this id.
 ///
 /// # Errors
 /// 404.
-pub async fn find<K: RepositoryCalls>(conn: &mut Conn, id: &str) -> ApiResult<Repository> {
-    let id: RepositoryId = path_id(id, K::WHAT)?;
+pub async fn get<K: RepositoryCalls>(conn: &mut Conn, id: RepositoryId) -> ApiResult<Repository> {
     Repository::find(conn, DomainId::DEFAULT, id)
         .await?
         .filter(|row| row.pulp_type == K::PULP_TYPE)
@@ -94,12 +113,13 @@ pub async fn list<K: RepositoryCalls>(
     actor: Actor,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, REPOSITORY)?;
+    let access = authorize(&app, &actor, Action::View, object::<K>()).await?;
     let mut listing = Listing::from_request(&app, &request, K::filters())?;
     let mine = Predicate::sql("repository.pulp_type = ")
         .bind(Bind::Text(K::PULP_TYPE.to_owned()))
-        .and(repositories::visible());
-    listing.selection.predicate = mine.and(listing.selection.predicate.clone());
+        .and(repositories::visible())
+        .and(access.rows(object::<K>(), table::pulp_id));
+    listing.narrow(mine);
     let mut conn = app.db.get().await?;
     let mut page = Repository::page(&mut conn, &listing.selection)
         .await
@@ -119,9 +139,8 @@ pub async fn read<K: RepositoryCalls>(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, REPOSITORY)?;
+    let (row, _) = find::<K>(&app, &actor, Action::View, &path).await?;
     let mut conn = app.db.get().await?;
-    let row = find::<K>(&mut conn, &path).await?;
     let shown = repository::load::<K>(&mut conn, row).await?;
     Wanted::from_request(&request).answer_one(vec![shown])
 }
@@ -129,19 +148,21 @@ pub async fn read<K: RepositoryCalls>(
 /// Makes a repository with its empty version 0, at once.
 ///
 /// # Errors
-/// 400 for what is wrong with which field.
+/// 400 for what is wrong with which field, 403.
 pub async fn create<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
-    Object(data): Object,
+    body: Unread<Object>,
 ) -> ApiResult {
-    authorize(&actor, Action::Create, REPOSITORY)?;
+    let access = authorize(&app, &actor, Action::Create, object::<K>()).await?;
+    let Object(data) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let data = references::resolve_remote(&mut conn, data).await?;
+    let data = references::resolve_remote(&mut conn, &access, data).await?;
     let row = repository::build::<K>(&data, DomainId::DEFAULT)?;
     refuse_taken(&mut conn, Some(&row.name), None).await?;
     let made = db::transaction(&mut conn, async |conn| {
-        millrace_common::repository::create(conn, &row).await
+        millrace_common::repository::create(conn, &row).await?;
+        auth::own(conn, &actor, prn::repository(K::PULP_TYPE, row.pulp_id)).await
     })
     .await;
     if let Err(error) = made {
@@ -149,7 +170,7 @@ pub async fn create<K: RepositoryCalls>(
         refuse_taken(&mut conn, Some(&row.name), None).await?;
         return Err(error.into());
     }
-    let found = find::<K>(&mut conn, &row.pulp_id.to_string()).await?;
+    let found = get::<K>(&mut conn, row.pulp_id).await?;
     let shown = repository::load::<K>(&mut conn, found).await?;
     let href = href::repository(K::PULP_TYPE, row.pulp_id);
     Ok(HttpResponse::Created()
@@ -178,9 +199,9 @@ pub async fn update<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Object(data): Object,
+    body: Unread<Object>,
 ) -> ApiResult {
-    change::<K>(&app, &actor, &path, data, false).await
+    change::<K>(&app, &actor, &path, body, false).await
 }
 
 /// Changes some values of a repository.
@@ -191,9 +212,9 @@ pub async fn partial_update<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Object(data): Object,
+    body: Unread<Object>,
 ) -> ApiResult {
-    change::<K>(&app, &actor, &path, data, true).await
+    change::<K>(&app, &actor, &path, body, true).await
 }
 
 /// 200 where nothing changes, else a task (contract 4.1).
@@ -201,13 +222,13 @@ async fn change<K: RepositoryCalls>(
     app: &App,
     actor: &Actor,
     id: &str,
-    data: Map<String, Value>,
+    body: Unread<Object>,
     partial: bool,
 ) -> ApiResult {
-    authorize(actor, Action::Change, REPOSITORY)?;
+    let (row, access) = find::<K>(app, actor, Action::Change, id).await?;
+    let Object(data) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find::<K>(&mut conn, id).await?;
-    let data = references::resolve_remote(&mut conn, data).await?;
+    let data = references::resolve_remote(&mut conn, &access, data).await?;
     let change = repository::read::<K>(&data, partial)?;
     refuse_taken(&mut conn, change.name.as_ref(), Some(row.pulp_id)).await?;
     if repository::changes_nothing(&row, &change) {
@@ -230,8 +251,7 @@ pub async fn remove<K: RepositoryCalls>(
     actor: Actor,
     path: Path<String>,
 ) -> ApiResult {
-    authorize(&actor, Action::Delete, REPOSITORY)?;
-    let row = find::<K>(&mut *app.db.get().await?, &path).await?;
+    let (row, _) = find::<K>(&app, &actor, Action::Delete, &path).await?;
     let task = GeneralDelete {
         instance_id: row.pulp_id.0,
         app_label: K::APP_LABEL.into(),
@@ -249,16 +269,18 @@ pub async fn modify<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(request): Body<Modify>,
+    body: Unread<Body<Modify>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, REPOSITORY)?;
+    let found = find::<K>(&app, &actor, Action::Modify, &path).await;
+    let ((row, access), Body(request)) = body.read_for(found).await?;
     let mut conn = app.db.get().await?;
-    let row = find::<K>(&mut conn, &path).await?;
     let named = request.add_content_units;
-    let add = references::units(&mut conn, "add_content_units", &named).await?;
-    let remove = removals(&mut conn, request.remove_content_units).await?;
+    let visible = access.units_to_add(&app.catalog.content);
+    let add = references::units(&mut conn, &visible, "add_content_units", &named).await?;
+    let visible = access.units(&app.catalog.content);
+    let remove = removals(&mut conn, &visible, request.remove_content_units).await?;
     let base = match &request.base_version {
-        Some(base) => Some(references::version_id(&mut conn, "base_version", base).await?),
+        Some(base) => Some(references::version_id(&mut conn, &access, "base_version", base).await?),
         None => None,
     };
     drop(conn);
@@ -279,11 +301,15 @@ pub async fn modify<K: RepositoryCalls>(
     .await
 }
 
-async fn removals(conn: &mut Conn, named: Vec<String>) -> ApiResult<Vec<String>> {
+async fn removals(
+    conn: &mut Conn,
+    visible: &Predicate<content::table>,
+    named: Vec<String>,
+) -> ApiResult<Vec<String>> {
     if named.iter().any(|unit| unit == ALL) {
         return Ok(vec![ALL.to_owned()]);
     }
-    let ids = references::units(conn, "remove_content_units", &named).await?;
+    let ids = references::units(conn, visible, "remove_content_units", &named).await?;
     Ok(ids.iter().map(ToString::to_string).collect())
 }
 
@@ -303,11 +329,11 @@ pub async fn set_label<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(label): Body<SetLabel>,
+    body: Unread<Body<SetLabel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, REPOSITORY)?;
+    let (row, _) = find::<K>(&app, &actor, Action::Label, &path).await?;
+    let Body(label) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find::<K>(&mut conn, &path).await?;
     labels::set(&mut conn, Labeled::Repository, row.pulp_id.0, label).await
 }
 
@@ -319,10 +345,10 @@ pub async fn unset_label<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(label): Body<UnsetLabel>,
+    body: Unread<Body<UnsetLabel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, REPOSITORY)?;
+    let (row, _) = find::<K>(&app, &actor, Action::Label, &path).await?;
+    let Body(label) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find::<K>(&mut conn, &path).await?;
     labels::unset(&mut conn, Labeled::Repository, row.pulp_id.0, label).await
 }

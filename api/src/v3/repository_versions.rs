@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
-use crate::body::{Body, Fields, FromFields};
+use crate::body::{Body, Fields, FromFields, Unread};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
@@ -10,7 +10,6 @@ use crate::v3::repositories_of::{RepositoryCalls, find};
 use crate::v3::{href, path_id, references};
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
-use millrace_common::db::Conn;
 use millrace_common::ids::DomainId;
 use millrace_common::models::RepositoryVersion;
 use millrace_common::models::selection::{Bind, Page, Predicate};
@@ -103,13 +102,14 @@ fn holds(units: &[&str]) -> Result<Predicate<table::table>, String> {
 /// # Errors
 /// 400 for a filter.
 pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Repository)?;
+    let access = authorize(&app, &actor, Action::View, Object::Version).await?;
     let visible = Predicate::sql(
         "repository_version.complete AND EXISTS (SELECT FROM repository r \
           WHERE r.pulp_id = repository_version.repository_id AND r.pulp_domain = ",
     )
     .bind(Bind::Uuid(DomainId::DEFAULT.0))
-    .then(")");
+    .then(")")
+    .and(access.versions(&app.catalog.content));
     answer(&app, &request, visible).await
 }
 
@@ -123,8 +123,7 @@ pub async fn list<K: RepositoryCalls>(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Repository)?;
-    let repository = find::<K>(&mut *app.db.get().await?, &path).await?;
+    let (repository, _) = find::<K>(&app, &actor, Action::View, &path).await?;
     let mine =
         Predicate::sql("repository_version.complete AND repository_version.repository_id = ")
             .bind(Bind::Uuid(repository.pulp_id.0));
@@ -133,7 +132,7 @@ pub async fn list<K: RepositoryCalls>(
 
 async fn answer(app: &App, request: &HttpRequest, of: Predicate<table::table>) -> ApiResult {
     let mut listing = Listing::from_request(app, request, &FILTERS)?;
-    listing.selection.predicate = of.and(listing.selection.predicate.clone());
+    listing.narrow(of);
     let mut conn = app.db.get().await?;
     let Page { count, rows } = RepositoryVersion::page(&mut conn, &listing.selection)
         .await
@@ -152,9 +151,8 @@ pub async fn read<K: RepositoryCalls>(
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Repository)?;
+    let row = find_version::<K>(&app, &actor, Action::View, path.into_inner()).await?;
     let mut conn = app.db.get().await?;
-    let row = find_version::<K>(&mut conn, path.into_inner()).await?;
     let shown = Version::load_many(&mut conn, vec![row]).await?.pop();
     let shown = shown.ok_or_else(|| ApiError::no("RepositoryVersion"))?;
     Wanted::from_request(&request).answer_one(vec![shown])
@@ -169,9 +167,8 @@ pub async fn remove<K: RepositoryCalls>(
     actor: Actor,
     path: Path<(String, String)>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::Repository)?;
+    let row = find_version::<K>(&app, &actor, Action::Delete, path.into_inner()).await?;
     let mut conn = app.db.get().await?;
-    let row = find_version::<K>(&mut conn, path.into_inner()).await?;
     let protected = RepositoryVersion::protected(&mut conn, row.repository_id).await?;
     if protected.contains(&row.pulp_id) {
         return Err(ApiError::messages([PROTECTED.to_owned()]));
@@ -207,10 +204,10 @@ pub async fn repair<K: RepositoryCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<(String, String)>,
-    Body(request): Body<Repair>,
+    body: Unread<Body<Repair>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::Repository)?;
-    let row = find_version::<K>(&mut *app.db.get().await?, path.into_inner()).await?;
+    let found = find_version::<K>(&app, &actor, Action::Repair, path.into_inner()).await;
+    let (row, Body(request)) = body.read_for(found).await?;
     let task = RepairVersion {
         repository_version_pk: row.pulp_id,
         verify_checksums: request.verify_checksums,
@@ -220,12 +217,16 @@ pub async fn repair<K: RepositoryCalls>(
     dispatch_and_accept(&app, &actor, task).await
 }
 
+/// A version of a repository to which the actor may do this.
 async fn find_version<K: RepositoryCalls>(
-    conn: &mut Conn,
+    app: &App,
+    actor: &Actor,
+    action: Action,
     (repository, number): (String, String),
 ) -> ApiResult<RepositoryVersion> {
-    let repository = find::<K>(conn, &repository).await?.pulp_id;
+    let (repository, _) = find::<K>(app, actor, action, &repository).await?;
     let number: i32 = path_id(&number, "RepositoryVersion")?;
-    let row = RepositoryVersion::numbered(conn, repository, number).await?;
+    let mut conn = app.db.get().await?;
+    let row = RepositoryVersion::numbered(&mut conn, repository.pulp_id, number).await?;
     row.ok_or_else(|| ApiError::no("RepositoryVersion"))
 }

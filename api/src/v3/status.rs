@@ -1,4 +1,4 @@
-//! `status/` and `livez/` (contract 4.2).
+//! `status/`, `livez/` (contract 4.2) and `readyz/`.
 
 use crate::app::App;
 use crate::error::ApiResult;
@@ -87,6 +87,40 @@ pub struct ContentSettingsResponse {
 /// Answers while the process lives, whatever else is up.
 pub async fn live() -> HttpResponse {
     HttpResponse::Ok().finish()
+}
+
+/// Whether requests can be served now.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+pub struct ReadinessResponse {
+    /// True where they can.
+    pub ready: bool,
+    /// True while a part is missing without which they can: tasks are accepted, and start later.
+    pub degraded: bool,
+    /// True where the database answers.
+    pub database: bool,
+    /// True where the database has the schema of this program.
+    pub migrated: bool,
+    /// True where the broker takes messages, or is not needed.
+    pub broker: bool,
+}
+
+/// 503 where requests cannot be served now.
+pub async fn ready(app: Data<App>) -> HttpResponse {
+    let (database, migrated) = app.readiness.of(&app.db).await;
+    let broker = !app.serves.api() || (app.publisher.is_connected() && !app.publisher.is_blocked());
+    let ready = database && migrated;
+    let answer = ReadinessResponse {
+        ready,
+        degraded: !broker,
+        database,
+        migrated,
+        broker,
+    };
+    if ready {
+        HttpResponse::Ok().json(answer)
+    } else {
+        HttpResponse::ServiceUnavailable().json(answer)
+    }
 }
 
 /// Answers whatever is up: what is down is in the answer.

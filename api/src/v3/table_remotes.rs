@@ -1,8 +1,10 @@
 //! The part of the URL table about remotes.
 
 use super::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use super::object_roles::role_calls;
 use super::remotes::{self, RemoteResponse};
 use super::remotes_file::{self, FileRemoteRequest};
+use super::roled::FileRemotes;
 use crate::route::{Endpoint, delete, get, patch, post, put};
 use millrace_common::representation::FileRemote;
 
@@ -12,7 +14,7 @@ const TAG: &str = "Remotes: File";
 
 /// Its calls.
 pub fn table() -> Vec<Endpoint> {
-    vec![
+    let mut table = vec![
         get("remotes/", "remotes_list", remotes::list)
             .tag("Remotes")
             .about("Remotes of all types")
@@ -68,5 +70,12 @@ pub fn table() -> Vec<Endpoint> {
         .about("Take a label away")
         .accepts::<UnsetLabel>()
         .answers::<UnsetLabelResponse>(201),
-    ]
+    ];
+    table.extend(role_calls!(
+        FileRemotes,
+        "remotes/file/file/{file_file_remote_href}/",
+        "remotes_file_file",
+        TAG
+    ));
+    table
 }

@@ -1,10 +1,12 @@
 //! The part of the URL table about repositories and their versions.
 
 use super::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use super::object_roles::{self, role_names};
 use super::reclaim::{self, ReclaimRequest};
 use super::repositories_file_sync::{self, Sync};
 use super::repositories_of::{self, Modify, RepositoryCalls};
 use super::repository_versions::{self, Repair};
+use super::roled::Repositories;
 use super::{repositories, repositories::RepositoryResponse};
 use crate::route::{Endpoint, delete, get, patch, post, put};
 use millrace_common::representation::{FileRepository, RpmRepository, Version};
@@ -30,6 +32,11 @@ macro_rules! names {
             modify: names!(@action $app, $name, "modify"),
             set_label: names!(@action $app, $name, "set_label"),
             unset_label: names!(@action $app, $name, "unset_label"),
+            roles: role_names!(
+                names!(@one $app, $name, ""),
+                concat!("repositories_", $app, "_", $name),
+                concat!("Repositories: ", $title)
+            ),
             versions: [
                 names!(@one $app, $name, "versions/"),
                 concat!("repositories_", $app, "_", $name, "_versions_list"),
@@ -76,6 +83,7 @@ struct Names {
     modify: [&'static str; 2],
     set_label: [&'static str; 2],
     unset_label: [&'static str; 2],
+    roles: object_roles::Names,
     versions: [&'static str; 2],
     version: [&'static str; 3],
     repair: [&'static str; 2],
@@ -131,6 +139,7 @@ fn of_type<K: RepositoryCalls>(names: &Names) -> Vec<Endpoint> {
     let mut table = objects::<K>(names);
     table.extend(actions::<K>(names));
     table.extend(versions::<K>(names));
+    table.extend(object_roles::calls::<Repositories<K>>(&names.roles));
     table
 }
 

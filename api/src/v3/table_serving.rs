@@ -2,7 +2,9 @@
 
 use super::distributions::{self, DistributionResponse, FileDistributionRequest};
 use super::labels::{SetLabel, SetLabelResponse, UnsetLabel, UnsetLabelResponse};
+use super::object_roles::role_calls;
 use super::publications::{self, FilePublicationRequest, PublicationResponse};
+use super::roled::{FileDistributions, FilePublications};
 use crate::route::{Endpoint, delete, get, patch, post, put};
 use millrace_common::representation::{FileDistribution, FilePublication};
 
@@ -10,6 +12,18 @@ use millrace_common::representation::{FileDistribution, FilePublication};
 pub fn table() -> Vec<Endpoint> {
     let mut table = publications();
     table.extend(distributions());
+    table.extend(role_calls!(
+        FilePublications,
+        "publications/file/file/{file_file_publication_href}/",
+        "publications_file_file",
+        "Publications: File"
+    ));
+    table.extend(role_calls!(
+        FileDistributions,
+        "distributions/file/file/{file_file_distribution_href}/",
+        "distributions_file_file",
+        "Distributions: File"
+    ));
     table
 }
 

@@ -1,10 +1,11 @@
 //! `task-groups/` (contract 4.4).
 
-use super::tasks::{MinimalTaskResponse, TaskCancel, cancel_one};
+use super::tasks::{MinimalTaskResponse, TaskCancel};
 use super::{href, path_id, time};
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
-use crate::body::Body;
+use crate::auth::{Access, Action, Actor, Object, authorize};
+use crate::body::{Body, Unread};
+use crate::canceling::cancel_one;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
 use actix_web::http::StatusCode;
@@ -18,7 +19,7 @@ use millrace_common::models::selection::Page;
 use millrace_common::models::task::MinimalTask;
 use millrace_common::models::task_group::{GroupProgressReport, TaskGroup};
 use millrace_common::prn::Prn;
-use millrace_common::schema::task_group;
+use millrace_common::schema::{task, task_group};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -80,13 +81,15 @@ pub static FILTERS: LazyLock<Filters<task_group::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::TaskGroup)?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::TaskGroup).await?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let visible = access.task_groups();
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let Page { count, rows } = TaskGroup::page(&mut conn, &listing.selection)
         .await
         .map_err(|e| listing.blame(e))?;
-    let results = render(&mut conn, rows, listing.wanted.wants(TASKS)).await?;
+    let results = render(&mut conn, &access, rows, listing.wanted.wants(TASKS)).await?;
     listing.answer(count, &results)
 }
 
@@ -100,33 +103,34 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::TaskGroup)?;
+    let access = authorize(&app, &actor, Action::View, Object::TaskGroup).await?;
     let id = path_id(&path, "TaskGroup")?;
     let mut conn = app.db.get().await?;
     let wanted = Wanted::from_request(&request);
-    let group = load(&mut conn, id, wanted.wants(TASKS)).await?;
+    let group = load(&mut conn, &access, id, wanted.wants(TASKS)).await?;
     wanted.answer_one(vec![group])
 }
 
 /// Cancels the members of a group that have not ended, one transaction a member.
 ///
 /// # Errors
-/// 400, 404. 409 with the group where a member still runs or waits.
+/// 400, 404, 403 unless the actor may cancel every member. 409 with the group where a member still runs or waits.
 pub async fn cancel(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    _: Body<TaskCancel>,
+    body: Unread<Body<TaskCancel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::TaskGroup)?;
+    let access = authorize(&app, &actor, Action::Change, Object::TaskGroup).await?;
     let id = path_id(&path, "TaskGroup")?;
+    require_cancelable(&app, &access, id).await?;
+    let Body(_) = body.read().await?;
     let mut conn = app.db.get().await?;
-    load(&mut conn, id, false).await?;
     TaskGroup::finish(&mut conn, id).await?;
     for member in TaskGroup::unfinished(&mut conn, id).await? {
         cancel_one(&app, &mut conn, member).await?;
     }
-    let group = load(&mut conn, id, true).await?;
+    let group = load(&mut conn, &access, id, true).await?;
     let status = if group.running + group.waiting > 0 {
         StatusCode::CONFLICT
     } else {
@@ -135,15 +139,27 @@ pub async fn cancel(
     Ok(HttpResponse::build(status).json(group))
 }
 
+/// Refuses a group that is not seen, or of which not every member may be canceled.
+async fn require_cancelable(app: &App, access: &Access, id: TaskGroupId) -> ApiResult<()> {
+    let mut conn = app.db.get().await?;
+    load(&mut conn, access, id, false).await?;
+    if access.cancels_members(&mut conn, id).await? {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden())
+    }
+}
+
 async fn load(
     conn: &mut Conn,
+    access: &Access,
     id: TaskGroupId,
     with_members: bool,
 ) -> ApiResult<TaskGroupResponse> {
-    let group = TaskGroup::find(conn, id)
+    let group = TaskGroup::find_visible(conn, id, access.task_groups())
         .await?
         .ok_or_else(|| ApiError::no("TaskGroup"))?;
-    render(conn, vec![group], with_members)
+    render(conn, access, vec![group], with_members)
         .await?
         .pop()
         .ok_or_else(|| ApiError::no("TaskGroup"))
@@ -161,6 +177,7 @@ struct Around {
 /// read only where somebody wants to see them.
 async fn render(
     conn: &mut Conn,
+    access: &Access,
     groups: Vec<TaskGroup>,
     with_members: bool,
 ) -> QueryResult<Vec<TaskGroupResponse>> {
@@ -172,7 +189,9 @@ async fn render(
         }
     }
     if with_members {
-        for task in MinimalTask::of_groups(conn, &ids).await? {
+        for task in
+            MinimalTask::of_groups(conn, &ids, access.tasks(Action::View, task::pulp_id)).await?
+        {
             if let Some(group) = task.task_group {
                 around.entry(group).or_default().tasks.push(task.into());
             }

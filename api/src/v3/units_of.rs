@@ -3,9 +3,9 @@
 //! A type implements [`UnitCalls`] and has a line in `table_content`.
 
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
-use crate::body::Body;
+use crate::auth::{Access, Action, Actor, Object, authorize};
 use crate::body::multipart::Upload;
+use crate::body::{Body, Unread};
 use crate::dispatching::dispatch_made;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
@@ -20,6 +20,7 @@ use millrace_common::db::Conn;
 use millrace_common::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
 use millrace_common::models::selection::Predicate;
 use millrace_common::models::{self, Artifact, Content, Labeled, Repository, TemporaryFile};
+use millrace_common::prn;
 use millrace_common::schema::content as table;
 use millrace_common::storage::Stored;
 use millrace_common::tasking::NewTask;
@@ -62,12 +63,12 @@ fn pulp_type<K: UnitCalls>() -> &'static str {
 /// # Errors
 /// 400 for a filter.
 pub async fn list<K: UnitCalls>(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Content)?;
+    let access = authorize(&app, &actor, Action::View, Object::Content).await?;
     let mut listing = Listing::from_request(&app, &request, K::filters())?;
-    let of_type = Predicate::sql(K::OF_TYPE);
-    listing.selection.predicate = of_type.and(listing.selection.predicate.clone());
+    let of_type = Predicate::sql(K::OF_TYPE).and(access.units(&app.catalog.content));
+    listing.narrow(of_type);
     let mut conn = app.db.get().await?;
-    let mut page = membership::page(&mut conn, &listing, Some(pulp_type::<K>())).await?;
+    let mut page = membership::page(&mut conn, &access, &listing, Some(pulp_type::<K>())).await?;
     let rows = std::mem::take(&mut page.rows);
     let results = K::load_many(&mut conn, rows).await?;
     listing.answer(page.count, &results)
@@ -83,19 +84,35 @@ pub async fn read<K: UnitCalls>(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Content)?;
+    let row = find::<K>(&app, &actor, Action::View, &path).await?;
     let mut conn = app.db.get().await?;
-    let row = find::<K>(&mut conn, &path).await?;
     let shown = show::<K>(&mut conn, row).await?;
     Wanted::from_request(&request).answer_one(vec![shown])
 }
 
-async fn find<K: UnitCalls>(conn: &mut Conn, id: &str) -> ApiResult<Content> {
+/// The unit that a path names, for an actor who sees it and may do this to units.
+async fn find<K: UnitCalls>(
+    app: &App,
+    actor: &Actor,
+    action: Action,
+    id: &str,
+) -> ApiResult<Content> {
+    let none = || ApiError::no(K::WHAT);
     let id: ContentId = path_id(id, K::WHAT)?;
-    Content::find(conn, DomainId::DEFAULT, id)
-        .await?
-        .filter(|row| row.pulp_type == pulp_type::<K>())
-        .ok_or_else(|| ApiError::no(K::WHAT))
+    let access = authorize(app, actor, Action::View, Object::Content).await?;
+    let mut conn = app.db.get().await?;
+    let row = Content::find(&mut conn, DomainId::DEFAULT, id).await?;
+    let row = row.filter(|row| row.pulp_type == pulp_type::<K>());
+    let row = row.ok_or_else(none)?;
+    let visible = access.units(&app.catalog.content);
+    if !visible.is_always() && Content::among(&mut conn, &[id], visible).await?.is_empty() {
+        return Err(none());
+    }
+    if access.generally(action, Object::Content) {
+        Ok(row)
+    } else {
+        Err(ApiError::forbidden())
+    }
 }
 
 /// What clients see of a unit.
@@ -112,18 +129,19 @@ pub async fn show<K: UnitCalls>(conn: &mut Conn, row: Content) -> ApiResult<K> {
 /// Makes a unit from its file, in a task.
 ///
 /// # Errors
-/// 400 for what is wrong with which field.
-pub async fn create<K: UnitCalls>(app: Data<App>, actor: Actor, mut upload: Upload) -> ApiResult {
-    authorize(&actor, Action::Create, Object::Content)?;
+/// 400 for what is wrong with which field, 403.
+pub async fn create<K: UnitCalls>(app: Data<App>, actor: Actor, body: Unread<Upload>) -> ApiResult {
+    let access = authorize(&app, &actor, Action::Create, Object::Content).await?;
+    let mut upload = body.read().await?;
     let stored = receive(&app, &mut upload).await?;
     let mut data = upload.into_object()?;
     unit_data::one_source(&data, stored.is_some())?;
     let references = ["artifact", "upload", "repository"];
-    references::into_prns(&mut *app.db.get().await?, &mut data, &references).await?;
+    references::into_prns(&mut *app.db.get().await?, &access, &mut data, &references).await?;
     let kind = UnitKind::of::<K::Unit>();
     let unit = unit_data::read(&kind, &data, stored.is_some())?;
     match unit.repository {
-        Some(id) => holds(&app, id, kind.pulp_type).await?,
+        Some(id) => holds(&app, &access, id, kind.pulp_type).await?,
         None if actor.is_superuser => {}
         None => {
             let message = "Destination upload repository was not provided.";
@@ -202,11 +220,15 @@ pub async fn touched(conn: &mut Conn, id: ArtifactId) -> ApiResult<Artifact> {
         .ok_or_else(|| ApiError::field("artifact", references::NO_OBJECT))
 }
 
-/// Refuses a repository that is not there, or does not hold such units.
-async fn holds(app: &App, id: RepositoryId, unit: &str) -> ApiResult<()> {
+/// Refuses a repository that is not there, does not hold such units, or may not be modified.
+async fn holds(app: &App, access: &Access, id: RepositoryId, unit: &str) -> ApiResult<()> {
     let mut conn = app.db.get().await?;
     let found = Repository::find(&mut conn, DomainId::DEFAULT, id).await?;
     let row = found.ok_or_else(|| ApiError::field("repository", references::NO_OBJECT))?;
+    let model = prn::repository(&row.pulp_type, id).model;
+    if !access.holds(&mut conn, "modify", &model, id.0).await? {
+        return Err(ApiError::forbidden());
+    }
     if app.catalog.content.holds(&row.pulp_type, unit) {
         return Ok(());
     }
@@ -222,11 +244,11 @@ pub async fn set_label<K: UnitCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(label): Body<SetLabel>,
+    body: Unread<Body<SetLabel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::Content)?;
+    let row = find::<K>(&app, &actor, Action::Label, &path).await?;
+    let Body(label) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find::<K>(&mut conn, &path).await?;
     labels::set(&mut conn, Labeled::Content, row.pulp_id.0, label).await
 }
 
@@ -238,10 +260,10 @@ pub async fn unset_label<K: UnitCalls>(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(label): Body<UnsetLabel>,
+    body: Unread<Body<UnsetLabel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::Content)?;
+    let row = find::<K>(&app, &actor, Action::Label, &path).await?;
+    let Body(label) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = find::<K>(&mut conn, &path).await?;
     labels::unset(&mut conn, Labeled::Content, row.pulp_id.0, label).await
 }

@@ -73,7 +73,7 @@ fn online(wanted: bool) -> Predicate<app_status::table> {
 /// # Errors
 /// 400 for a filter; 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Worker)?;
+    authorize(&app, &actor, Action::View, Object::Worker).await?;
     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
     let is_worker = Predicate::of(app_status::app_type.eq("worker"));
     listing.selection.predicate = listing.selection.predicate.and(is_worker);
@@ -95,7 +95,7 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Worker)?;
+    authorize(&app, &actor, Action::View, Object::Worker).await?;
     let id = path_id(&path, "AppStatus")?;
     let mut conn = app.db.get().await?;
     let row = AppStatus::worker(&mut conn, id)

@@ -139,6 +139,19 @@ impl Link {
             .is_some_and(|open| open.connection.status().blocked())
     }
 
+    /// True while the connection can be used.
+    pub async fn is_connected(&self) -> bool {
+        let looking = async {
+            let open = self.open.lock().await;
+            open.as_ref()
+                .is_some_and(|open| open.connection.status().connected())
+        };
+        // Held for as long as somebody tries to connect.
+        timeout(Duration::from_secs(1), looking)
+            .await
+            .unwrap_or(false)
+    }
+
     /// Closes the connection; what is not acknowledged goes back to its queue.
     pub async fn close(&self) {
         if let Some(open) = self.open.lock().await.take() {

@@ -6,7 +6,9 @@
 mod announcement;
 mod consumer;
 mod event;
+mod inspect;
 mod link;
+mod management;
 mod message;
 mod publisher;
 mod topology;
@@ -15,10 +17,13 @@ mod view;
 pub use announcement::{Announcement, Announcements};
 pub use consumer::{Delivered, SlotConsumer};
 pub use event::{EventConsumer, TaskEvent};
+pub use inspect::{Inspection, inspect};
 pub use link::{BrokerError, Link};
+pub use management::{Management, ManagementError};
 pub use message::{Message, Unreadable};
-pub use publisher::{Publisher, PublisherStats};
+pub use publisher::Publisher;
 pub use topology::{
-    DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, QueueState, queue_depth, queue_of, queue_state,
+    DEAD_EXCHANGE, DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, QueueState, queue_depth,
+    queue_of, queue_state,
 };
 pub use view::BrokerView;

@@ -13,6 +13,7 @@ use crate::cause::chain;
 use crate::config::Broker;
 use crate::db::Db;
 use crate::ids::TaskId;
+use crate::metrics::engine;
 use crate::models::announcement::{Noted, note};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -20,7 +21,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation};
 use log::{error, info, warn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -46,20 +47,6 @@ pub struct Publisher {
 struct Stats {
     connected: AtomicBool,
     blocked: AtomicBool,
-    confirmed: AtomicU64,
-    returned: AtomicU64,
-    dropped: AtomicU64,
-}
-
-/// Counts since the process started.
-#[derive(Clone, Copy, Debug)]
-pub struct PublisherStats {
-    /// Announcements that the broker has confirmed.
-    pub confirmed: u64,
-    /// Announcements that no queue took.
-    pub returned: u64,
-    /// Hints that were dropped because the window was full.
-    pub dropped: u64,
 }
 
 impl Publisher {
@@ -106,7 +93,7 @@ impl Publisher {
         for announcement in announcements.0 {
             let hint = Outgoing::Announce(Box::new(announcement), Instant::now());
             if self.outgoing.try_send(hint).is_err() {
-                self.stats.dropped.fetch_add(1, Ordering::Relaxed);
+                engine().dropped.inc();
             }
         }
     }
@@ -141,16 +128,6 @@ impl Publisher {
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.stats.blocked.load(Ordering::Relaxed)
-    }
-
-    /// What has been published.
-    #[must_use]
-    pub fn stats(&self) -> PublisherStats {
-        PublisherStats {
-            confirmed: self.stats.confirmed.load(Ordering::Relaxed),
-            returned: self.stats.returned.load(Ordering::Relaxed),
-            dropped: self.stats.dropped.load(Ordering::Relaxed),
-        }
     }
 
     /// Publishes what is in the window, then closes the connection; gives up after `limit`.
@@ -259,7 +236,7 @@ impl Line {
 
     fn drop_blocked(&self) {
         self.stats.blocked.store(true, Ordering::Relaxed);
-        self.stats.dropped.fetch_add(1, Ordering::Relaxed);
+        engine().dropped.inc();
     }
 
     async fn announce(
@@ -314,20 +291,20 @@ impl Line {
     async fn confirmed(&self, outcome: Outcome) {
         match outcome.confirmation {
             Confirmation::Ack(None) => {
-                self.stats.confirmed.fetch_add(1, Ordering::Relaxed);
+                engine().confirmed.inc();
                 // A note that finds no room costs a second announcement.
                 let _ = self.notes.try_send(outcome.noted);
             }
             // An unroutable message comes back inside an acknowledgement.
             Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
-                self.stats.returned.fetch_add(1, Ordering::Relaxed);
+                engine().returned.inc();
                 let (task, text) = (outcome.noted.id, returned.reply_text);
                 warn!(task_id:% = task; "the announcement of task {task} was returned: {text}");
                 // Its queue has been deleted: the next announcement declares it again.
                 self.link.forget_declared().await;
             }
             Confirmation::Nack(None) | Confirmation::NotRequested => {
-                self.stats.returned.fetch_add(1, Ordering::Relaxed);
+                engine().returned.inc();
                 let task = outcome.noted.id;
                 warn!(task_id:% = task; "the broker refused the announcement of task {task}");
             }

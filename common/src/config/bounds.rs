@@ -1,8 +1,11 @@
 //! What values settings may have.
 
 use super::{
-    Content, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks, values,
+    Api, Content, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks,
+    values,
 };
+use std::net::IpAddr;
+use std::path::Component;
 use url::Url;
 
 impl Settings {
@@ -37,6 +40,7 @@ impl Settings {
             );
         }
         self.content.validate()?;
+        self.api.validate()?;
         if self.database.pool_size == 0 {
             return invalid("database.pool_size", "must be at least 1");
         }
@@ -46,6 +50,10 @@ impl Settings {
         }
         if !(100..=60_000).contains(&self.worker.janitor_ms.0) {
             return invalid("worker.janitor_ms", "must be between 100 and 60000");
+        }
+        // A beat that finds no session is tried anew after 16 s at most, and turns then.
+        if !(20..=3600).contains(&self.worker.stuck_seconds) {
+            return invalid("worker.stuck_seconds", "must be between 20 and 3600");
         }
         if !(1..=100_000).contains(&self.broker.window) {
             return invalid("broker.window", "must be between 1 and 100000");
@@ -81,13 +89,18 @@ impl Settings {
         }
         self.validate_paths()?;
         self.storage.validate()?;
-        if self.api.page_limit < 1 {
-            return invalid("api.page_limit", "must be at least 1");
-        }
         Ok(())
     }
 
     fn validate_paths(&self) -> Result<(), SettingsError> {
+        let root = &self.units.storage_root;
+        let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+        if !root.is_absolute() || !root.components().all(is_plain) || root.to_str().is_none() {
+            return Err(SettingsError::Invalid {
+                key: "units.storage_root",
+                message: "must be an absolute path without `..`".to_owned(),
+            });
+        }
         for (key, paths) in [
             (
                 "remotes.allowed_import_paths",
@@ -101,6 +114,30 @@ impl Settings {
                     message: "must be absolute paths".to_owned(),
                 });
             }
+        }
+        Ok(())
+    }
+}
+
+impl Api {
+    fn validate(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        let header = self.remote_user_header.as_bytes();
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !header.iter().all(is_token) {
+            return invalid("api.remote_user_header", "must be the name of a header");
+        }
+        let mut proxies = self.remote_user_from.iter();
+        if !proxies.all(|address| address.parse::<IpAddr>().is_ok()) {
+            return invalid("api.remote_user_from", "must be addresses of machines");
+        }
+        if self.page_limit < 1 {
+            return invalid("api.page_limit", "must be at least 1");
         }
         Ok(())
     }
@@ -209,6 +246,28 @@ impl Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn logins_have_bounds() {
+        for (variable, value) in [
+            ("SESSION_HOURS", "0"),
+            ("SESSION_HOURS", "8761"),
+            ("FAILURES", "0"),
+            ("LOCK_SECONDS", "0"),
+            ("LOCK_SECONDS", "301"),
+            ("LOCK_MAX_SECONDS", "86401"),
+        ] {
+            let name = format!("MILLRACE__LOGINS__{variable}");
+            let error = Settings::from_variables(None, [(name, value)]).unwrap_err();
+            assert!(
+                error.to_string().contains("logins.lock_max_seconds: ")
+                    || error
+                        .to_string()
+                        .contains(&format!("logins.{}: ", variable.to_lowercase())),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn a_bucket_that_cannot_be_reached_is_refused_by_the_setting_at_fault() {

@@ -30,6 +30,7 @@ pub struct Settings {
     pub logins: Logins,
     pub worker: Worker,
     pub storage: Storage,
+    pub units: Units,
     pub remotes: Remotes,
     pub exports: Exports,
     pub secrets: Secrets,
@@ -82,8 +83,12 @@ section!(
         immediate_waiters: usize,
         event_streams: usize,
         page_limit: i64,
+        metrics_listen: String,
         content_origin: String,
         credential_cache_seconds: u64,
+        delete_orphans_limit: usize,
+        remote_user_header: String,
+        remote_user_from: List<String>,
     }
 );
 section!(
@@ -122,6 +127,7 @@ section!(
         acknowledge_after_seconds: u64,
         cancel_grace_ms: Millis,
         health_listen: String,
+        stuck_seconds: u64,
         slots: BTreeMap<String, u16>,
     }
 );
@@ -172,6 +178,13 @@ section!(
     }
 );
 section!(
+    /// Units that came from a Pulp 2, and content types beside the built-in ones.
+    Units {
+        storage_root: PathBuf,
+        definitions: PathBuf,
+    }
+);
+section!(
     /// Where content may come from.
     Remotes { allowed_import_paths: List<PathBuf> }
 );
@@ -187,6 +200,7 @@ section!(
     /// Defaults of tasks.
     Tasks {
         orphan_protection_time: u32,
+        v2_orphan_protection_time: u32,
         orphan_cleanup_interval: u32,
         upload_protection_time: u32,
         tmpfile_protection_time: u32,

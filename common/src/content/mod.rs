@@ -11,7 +11,7 @@ mod registry;
 pub mod rpm;
 mod unit;
 
-pub use definition::{Definition, SearchIndex};
+pub use definition::{Definition, IMPORTED, SearchIndex};
 pub use path::{check_relative_path, is_canonical};
 pub use registry::ContentTypes;
 pub use unit::{FromFile, NewUnit, StoredFile, UnitKind};

@@ -8,6 +8,7 @@ use crate::repository::NewVersion;
 use crate::tasking::{Registry, TaskContext, TaskError};
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 type Rule = for<'c> fn(
     &'c mut Conn,
@@ -68,27 +69,60 @@ impl ContentTypes {
         self.insert(definition);
     }
 
-    /// Gives the full name of the type.
-    fn insert(&mut self, definition: &str) -> Option<String> {
-        let definition = match Definition::read(definition) {
-            Ok(definition) => definition,
-            Err(fault) => {
-                self.faults.push(fault);
-                return None;
+    /// Adds the types that the files of a directory describe (`*.json`), in the order of their names.
+    pub fn describe_all(&mut self, directory: &Path) {
+        let files = std::fs::read_dir(directory).and_then(|entries| {
+            let paths = entries.map(|entry| Ok(entry?.path()));
+            paths.collect::<Result<Vec<_>, std::io::Error>>()
+        });
+        let mut files = match files {
+            Ok(files) => files,
+            Err(error) => {
+                return self
+                    .faults
+                    .push(format!("{}: {error}", directory.display()));
             }
         };
+        files.retain(|path| path.extension().is_some_and(|end| end == "json"));
+        files.sort();
+        for file in files {
+            let of_file = |fault: String| format!("{}: {fault}", file.display());
+            let read = std::fs::read_to_string(&file).map_err(|error| error.to_string());
+            match read.and_then(|json| Definition::read_file(&json)) {
+                Ok(definitions) => {
+                    for definition in definitions {
+                        let added = self.add(definition);
+                        self.faults.extend(added.err().map(of_file));
+                    }
+                }
+                Err(fault) => self.faults.push(of_file(fault)),
+            }
+        }
+    }
+
+    /// Gives the full name of the type.
+    fn insert(&mut self, definition: &str) -> Option<String> {
+        let added = Definition::read(definition).and_then(|definition| self.add(definition));
+        match added {
+            Ok(pulp_type) => pulp_type,
+            Err(fault) => {
+                self.faults.push(fault);
+                None
+            }
+        }
+    }
+
+    fn add(&mut self, definition: Definition) -> Result<Option<String>, String> {
         let (id, pulp_type) = (definition.id.clone(), definition.pulp_type.clone());
         let twice = |name: &str| format!("content type `{name}` is defined twice");
         if self.types.contains_key(&id) {
-            self.faults.push(twice(&id));
-            return None;
+            return Err(twice(&id));
         }
         if let Some(name) = pulp_type.as_deref().filter(|name| self.get(name).is_some()) {
-            self.faults.push(twice(name));
-            return None;
+            return Err(twice(name));
         }
         self.types.insert(id, definition);
-        pulp_type
+        Ok(pulp_type)
     }
 
     /// Checks the types as a whole: they are refused together.
@@ -132,6 +166,13 @@ impl ContentTypes {
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<&Definition> {
         self.types.get(id)
+    }
+
+    /// The definition of the units whose rows have this type ([`Definition::row_type`]).
+    #[must_use]
+    pub fn by_row_type(&self, row_type: &str) -> Option<&Definition> {
+        let mut definitions = self.definitions();
+        definitions.find(|definition| definition.row_type() == row_type)
     }
 
     /// All definitions, by id.

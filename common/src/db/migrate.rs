@@ -3,10 +3,13 @@
 use super::{Conn, MIGRATIONS, TextRow, connect};
 use crate::config::Database;
 use crate::error::Error;
+use diesel::migration::MigrationSource;
+use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Text};
-use diesel::{OptionalExtension, QueryableByName, sql_query};
+use diesel::{OptionalExtension, QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::MigrationHarness;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Between two attempts to have the turn.
@@ -99,6 +102,24 @@ async fn prepare(conn: &mut Conn, next: &Next) -> Result<(), Error> {
             .await?;
     }
     Ok(())
+}
+
+/// True where the database has all migrations of this program. It may have more: those of a newer one, which
+/// this program works with.
+///
+/// # Errors
+/// As the session.
+pub async fn is_migrated(conn: &mut Conn) -> QueryResult<bool> {
+    let applied: Vec<TextRow> =
+        sql_query("SELECT version::text AS value FROM __diesel_schema_migrations")
+            .load(conn)
+            .await?;
+    let applied: HashSet<String> = applied.into_iter().map(|row| row.value).collect();
+    let all = MigrationSource::<Pg>::migrations(&MIGRATIONS)
+        .map_err(diesel::result::Error::DeserializationError)?;
+    Ok(all
+        .iter()
+        .all(|migration| applied.contains(&migration.name().version().to_string())))
 }
 
 /// The migrations of this program that the database lacks.

@@ -11,7 +11,6 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// A content unit.
 #[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
@@ -165,6 +164,23 @@ impl Content {
             .await
     }
 
+    /// Those of these units that fulfil a condition.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn among(
+        conn: &mut Conn,
+        ids: &[ContentId],
+        condition: Predicate<content::table>,
+    ) -> QueryResult<Vec<ContentId>> {
+        content::table
+            .filter(content::pulp_id.eq_any(ids))
+            .filter(condition)
+            .select(content::pulp_id)
+            .load(conn)
+            .await
+    }
+
     /// The domains and types of these units, each pair once.
     ///
     /// # Errors
@@ -216,112 +232,11 @@ impl Content {
     pub fn unneeded() -> Predicate<content::table> {
         Predicate::of(is_unneeded().and(content::pulp_type.ne(PUBLISHED_METADATA)))
     }
-
-    /// How many units nothing needs ([`Content::lock_orphans`]) and were last of interest before this
-    /// moment; with `only`, of these units.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn count_orphans(
-        conn: &mut Conn,
-        domain: DomainId,
-        before: DateTime<Utc>,
-        only: Option<&[ContentId]>,
-    ) -> QueryResult<i64> {
-        let mut query = content::table
-            .filter(content::pulp_domain.eq(domain))
-            .filter(content::timestamp_of_interest.lt(before))
-            .filter(content::pulp_type.ne(PUBLISHED_METADATA))
-            .filter(is_unneeded())
-            .count()
-            .into_boxed();
-        if let Some(ids) = only {
-            query = query.filter(content::pulp_id.eq_any(ids));
-        }
-        query.get_result(conn).await
-    }
-
-    /// Locks the next orphans behind this id, in the order of ids: units that are in no version of any
-    /// repository and that no incomplete task is going to use. What somebody else has locked is left
-    /// out. Look again, with [`Content::delete_orphans`], before deleting.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn lock_orphans(
-        conn: &mut Conn,
-        domain: DomainId,
-        before: DateTime<Utc>,
-        behind: ContentId,
-        limit: i64,
-    ) -> QueryResult<Vec<ContentId>> {
-        content::table
-            .filter(content::pulp_domain.eq(domain))
-            .filter(content::timestamp_of_interest.lt(before))
-            .filter(content::pulp_type.ne(PUBLISHED_METADATA))
-            .filter(content::pulp_id.gt(behind))
-            .filter(is_unneeded())
-            .order(content::pulp_id)
-            .limit(limit)
-            .select(content::pulp_id)
-            .for_update()
-            .skip_locked()
-            .load(conn)
-            .await
-    }
-
-    /// Locks those of the given units that are orphans, as [`Content::lock_orphans`] does.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn lock_given_orphans(
-        conn: &mut Conn,
-        domain: DomainId,
-        before: DateTime<Utc>,
-        ids: &[ContentId],
-    ) -> QueryResult<Vec<ContentId>> {
-        content::table
-            .filter(content::pulp_domain.eq(domain))
-            .filter(content::timestamp_of_interest.lt(before))
-            .filter(content::pulp_type.ne(PUBLISHED_METADATA))
-            .filter(content::pulp_id.eq_any(ids))
-            .filter(is_unneeded())
-            .order(content::pulp_id)
-            .select(content::pulp_id)
-            .for_update()
-            .skip_locked()
-            .load(conn)
-            .await
-    }
-
-    /// Deletes those of the given units that are orphans still; gives how many of each type.
-    ///
-    /// # Errors
-    /// A foreign key violation where a row that this query does not know of uses one of them.
-    pub async fn delete_orphans(
-        conn: &mut Conn,
-        ids: &[ContentId],
-        before: DateTime<Utc>,
-    ) -> QueryResult<BTreeMap<String, i64>> {
-        let deleted: Vec<String> = diesel::delete(
-            content::table
-                .filter(content::pulp_id.eq_any(ids))
-                .filter(content::timestamp_of_interest.lt(before))
-                .filter(is_unneeded()),
-        )
-        .returning(content::pulp_type)
-        .get_results(conn)
-        .await?;
-        let mut by_type = BTreeMap::new();
-        for pulp_type in deleted {
-            *by_type.entry(pulp_type).or_insert(0) += 1;
-        }
-        Ok(by_type)
-    }
 }
 
 /// In no version of any repository, and not about to be used by a task.
 #[dsl::auto_type]
-fn is_unneeded() -> _ {
+pub(super) fn is_unneeded() -> _ {
     let member =
         repository_content::table.filter(repository_content::content_id.eq(content::pulp_id));
     let used = used_object::table.filter(used_object::object_id.eq(content::pulp_id.nullable()));

@@ -10,7 +10,9 @@ use diesel::expression::{
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -29,6 +31,7 @@ enum Part {
 pub enum Bind {
     Bool(bool),
     Integer(i64),
+    Integers(Vec<i32>),
     Text(String),
     Texts(Vec<String>),
     Time(DateTime<Utc>),
@@ -168,6 +171,7 @@ fn walk_bind<'b>(value: &'b Bind, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<(
     match value {
         Bind::Bool(v) => out.push_bind_param::<Bool, _>(v),
         Bind::Integer(v) => out.push_bind_param::<BigInt, _>(v),
+        Bind::Integers(v) => out.push_bind_param::<Array<Integer>, _>(v),
         Bind::Text(v) => out.push_bind_param::<Text, _>(v),
         Bind::Texts(v) => out.push_bind_param::<Array<Text>, _>(v),
         Bind::Time(v) => out.push_bind_param::<Timestamptz, _>(v),

@@ -1,6 +1,7 @@
 //! Tasks, as clients see them. What changes a task is the engine's ([`crate::tasking`]).
 
-use super::selection::{Page, Selection};
+use super::permission::deletable;
+use super::selection::{Page, Predicate, Selection};
 use crate::db::Conn;
 use crate::ids::{DomainId, TaskGroupId, TaskId};
 use crate::schema::task;
@@ -76,13 +77,18 @@ impl MinimalTask {
         crate::page!(conn, task::table, Self, selection)
     }
 
-    /// The tasks of these groups, the oldest first.
+    /// Those tasks of these groups that fulfil a condition, the oldest first.
     ///
     /// # Errors
     /// As the session.
-    pub async fn of_groups(conn: &mut Conn, groups: &[TaskGroupId]) -> QueryResult<Vec<Self>> {
+    pub async fn of_groups(
+        conn: &mut Conn,
+        groups: &[TaskGroupId],
+        condition: Predicate<task::table>,
+    ) -> QueryResult<Vec<Self>> {
         task::table
             .filter(task::task_group.eq_any(groups))
+            .filter(condition)
             .order_by((task::pulp_created, task::pulp_id))
             .select(Self::as_select())
             .load(conn)
@@ -185,26 +191,30 @@ impl Task {
         Ok(deleted > 0)
     }
 
-    /// How many tasks ended before this moment in one of these states, in a domain or in all.
+    /// How many tasks ended before this moment in one of these states, in a domain or in all, of those that an account
+    /// may delete, or of all.
     ///
     /// # Errors
     /// As the session.
     pub async fn count_finished(
         conn: &mut Conn,
         domain: Option<DomainId>,
+        deletable_by: Option<i32>,
         before: DateTime<Utc>,
         states: &[TaskState],
     ) -> QueryResult<i64> {
-        let finished = task::table
+        let mut finished = task::table
             .filter(task::finished_at.lt(before))
-            .filter(task::state.eq_any(states.iter().map(|s| s.as_str())));
-        match domain {
-            Some(domain) => {
-                let own = finished.filter(task::pulp_domain.eq(domain));
-                own.count().get_result(conn).await
-            }
-            None => finished.count().get_result(conn).await,
+            .filter(task::state.eq_any(states.iter().map(|s| s.as_str())))
+            .count()
+            .into_boxed();
+        if let Some(domain) = domain {
+            finished = finished.filter(task::pulp_domain.eq(domain));
         }
+        if let Some(account) = deletable_by {
+            finished = finished.filter(deletable(account));
+        }
+        finished.get_result(conn).await
     }
 
     /// Looks at the tasks that ended next behind the cursor, so many at most. `None`: none is left.

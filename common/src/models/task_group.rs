@@ -1,6 +1,6 @@
 //! Groups of tasks.
 
-use super::selection::{Page, Selection};
+use super::selection::{Page, Predicate, Selection};
 use crate::db::Conn;
 use crate::ids::{TaskGroupId, TaskId};
 use crate::schema::{group_progress_report, task, task_group};
@@ -42,6 +42,24 @@ impl TaskGroup {
     pub async fn find(conn: &mut Conn, id: TaskGroupId) -> QueryResult<Option<Self>> {
         task_group::table
             .find(id)
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
+    /// The group with this id, where it fulfils a condition.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_visible(
+        conn: &mut Conn,
+        id: TaskGroupId,
+        condition: Predicate<task_group::table>,
+    ) -> QueryResult<Option<Self>> {
+        task_group::table
+            .filter(task_group::pulp_id.eq(id))
+            .filter(condition)
             .select(Self::as_select())
             .first(conn)
             .await

@@ -154,6 +154,12 @@ impl Storage {
         self.root.as_deref()
     }
 
+    /// The path of a file, if files are on a local file system.
+    #[must_use]
+    pub fn local_path(&self, key: &StorageKey) -> Option<PathBuf> {
+        Some(self.root()?.join(key.as_str()))
+    }
+
     /// Starts a file. Nobody may know its key before [`Writer::finish`] has returned.
     ///
     /// # Errors
@@ -297,9 +303,15 @@ fn ignore_missing(result: std::io::Result<()>) -> Result<(), Error> {
 fn prepare_root(root: &Path) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(root.join("artifact"))?;
     let root = root.canonicalize()?;
-    let probe = root.join(format!(".probe-{}", Uuid::new_v4()));
+    // One name for all: what a process leaves that dies here, the next one takes away.
+    let probe = root.join(".probe");
+    let remove = || match std::fs::remove_file(&probe) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    remove()?;
     std::fs::File::create(&probe)?.sync_all()?;
-    std::fs::remove_file(&probe)?;
+    remove()?;
     std::fs::File::open(&root)?.sync_all()?;
     Ok(root)
 }

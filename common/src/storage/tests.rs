@@ -104,3 +104,12 @@ fn a_root_that_cannot_be_made_is_named() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn what_a_process_left_that_died_while_it_tried_the_directory_goes_with_the_next() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join(".probe"), "").unwrap();
+    open(root.path());
+    let left: Vec<_> = std::fs::read_dir(root.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "only `artifact`: {left:?}");
+}

@@ -57,6 +57,9 @@ pub async fn unlink(db: &Db, storage: &Storage, buried: &[Tombstone]) -> Result<
         .await;
     let keys: Vec<&str> = gone.iter().map(|t| t.storage_key.as_str()).collect();
     Tombstone::forget(&mut *db.get().await?, &keys).await?;
+    crate::metrics::engine()
+        .files_removed
+        .inc_by(keys.len() as u64);
     let number = |files: usize| i64::try_from(files).unwrap_or(i64::MAX);
     Ok(Unlinked {
         files: number(gone.len()),

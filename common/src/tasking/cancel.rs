@@ -1,5 +1,7 @@
 //! Canceling a task in whatever state it is.
 
+use super::facts::Facts;
+use super::moves;
 use super::settle::{Finish, Settled};
 use super::state::TaskState;
 use crate::db::Conn;
@@ -126,6 +128,9 @@ async fn cancel_running(conn: &mut Conn, id: TaskId) -> Result<bool, Error> {
     }
     // Again: the first may have come between the claim and the run.
     notify(conn, id).await?;
+    if let Some(facts) = Facts::of(conn, id).await? {
+        moves::canceling(id, &facts);
+    }
     Ok(true)
 }
 

@@ -1,5 +1,7 @@
 //! Claiming a task: its advisory locks on the slot's session, then `waiting` → `running`.
 
+use super::facts::Facts;
+use super::moves;
 use crate::db::Conn;
 use crate::ids::{ClaimId, DomainId, ProcessId, TaskGroupId, TaskId};
 use diesel::prelude::*;
@@ -29,6 +31,8 @@ pub struct Claimed {
     pub attempt: i32,
     /// Milliseconds between being unblocked and this claim.
     pub waited_ms: i64,
+    /// Seconds between the dispatch and being unblocked.
+    pub blocked_seconds: f64,
     /// Correlation id.
     pub cid: String,
     /// The account that dispatched it.
@@ -73,6 +77,8 @@ struct Row {
     attempt: Option<i32>,
     #[diesel(sql_type = Nullable<BigInt>)]
     waited_ms: Option<i64>,
+    #[diesel(sql_type = Nullable<Double>)]
+    blocked: Option<f64>,
     #[diesel(sql_type = Nullable<Text>)]
     logging_cid: Option<String>,
     #[diesel(sql_type = Nullable<Integer>)]
@@ -96,7 +102,10 @@ pub async fn claim(
     name: &str,
     worker: ProcessId,
 ) -> QueryResult<ClaimOutcome> {
-    let row: Row = sql_query("SELECT * FROM millrace_claim($1, $2, $3, $4)")
+    let row: Row = sql_query(
+        "SELECT c.*, CASE WHEN c.outcome = 'claimed' THEN (SELECT f.blocked FROM millrace_facts($1) f) END AS blocked \
+           FROM millrace_claim($1, $2, $3, $4) c",
+    )
         .bind::<SqlUuid, _>(claim.task)
         .bind::<Text, _>(name)
         .bind::<SqlUuid, _>(claim.id)
@@ -109,6 +118,7 @@ pub async fn claim(
             enc_args: row.enc_args.unwrap_or_default(),
             attempt: row.attempt.unwrap_or(1),
             waited_ms: row.waited_ms.unwrap_or(0),
+            blocked_seconds: row.blocked.unwrap_or_default(),
             cid: row.logging_cid.unwrap_or_default(),
             created_by: row.created_by,
             domain: row.pulp_domain.unwrap_or(DomainId::DEFAULT),
@@ -138,21 +148,29 @@ pub async fn release(conn: &mut Conn) -> QueryResult<()> {
 }
 
 /// Leaves a waiting task to an announcement after `delay` at first, then after as long as it has waited,
-/// up to `longest`; nothing happens where it waits no more.
+/// up to `longest`; nothing happens where it waits no more. `why` is for the log.
 ///
 /// # Errors
 /// As the session.
 pub async fn defer(
     conn: &mut Conn,
     task: TaskId,
+    why: &str,
     delay: Duration,
     longest: Duration,
 ) -> QueryResult<()> {
-    sql_query("SELECT millrace_defer($1, make_interval(secs => $2), make_interval(secs => $3))")
-        .bind::<SqlUuid, _>(task)
-        .bind::<Double, _>(delay.as_secs_f64())
-        .bind::<Double, _>(longest.as_secs_f64())
-        .execute(conn)
-        .await
-        .map(drop)
+    let facts: Option<Facts> = sql_query(
+        "SELECT f.* FROM millrace_defer($1, make_interval(secs => $2), make_interval(secs => $3)) d, \
+                LATERAL millrace_facts($1) f",
+    )
+    .bind::<SqlUuid, _>(task)
+    .bind::<Double, _>(delay.as_secs_f64())
+    .bind::<Double, _>(longest.as_secs_f64())
+    .get_result(conn)
+    .await
+    .optional()?;
+    if let Some(facts) = facts {
+        moves::deferred(task, why, &facts);
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Recording a task with its reservations: one statement in the caller's transaction.
 
 use super::IMMEDIATE_CLASS;
+use super::moves;
 use super::registry::{Needs, Registry, TaskType, version_satisfies};
 use super::resources::Resources;
 use super::state::TaskState;
@@ -244,9 +245,8 @@ impl NewTask {
     }
 }
 
-/// A task that was recorded. Publish its announcement after the commit; the janitor finds what was
-/// not published.
-#[derive(Debug)]
+/// A task that was recorded. Publish it after the commit; the janitor finds what was not published.
+#[derive(Clone, Debug)]
 #[must_use = "a task that is not announced waits for the janitor"]
 pub struct Dispatched {
     /// The task.
@@ -261,16 +261,18 @@ pub struct Dispatched {
     pub state: TaskState,
     /// Present where nothing stands in front of it.
     pub announcement: Option<Announcement>,
+    /// Its work class.
+    pub class: &'static str,
+    /// The correlation id of its request.
+    pub cid: String,
+    /// The resource that it waits for, where something stands in front of it.
+    pub lane: Option<String>,
 }
 
 impl Dispatched {
-    /// What to publish after the commit.
-    pub fn announcements(&self) -> Announcements {
-        Announcements(self.announcement.iter().cloned().collect())
-    }
-
     /// Publishes, after the commit, that it is there, and its announcement where it has one.
     pub fn publish(self, publisher: &Publisher) {
+        moves::dispatched(&self);
         publisher.state_changed(self.id, self.name, self.state.as_str());
         publisher.announce(Announcements(self.announcement.into_iter().collect()));
     }
@@ -288,7 +290,12 @@ struct Row {
     state: String,
     #[diesel(sql_type = Nullable<Jsonb>)]
     announcement: Option<Value>,
+    #[diesel(sql_type = Nullable<Text>)]
+    lane: Option<String>,
 }
+
+/// The resource that a task waits for is asked for only where it waits.
+const BLOCKER: &str = "CASE WHEN d.announcement IS NULL AND d.state = 'waiting' THEN millrace_blocker(d.pulp_id) END AS lane";
 
 /// Records a task. In a caller's own transaction this is the last act before the commit: it takes the
 /// lane locks, and whoever holds them may wait for nothing else.
@@ -327,25 +334,32 @@ pub async fn dispatch_many(
         .flat_map(|task| task.uses.iter().map(|object| (task.id, *object)))
         .unzip();
     let rows: Vec<Row> = if objects.is_empty() {
-        sql_query("SELECT * FROM millrace_dispatch($1)")
-            .bind::<Jsonb, _>(Value::Array(rows))
-            .load(conn)
-            .await?
+        sql_query(format!(
+            "SELECT d.*, {BLOCKER} FROM millrace_dispatch($1) d"
+        ))
+        .bind::<Jsonb, _>(Value::Array(rows))
+        .load(conn)
+        .await?
     } else {
-        sql_query("SELECT * FROM millrace_dispatch($1, $2, $3)")
-            .bind::<Jsonb, _>(Value::Array(rows))
-            .bind::<Array<SqlUuid>, _>(users)
-            .bind::<Array<SqlUuid>, _>(objects)
-            .load(conn)
-            .await?
+        sql_query(format!(
+            "SELECT d.*, {BLOCKER} FROM millrace_dispatch($1, $2, $3) d"
+        ))
+        .bind::<Jsonb, _>(Value::Array(rows))
+        .bind::<Array<SqlUuid>, _>(users)
+        .bind::<Array<SqlUuid>, _>(objects)
+        .load(conn)
+        .await?
     };
     // A row a task, in the given order.
     rows.into_iter()
         .zip(tasks)
         .map(|(row, task)| {
             Ok(Dispatched {
-                id: row.pulp_id,
                 name: task.name,
+                class: task.class,
+                cid: task.cid.clone(),
+                lane: row.lane,
+                id: row.pulp_id,
                 ticket: row.ticket,
                 created: row.pulp_created,
                 state: row.state.parse().map_err(Error::internal)?,

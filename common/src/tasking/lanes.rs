@@ -1,5 +1,6 @@
 //! Promotion outside a settle: the rest of a long run of readers, and the net under it all.
 
+use super::moves;
 use crate::broker::Announcements;
 use crate::db::Conn;
 use crate::error::{Error, is_too_slow};
@@ -29,9 +30,11 @@ pub async fn resume_promotions(conn: &mut Conn) -> Result<Option<Announcements>,
         match resumed {
             Err(error) if batches.peek().is_some() && is_too_slow(&error) => {}
             resumed => {
-                return resumed?
-                    .map(|row| Announcements::from_json(row.announcements).map_err(Error::internal))
-                    .transpose();
+                let Some(row) = resumed? else { return Ok(None) };
+                let unblocked =
+                    Announcements::from_json(row.announcements).map_err(Error::internal)?;
+                moves::unblocked(&unblocked);
+                return Ok(Some(unblocked));
             }
         }
     }
@@ -80,9 +83,11 @@ pub async fn sweep_lanes(conn: &mut Conn, after: &str, page: i32) -> Result<Swee
             .await
     })
     .await?;
+    let announcements = Announcements::from_json(row.announcements).map_err(Error::internal)?;
+    moves::unblocked(&announcements);
     Ok(Sweep {
         last: row.last,
         repaired: row.repaired,
-        announcements: Announcements::from_json(row.announcements).map_err(Error::internal)?,
+        announcements,
     })
 }

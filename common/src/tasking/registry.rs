@@ -61,6 +61,8 @@ pub struct TaskType {
     pub component: &'static str,
     /// See [`Task::RERUN_AFTER_LOSS`].
     pub rerun_after_loss: bool,
+    /// See [`Task::TAGS`].
+    pub tags: &'static [&'static str],
     /// See [`Task::TIMEOUT`].
     pub timeout: Option<Duration>,
     check: fn(&Registry, &Value) -> Result<Needs, Error>,
@@ -75,6 +77,7 @@ impl TaskType {
             class: T::CLASS,
             component: T::COMPONENT,
             rerun_after_loss: T::RERUN_AFTER_LOSS,
+            tags: T::TAGS,
             timeout: T::TIMEOUT,
             check: |registry, arguments| decode::<T>(arguments)?.needs(registry),
             run: |arguments, ctx| {
@@ -195,6 +198,18 @@ impl Registry {
     /// All types, by name.
     pub fn types(&self) -> impl Iterator<Item = &TaskType> {
         self.types.values()
+    }
+
+    /// The tags of the type of this name; none where it is not known.
+    #[must_use]
+    pub fn tags(&self, name: &str) -> &'static [&'static str] {
+        self.get(name).map_or(&[], |task| task.tags)
+    }
+
+    /// The names of the types that have this tag.
+    pub fn tagged(&self, tag: &str) -> impl Iterator<Item = &'static str> {
+        let tagged = self.types().filter(move |task| task.tags.contains(&tag));
+        tagged.map(|task| task.name)
     }
 
     /// All components.

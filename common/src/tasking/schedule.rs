@@ -59,7 +59,7 @@ impl ScheduleArguments {
 #[derive(Debug)]
 pub(super) enum Turn {
     /// Its task was recorded, and it was moved on.
-    Dispatched(String, Dispatched),
+    Dispatched(String, Box<Dispatched>),
     /// It cannot be dispatched as it is: that was noted.
     PutOff(String, &'static str),
     /// It is not due any more, or somebody else has it.
@@ -95,7 +95,7 @@ pub(super) async fn dispatch_due(
         TaskSchedule::advance(conn, id, task.id).await?;
         Ok(Turn::Dispatched(
             due.name,
-            dispatch(conn, keyring, &task).await?,
+            Box::new(dispatch(conn, keyring, &task).await?),
         ))
     })
     .await

@@ -2,6 +2,8 @@
 
 use super::claim::Claim;
 use super::dispatch::{Dispatched, NewTask, dispatch_many};
+use super::facts::Facts;
+use super::moves;
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::{Effects, Outcome, TaskError};
@@ -9,6 +11,7 @@ use crate::broker::{Announcements, Publisher};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;
+use crate::models::permission::{self, Maker};
 use crate::schema::{created_resource, task};
 use crate::secrets::Keyring;
 use diesel::prelude::*;
@@ -26,12 +29,12 @@ pub enum Settled {
     Final {
         /// The state that it ended in: `canceled` where a cancel came in time.
         state: TaskState,
-        /// The name of its type.
-        name: String,
+        /// What is known of it.
+        facts: Facts,
         /// Successors.
         announcements: Announcements,
         /// Tasks that the body dispatched.
-        dispatched: Vec<Dispatched>,
+        children: Vec<Dispatched>,
         /// True: more successors wait for [`super::resume_promotions`].
         more: bool,
     },
@@ -46,16 +49,18 @@ impl Settled {
         match self {
             Self::Final {
                 state,
-                name,
+                facts,
                 announcements,
-                dispatched,
+                children,
                 more,
             } => {
+                moves::ended(task, state, &facts);
+                moves::unblocked(&announcements);
                 publisher.announce(announcements);
-                for child in dispatched {
+                for child in children {
                     child.publish(publisher);
                 }
-                publisher.state_changed(task, &name, state.as_str());
+                publisher.state_changed(task, &facts.name, state.as_str());
                 more
             }
             Self::Lost => false,
@@ -72,12 +77,12 @@ struct Panicked;
 struct Finished {
     #[diesel(sql_type = Text)]
     final_state: String,
-    #[diesel(sql_type = Text)]
-    name: String,
     #[diesel(sql_type = Jsonb)]
     announcements: Value,
     #[diesel(sql_type = Bool)]
     more: bool,
+    #[diesel(embed)]
+    facts: Facts,
 }
 
 #[derive(QueryableByName)]
@@ -102,7 +107,10 @@ impl Finish<'_> {
     pub(super) async fn run(&self, conn: &mut Conn) -> Result<Option<Settled>, Error> {
         let from: Vec<&str> = self.from.iter().map(|state| state.as_str()).collect();
         let row: Option<Finished> =
-            sql_query("SELECT * FROM millrace_finish($1, $2, $3, $4, $5, $6)")
+            sql_query(
+                "SELECT f.final_state, f.announcements, f.more, facts.* \
+                   FROM millrace_finish($1, $2, $3, $4, $5, $6) f, LATERAL millrace_facts($1) facts",
+            )
                 .bind::<SqlUuid, _>(self.task)
                 .bind::<Nullable<SqlUuid>, _>(self.claim.map(|claim| claim.id))
                 .bind::<Array<Text>, _>(from)
@@ -115,10 +123,10 @@ impl Finish<'_> {
         row.map(|row| {
             Ok(Settled::Final {
                 state: row.final_state.parse().map_err(Error::internal)?,
-                name: row.name,
+                facts: row.facts,
                 announcements: Announcements::from_json(row.announcements)
                     .map_err(Error::internal)?,
-                dispatched: Vec::new(),
+                children: Vec::new(),
                 more: row.more,
             })
         })
@@ -179,7 +187,7 @@ async fn settle_with_effects(
     let applied = conn
         .transaction(async |conn| apply(conn, keyring, claim, outcome).await)
         .await;
-    let (effects, children) = match applied {
+    let (effects, dispatched) = match applied {
         Ok(applied) => applied,
         Err(TaskError::Internal(cause)) if cause.is::<Panicked>() => {
             return Err(Error::Internal(cause));
@@ -189,8 +197,8 @@ async fn settle_with_effects(
         Err(error) => return fail(conn, claim, &error).await,
     };
     let mut settled = complete(conn, claim, effects.result.as_ref()).await?;
-    if let Settled::Final { dispatched, .. } = &mut settled {
-        *dispatched = children;
+    if let Settled::Final { children, .. } = &mut settled {
+        *children = dispatched;
     }
     Ok(settled)
 }
@@ -225,6 +233,7 @@ async fn apply(
         .values(created)
         .execute(conn)
         .await?;
+    permission::own(conn, Maker::DispatcherOf(claim.task), &effects.created).await?;
     let dispatched = dispatch_children(conn, keyring, claim, &outcome.dispatches).await?;
     Ok((effects, dispatched))
 }

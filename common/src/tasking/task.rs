@@ -28,6 +28,8 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// True: may run again after its worker died at any instruction. Every effect outside the
     /// database must then be guarded.
     const RERUN_AFTER_LOSS: bool = false;
+    /// What the second version's API shows of its tasks as tags, in their order.
+    const TAGS: &'static [&'static str] = &[];
     /// Longest time that the body may take.
     const TIMEOUT: Option<Duration> = None;
 

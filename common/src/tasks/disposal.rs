@@ -7,6 +7,7 @@ use crate::ids::ArtifactId;
 use crate::models::{Artifact, Disposable, MembershipDebris, Tally, Tombstone};
 use crate::storage::tombstones::{Unlinked, unlink};
 use crate::tasking::{Outcome, TaskContext, TaskError};
+use crate::units::Removal;
 use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use log::warn;
@@ -52,6 +53,8 @@ pub enum Count {
     Uploads,
     /// Temporary files that went.
     TemporaryFiles,
+    /// Units that went and had something stored in a Pulp 2.
+    Stored,
 }
 
 impl Count {
@@ -61,6 +64,7 @@ impl Count {
             Self::Bytes => "bytes",
             Self::Uploads => "uploads",
             Self::TemporaryFiles => "temporary files",
+            Self::Stored => "stored",
         }
     }
 }
@@ -172,20 +176,33 @@ impl<'a> Account<'a> {
         Ok(buried)
     }
 
-    /// Ends the function: removes the files that are left, reports under codes that begin with `code`, and makes
-    /// the result of what all runs have counted.
+    /// Ends the function as [`Account::end`] does, and makes the result of what that says.
     pub async fn close(&self, code: &str, skipped: i64) -> Result<Outcome, TaskError> {
+        let disposal = self.end(code, skipped).await?;
+        Ok(Outcome::result(json!(disposal)))
+    }
+
+    /// Ends the function: removes the files that are left, reports under codes that begin with `code`, and says
+    /// what all runs have counted.
+    pub async fn end(&self, code: &str, skipped: i64) -> Result<Disposal, TaskError> {
         let ctx = self.ctx;
         let now = crate::db::now(&mut *ctx.session().await).await?;
         unlink_buried_before(ctx, now).await?;
+        let left = Removal::of(ctx).end().await?;
         let tally = self.tally().await?;
         let (failed, taken) = Tombstone::left_by(&mut *ctx.session().await, ctx.task()).await?;
         let of = |what: Count| tally.noted(&self.key(what.key()));
         let freed = (of(Count::Bytes).unwrap_or_default() - taken).max(0);
-        for (message, name, done) in [
+        let failed = failed + left;
+        let mut reports = vec![
             ("Free bytes", "bytes", freed),
             ("Files that cannot be removed now", "failed", failed),
-        ] {
+        ];
+        if let Some(stored) = of(Count::Stored) {
+            let done = (stored - left).max(0);
+            reports.push(("Remove what units have stored", "storage", done));
+        }
+        for (message, name, done) in reports {
             let mut progress = ctx
                 .progress(message, &format!("{code}.{name}"), None)
                 .await?;
@@ -197,7 +214,7 @@ impl<'a> Account<'a> {
             .under(&prefix)
             .map(|(pulp_type, units)| (pulp_type.to_owned(), Figures::of_units(units)))
             .collect();
-        let disposal = Disposal {
+        Ok(Disposal {
             dry_run: false,
             units: by_type.values().map(|figures| figures.units).sum(),
             artifacts: of(Count::Artifacts).unwrap_or_default(),
@@ -207,8 +224,7 @@ impl<'a> Account<'a> {
             temporary_files: of(Count::TemporaryFiles),
             skipped,
             failed,
-        };
-        Ok(Outcome::result(json!(disposal)))
+        })
     }
 }
 

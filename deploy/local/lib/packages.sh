@@ -72,6 +72,8 @@ ensure_programs() {
   command -v cc >/dev/null || missing+=(gcc libc6-dev)
   if [ "${1:-}" = test ]; then
     has_venv || missing+=(python3 python3-venv)
+    # A test's client is a script that reads answers with it.
+    command -v jq >/dev/null || missing+=(jq)
     # The shell's own `kill` does not count.
     type -P kill >/dev/null || missing+=(procps)
   fi

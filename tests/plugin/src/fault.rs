@@ -13,6 +13,9 @@ use std::time::Duration;
 pub struct Fault {
     /// In which way.
     kind: Kind,
+    /// For how long, where it takes time.
+    #[serde(default)]
+    seconds: u64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -22,6 +25,8 @@ enum Kind {
     PanicInBatch,
     /// Waits there, whoever asks it to stop.
     DeafInBatch,
+    /// Keeps a thread of the worker busy, which a body may never do.
+    BlockThread,
     /// Panics in its last write.
     PanicInFlip,
 }
@@ -33,6 +38,10 @@ impl Task for Fault {
 
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
         let kind = self.kind;
+        if let Kind::BlockThread = kind {
+            block(Duration::from_secs(self.seconds));
+            return Ok(Outcome::default());
+        }
         if let Kind::PanicInFlip = kind {
             return Ok(Outcome::flip(|_conn| async { panic_now() }.boxed()));
         }
@@ -47,6 +56,11 @@ impl Task for Fault {
         .await?;
         Ok(Outcome::default())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is what the task is for")]
+fn block(time: Duration) {
+    std::thread::sleep(time);
 }
 
 #[expect(clippy::panic, reason = "this is what the task is for")]

@@ -81,39 +81,18 @@ async fn a_role_is_held_everywhere_in_a_domain_and_on_objects() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn what_cannot_be_held_is_refused_and_changes_nothing() {
-    let app = TestApp::start().await;
-    let (jane, repository) = (account(&app, "jane").await, app.repository("zoo").await);
-    let roles = format!("{}roles/", href(&jane));
-    app.post("roles/", &json!({"name": "empty", "permissions": []}))
-        .await
-        .expect(201);
-    let viewer = "file.filerepository_viewer";
-    app.post(&roles, &json!({"role": viewer, "content_object": null}))
-        .await
-        .expect(201);
-    app.post(
-        &roles,
-        &json!({"role": viewer, "content_object": href(&repository)}),
-    )
-    .await
-    .expect(201);
-    let unit = app.unit("a", "text").await;
-    let gone = format!(
-        "/pulp/api/v3/repositories/file/file/{}/",
-        uuid::Uuid::now_v7()
-    );
-    // The id of one object under the name of another kind.
-    let misnamed = format!("prn:rpm.rpmrepository:{}", id_of(href(&repository)));
-    let before = people(&app).await;
+const VIEWER: &str = "file.filerepository_viewer";
+
+/// A body that is refused, the field at fault, and what is said of it.
+type Refused = (Value, &'static str, &'static str);
+
+fn refused(repository: &Value) -> Vec<Refused> {
+    let (viewer, object) = (VIEWER, href(repository));
     let domain = "/pulp/api/v3/domains/00000000-0000-7000-8000-000000000001/";
-    for (body, field, message) in [
-        (
-            json!({"role": viewer}),
-            "non_field_errors",
-            "content_object",
-        ),
+    let already = "The role is already assigned to this user.";
+    let (of_all, on_object) = ("non_field_errors", "content_object");
+    vec![
+        (json!({"role": viewer}), of_all, on_object),
         (json!({"content_object": null}), "role", "required"),
         (
             json!({"role": "nothing", "content_object": null}),
@@ -122,37 +101,50 @@ async fn what_cannot_be_held_is_refused_and_changes_nothing() {
         ),
         (
             json!({"role": viewer, "content_object": null}),
-            "non_field_errors",
-            "The role is already assigned to this user.",
+            of_all,
+            already,
         ),
         (
-            json!({"role": viewer, "content_object": href(&repository)}),
-            "non_field_errors",
-            "The role is already assigned to this user.",
+            json!({"role": viewer, "content_object": object}),
+            of_all,
+            already,
         ),
         (
-            json!({"role": viewer, "content_object": href(&repository), "domain": domain}),
-            "non_field_errors",
+            json!({"role": viewer, "content_object": object, "domain": domain}),
+            of_all,
             "exclude",
         ),
         (
-            json!({"role": viewer, "content_object": href(&repository), "content_object_prn": repository["prn"]}),
-            "non_field_errors",
+            json!({"role": viewer, "content_object": object, "content_object_prn": repository["prn"]}),
+            of_all,
             "exclude",
         ),
         (
-            json!({"role": "core.task_owner", "content_object": href(&repository)}),
-            "non_field_errors",
+            json!({"role": "core.task_owner", "content_object": object}),
+            of_all,
             "permission",
         ),
         (
-            json!({"role": "empty", "content_object": href(&repository)}),
-            "non_field_errors",
+            json!({"role": "empty", "content_object": object}),
+            of_all,
             "permission",
         ),
+    ]
+}
+
+/// The same for references to what is not there, or is something else.
+fn misdirected(repository: &Value, unit: &str) -> Vec<Refused> {
+    let (viewer, object, on_object) = (VIEWER, href(repository), "content_object");
+    let gone = format!(
+        "/pulp/api/v3/repositories/file/file/{}/",
+        uuid::Uuid::now_v7()
+    );
+    // The id of one object under the name of another kind.
+    let misnamed = format!("prn:rpm.rpmrepository:{}", id_of(object));
+    vec![
         (
             json!({"role": viewer, "content_object": gone}),
-            "content_object",
+            on_object,
             "does not exist",
         ),
         (
@@ -162,12 +154,12 @@ async fn what_cannot_be_held_is_refused_and_changes_nothing() {
         ),
         (
             json!({"role": viewer, "content_object": unit}),
-            "content_object",
+            on_object,
             "Incorrect URL",
         ),
         (
             json!({"role": viewer, "content_object": "nothing"}),
-            "content_object",
+            on_object,
             "No URL match",
         ),
         (
@@ -185,7 +177,32 @@ async fn what_cannot_be_held_is_refused_and_changes_nothing() {
             "user",
             "Unexpected",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn what_cannot_be_held_is_refused_and_changes_nothing() {
+    let app = TestApp::start().await;
+    let (jane, repository) = (account(&app, "jane").await, app.repository("zoo").await);
+    let roles = format!("{}roles/", href(&jane));
+    app.post("roles/", &json!({"name": "empty", "permissions": []}))
+        .await
+        .expect(201);
+    let viewer = VIEWER;
+    app.post(&roles, &json!({"role": viewer, "content_object": null}))
+        .await
+        .expect(201);
+    app.post(
+        &roles,
+        &json!({"role": viewer, "content_object": href(&repository)}),
+    )
+    .await
+    .expect(201);
+    let unit = app.unit("a", "text").await;
+    let before = people(&app).await;
+    let mut all = refused(&repository);
+    all.extend(misdirected(&repository, &unit));
+    for (body, field, message) in all {
         let refused = app.post(&roles, &body).await.expect(400);
         assert!(
             refused[field].to_string().contains(message),

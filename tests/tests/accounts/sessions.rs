@@ -77,6 +77,7 @@ async fn a_session_stands_for_name_and_password_until_it_is_ended() {
     assert_eq!(me, body);
     session.get("tasks/").await.expect(200);
     session.get("users/").await.expect(403);
+    app.grant("jane", "file.filerepository_creator", None).await;
     let request = session.request(Method::POST, "repositories/file/file/");
     app.send(request.json(&json!({"name": "zoo"})))
         .await

@@ -62,12 +62,9 @@ async fn an_account_is_made_shown_changed_and_deleted() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn bad_values_are_refused_by_field_and_change_nothing() {
-    let app = TestApp::start().await;
-    let jane = account(&app, "jane").await;
-    let before = people(&app).await;
-    for (body, field, message) in [
+/// Bodies that are refused, the field at fault, and what is said of it.
+fn bad_values() -> Vec<(Value, &'static str, &'static str)> {
+    vec![
         (json!({}), "username", "required"),
         (json!({"username": "a b"}), "username", "valid username"),
         (json!({"username": "a:b"}), "username", "valid username"),
@@ -134,7 +131,15 @@ async fn bad_values_are_refused_by_field_and_change_nothing() {
             "Unexpected",
         ),
         (json!({"username": "x\u{0}"}), "username", "Null"),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn bad_values_are_refused_by_field_and_change_nothing() {
+    let app = TestApp::start().await;
+    let jane = account(&app, "jane").await;
+    let before = people(&app).await;
+    for (body, field, message) in bad_values() {
         let refused = app.post("users/", &body).await.expect(400);
         let said = refused[field].to_string();
         assert!(said.contains(message), "{body}: {refused}");

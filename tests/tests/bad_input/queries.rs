@@ -212,7 +212,7 @@ async fn wrong_methods_are_named_and_what_is_not_offered_is_not_found() {
         "repositories/file/file/x/",
         "repositories/deb/apt/",
         "artifacts/0/",
-        "users/",
+        "domains/",
         "repositories/file/file/00000000-0000-0000-0000-000000000000/versions/1/",
     ] {
         let answer = app.get(path).await;

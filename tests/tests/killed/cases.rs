@@ -25,7 +25,7 @@ pub async fn snapshot(app: &TestApp, task: &Value, case: &Case) -> Value {
         .map(|r| json!([r["code"], r["state"], r["total"], r["done"], r["suffix"]]))
         .collect();
     let created = task["created_resources"].as_array().unwrap().len();
-    let files = files_below(&app.media()).len();
+    let files = files_below(&app.media()).len() + files_below(&app.pulp_storage()).len();
     let left = "SELECT relation FROM (VALUES ('tombstone'), ('intent'), ('temporary_file')) t (relation) \
                  WHERE (xpath('/row/n/text()', query_to_xml('SELECT count(*) AS n FROM ' || relation, true, true, '')))[1]::text <> '0'";
     json!({
@@ -97,6 +97,38 @@ pub fn orphan_clean_up() -> Case {
             })
         },
         same: &[CONTENT, ARTIFACTS],
+    }
+}
+
+/// Units of two types, of which one comes from a Pulp 2: with a file each, and two of each with the same directory.
+pub fn orphan_removal() -> Case {
+    Case {
+        name: "orphan removal",
+        prepare: |app| {
+            Box::pin(async move {
+                ids(app).await;
+                units(app, 3000).await;
+                repository(app, "kept", 1, 100).await;
+                let content = app.pulp_storage().join("content");
+                let root = content.to_str().unwrap();
+                app.sql
+                    .run(&format!(
+                        "INSERT INTO content (pulp_id, pulp_domain, pulp_type, natural_key, fields) \
+                         SELECT millrace_test_id(4, n), d.pulp_id, 'pulp2.erratum', sha256(('n' || n)::bytea), \
+                                jsonb_build_object('errata_id', n::text) FROM generate_series(1, 6000) n, domain d; \
+                         INSERT INTO unit_storage (content_id, path) \
+                         SELECT millrace_test_id(4, n), '{root}/t/' || n / 100 || '/' || n / 2 FROM generate_series(1, 6000) n"
+                    ))
+                    .await;
+                for n in 1..=6000 {
+                    let directory = content.join(format!("t/{}/{}", n / 100, n / 2));
+                    std::fs::create_dir_all(&directory).unwrap();
+                    std::fs::write(directory.join(n.to_string()), "file").unwrap();
+                }
+                json!({"name": "pulp.server.managers.content.orphan.delete_all_orphans"})
+            })
+        },
+        same: &[CONTENT, ARTIFACTS, "SELECT path FROM unit_storage"],
     }
 }
 

@@ -125,10 +125,12 @@ async fn what_is_wrong_with_a_schedule_is_refused_by_field_and_changes_nothing()
 }
 
 #[tokio::test]
-async fn everybody_sees_schedules_and_administrators_change_them() {
+async fn viewers_see_schedules_and_administrators_change_them() {
     let app = system(0).await;
     let schedule = made(&app, "mine", json!({"next_dispatch": null})).await;
     let somebody = app.somebody().await;
+    app.grant("somebody", "core.taskschedule_viewer", None)
+        .await;
     assert_eq!(
         somebody.get("task-schedules/").await.expect(200)["count"],
         1

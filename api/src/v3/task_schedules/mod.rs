@@ -7,7 +7,7 @@ pub use requests::TaskScheduleRequest;
 use self::requests::{ScheduleFields, SomeOfSchedule, WholeSchedule, interval_text};
 use super::{href, path_id, time};
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
+use crate::auth::{self, Action, Actor, Object, authorize};
 use crate::body::{Body, Unread};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
@@ -96,8 +96,10 @@ pub static FILTERS: LazyLock<Filters<task_schedule::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, SCHEDULE)?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, SCHEDULE).await?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let visible = access.rows(SCHEDULE, task_schedule::pulp_id);
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let Page { count, rows } = TaskSchedule::page(&mut conn, &listing.selection)
         .await
@@ -116,8 +118,8 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, SCHEDULE)?;
     let id = schedule_id(&path)?;
+    authorize(&app, &actor, Action::View, SCHEDULE.at(id.0)).await?;
     let row = TaskSchedule::find(&mut *app.db.get().await?, DomainId::DEFAULT, id).await?;
     let shown = TaskScheduleResponse::from(row.ok_or_else(none)?);
     Wanted::from_request(&request).answer_one(vec![shown])
@@ -128,7 +130,7 @@ pub async fn read(
 /// # Errors
 /// 400 that names the field, 403.
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<WholeSchedule>>) -> ApiResult {
-    authorize(&actor, Action::Create, SCHEDULE)?;
+    authorize(&app, &actor, Action::Create, SCHEDULE).await?;
     let Body(WholeSchedule(fields)) = body.read().await?;
     check_name(None, fields.name.as_deref())?;
     let task_name = fields.task_name.unwrap_or_default();
@@ -146,8 +148,13 @@ pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<WholeSchedul
         task_name,
         deadline_seconds: fields.deadline_seconds.flatten(),
     };
-    let made = TaskSchedule::create(&mut *app.db.get().await?, &new).await;
-    let shown = TaskScheduleResponse::from(made.map_err(taken)?);
+    let mut conn = app.db.get().await?;
+    let made = db::transaction(&mut conn, async |conn| {
+        let row = TaskSchedule::create(conn, &new).await?;
+        auth::own(conn, &actor, row.pulp_id.into()).await?;
+        Ok::<_, DieselError>(row)
+    });
+    let shown = TaskScheduleResponse::from(made.await.map_err(taken)?);
     Ok(HttpResponse::Created()
         .insert_header(("Location", shown.pulp_href.clone()))
         .json(shown))
@@ -163,7 +170,7 @@ pub async fn update(
     path: Path<String>,
     body: Unread<Body<WholeSchedule>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, SCHEDULE)?;
+    authorize(&app, &actor, Action::Change, SCHEDULE).await?;
     let Body(WholeSchedule(fields)) = body.read().await?;
     change(&app, &path, fields).await
 }
@@ -178,7 +185,7 @@ pub async fn partial_update(
     path: Path<String>,
     body: Unread<Body<SomeOfSchedule>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, SCHEDULE)?;
+    authorize(&app, &actor, Action::Change, SCHEDULE).await?;
     let Body(SomeOfSchedule(fields)) = body.read().await?;
     change(&app, &path, fields).await
 }
@@ -188,7 +195,7 @@ pub async fn partial_update(
 /// # Errors
 /// 403, 404.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    authorize(&actor, Action::Delete, SCHEDULE)?;
+    authorize(&app, &actor, Action::Delete, SCHEDULE).await?;
     let id = schedule_id(&path)?;
     if TaskSchedule::delete(&mut *app.db.get().await?, DomainId::DEFAULT, id).await? {
         Ok(HttpResponse::NoContent().finish())

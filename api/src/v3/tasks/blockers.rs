@@ -198,8 +198,8 @@ pub async fn blockers(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Task)?;
     let id: TaskId = path_id(&path, "Task")?;
+    authorize(&app, &actor, Action::View, Object::Task.at(id.0)).await?;
     let none = || ApiError::no("Task");
     let task = WaitingTask::find(&mut *app.db.get().await?, id).await?;
     let broker = view(&app, &task.ok_or_else(none)?).await;

@@ -1,10 +1,11 @@
 //! Canceling and purging.
 
-use super::handlers::load;
+use super::handlers::{load, require};
 use super::requests::{FinalStates, Purge, TaskCancel};
 use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
-use crate::body::Body;
+use crate::body::{Body, Unread};
+use crate::canceling::cancel_one;
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
 use crate::v3::path_id;
@@ -12,9 +13,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use chrono::Utc;
-use millrace_common::db::Conn;
 use millrace_common::ids::TaskId;
-use millrace_common::tasking::{self, CancelOutcome, NewTask, TaskState};
+use millrace_common::tasking::{NewTask, TaskState};
 use millrace_common::tasks;
 
 /// Cancels a task.
@@ -25,10 +25,11 @@ pub async fn cancel(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    _: Body<TaskCancel>,
+    body: Unread<Body<TaskCancel>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::Task)?;
-    let id = path_id(&path, "Task")?;
+    let id: TaskId = path_id(&path, "Task")?;
+    require(&app, &actor, Action::Change, id).await?;
+    let Body(_) = body.read().await?;
     let mut conn = app.db.get().await?;
     let state = cancel_one(&app, &mut conn, id)
         .await?
@@ -40,36 +41,13 @@ pub async fn cancel(
     Ok(HttpResponse::build(status).json(load(&mut conn, id).await?))
 }
 
-/// Cancels a task and tells those whom it concerns; gives its state, `None` where there is no task.
-pub(in crate::v3) async fn cancel_one(
-    app: &App,
-    conn: &mut Conn,
-    id: TaskId,
-) -> ApiResult<Option<TaskState>> {
-    Ok(match tasking::cancel(conn, id).await? {
-        CancelOutcome::Canceled(settled) => {
-            settled.publish(&app.publisher, id);
-            Some(TaskState::Canceled)
-        }
-        CancelOutcome::Canceling(name) => {
-            let canceling = TaskState::Canceling;
-            if let Some(name) = name {
-                app.publisher.state_changed(id, &name, canceling.as_str());
-            }
-            Some(canceling)
-        }
-        CancelOutcome::AlreadyFinal(state) => Some(state),
-        CancelOutcome::NotFound => None,
-    })
-}
-
 /// Dispatches a purge of tasks that have ended.
 ///
 /// # Errors
 /// 400 that names the field.
-pub async fn purge(app: Data<App>, actor: Actor, body: Body<Purge>) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Task)?;
-    let Body(request) = body;
+pub async fn purge(app: Data<App>, actor: Actor, body: Unread<Body<Purge>>) -> ApiResult {
+    let access = authorize(&app, &actor, Action::Purge, Object::Task).await?;
+    let Body(request) = body.read().await?;
     let days = app.settings.tasks.purge_after_days;
     let states = request
         .states
@@ -81,6 +59,8 @@ pub async fn purge(app: Data<App>, actor: Actor, body: Body<Purge>) -> ApiResult
                 .unwrap_or_else(|| tasks::Purge::default_moment(Utc::now(), days)),
         ),
         states: Some(states.0),
+        // Of those who may not delete every task, each may purge what he may delete.
+        deletable_by: (!access.generally(Action::Delete, Object::Task)).then_some(actor.id),
         ..tasks::Purge::default()
     };
     let task = NewTask::new(&app.catalog.tasks, &purge)?;

@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// # Errors
 /// 400 that names the field.
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<TaskDispatch>>) -> ApiResult {
-    authorize(&actor, Action::Dispatch, Object::Task)?;
+    authorize(&app, &actor, Action::Dispatch, Object::Task).await?;
     let Body(request) = body.read().await?;
     if request.deadline.is_some_and(|moment| moment <= Utc::now()) {
         return Err(ApiError::field("deadline", "The moment has passed."));

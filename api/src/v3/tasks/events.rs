@@ -72,7 +72,7 @@ pub fn event_parameters() -> Vec<Parameter> {
 /// # Errors
 /// 400 that names the parameter; 503 where as many listen as may.
 pub async fn events(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Task)?;
+    authorize(&app, &actor, Action::View, Object::Task).await?;
     let wish = Wish::read(pairs(&request))?;
     let mut answer = HttpResponse::Ok();
     answer

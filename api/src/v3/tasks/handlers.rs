@@ -3,7 +3,7 @@
 use super::filters::{FILTERS, check_created};
 use super::response::{MinimalTaskResponse, TaskResponse, render};
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
+use crate::auth::{Access, Action, Actor, Object, authorize};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Listing, Wanted, pairs};
 use crate::v3::path_id;
@@ -14,14 +14,17 @@ use millrace_common::db::Conn;
 use millrace_common::ids::TaskId;
 use millrace_common::models::selection::Page;
 use millrace_common::models::task::{MinimalTask, Task};
+use millrace_common::schema::task;
 
 /// A page of tasks.
 ///
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Task)?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Task).await?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let visible = access.tasks(Action::View, task::pulp_id);
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     for (name, value) in pairs(&request) {
         if name == "created_resources" && !value.is_empty() {
@@ -52,17 +55,16 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Task)?;
-    let id = path_id(&path, "Task")?;
+    let id: TaskId = path_id(&path, "Task")?;
+    authorize(&app, &actor, Action::View, Object::Task.at(id.0)).await?;
     let mut conn = app.db.get().await?;
     let wanted = Wanted::from_request(&request);
     if wanted.is_minimal() {
         let found = MinimalTask::find(&mut conn, id).await?;
-        let task = found.ok_or_else(|| ApiError::no("Task"))?;
-        return wanted.answer_one(vec![MinimalTaskResponse::from(task)]);
+        let found = found.ok_or_else(|| ApiError::no("Task"))?;
+        return wanted.answer_one(vec![MinimalTaskResponse::from(found)]);
     }
-    let task = load(&mut conn, id).await?;
-    wanted.answer_one(vec![task])
+    wanted.answer_one(vec![load(&mut conn, id).await?])
 }
 
 /// Forgets a task that has ended.
@@ -70,8 +72,8 @@ pub async fn read(
 /// # Errors
 /// 404; 409 without a body while it has not ended.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Task)?;
-    let id = path_id(&path, "Task")?;
+    let id: TaskId = path_id(&path, "Task")?;
+    require(&app, &actor, Action::Delete, id).await?;
     let mut conn = app.db.get().await?;
     if Task::delete_final(&mut conn, id).await? {
         return Ok(HttpResponse::NoContent().finish());
@@ -80,6 +82,28 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResu
         Some(_) => Ok(HttpResponse::build(StatusCode::CONFLICT).finish()),
         None => Err(ApiError::no("Task")),
     }
+}
+
+/// Refuses unless there is this task and the actor may do this to it.
+///
+/// # Errors
+/// 404, 403.
+pub(in crate::v3) async fn require(
+    app: &App,
+    actor: &Actor,
+    action: Action,
+    id: TaskId,
+) -> ApiResult<Access> {
+    let access = authorize(app, actor, action, Object::Task.at(id.0)).await;
+    // What is not there is missing also for those who see all tasks and may not do this to any.
+    if access
+        .as_ref()
+        .is_err_and(|refusal| refusal.status() == StatusCode::FORBIDDEN)
+        && Task::state(&mut *app.db.get().await?, id).await?.is_none()
+    {
+        return Err(ApiError::no("Task"));
+    }
+    access
 }
 
 /// A task as clients see it.

@@ -10,7 +10,6 @@ mod requests;
 mod response;
 
 pub use blockers::{BlockersResponse, BusyEntry, ResourceEntry, Seen, blockers};
-pub(in crate::v3) use change::cancel_one;
 pub use change::{cancel, purge};
 pub use create::create;
 pub use events::{event_parameters, events};

@@ -9,7 +9,7 @@ pub use forms::{
 };
 
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
+use crate::auth::{self, Action, Actor, Object, authorize};
 use crate::body::multipart::Upload as Form;
 use crate::body::{Body, Unread};
 use crate::dispatching::dispatch_and_accept;
@@ -50,8 +50,10 @@ pub static FILTERS: LazyLock<Filters<upload::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&actor, Action::View, Object::Upload)?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Upload).await?;
+    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let visible = access.rows(Object::Upload, upload::pulp_id);
+    listing.narrow(visible);
     let mut conn = app.db.get().await?;
     let page = Upload::page(&mut conn, &listing.selection)
         .await
@@ -70,9 +72,8 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&actor, Action::View, Object::Upload)?;
+    let row = find(&app, &actor, Action::View, &path).await?;
     let mut conn = app.db.get().await?;
-    let row = find(&mut conn, &path).await?;
     let chunks = UploadChunk::spans(&mut conn, row.pulp_id).await?;
     let chunks = chunks
         .into_iter()
@@ -88,20 +89,29 @@ pub async fn read(
     }])
 }
 
-async fn find(conn: &mut Conn, id: &str) -> ApiResult<Upload> {
+/// The upload that a path names, for an actor who may do this to it.
+async fn find(app: &App, actor: &Actor, action: Action, id: &str) -> ApiResult<Upload> {
     let id: UploadId = path_id(id, "Upload")?;
-    let found = Upload::find(conn, DomainId::DEFAULT, id).await?;
-    found.ok_or_else(|| ApiError::no("Upload"))
+    let found = Upload::find(&mut *app.db.get().await?, DomainId::DEFAULT, id).await?;
+    let row = found.ok_or_else(|| ApiError::no("Upload"))?;
+    authorize(app, actor, action, Object::Upload.at(id.0)).await?;
+    Ok(row)
 }
 
 /// Begins an upload.
 ///
 /// # Errors
-/// 400 for the size.
-pub async fn create(app: Data<App>, actor: Actor, Body(request): Body<UploadRequest>) -> ApiResult {
-    authorize(&actor, Action::Create, Object::Upload)?;
+/// 400 for the size, 403.
+pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<UploadRequest>>) -> ApiResult {
+    authorize(&app, &actor, Action::Create, Object::Upload).await?;
+    let Body(request) = body.read().await?;
     let mut conn = app.db.get().await?;
-    let row = Upload::create(&mut conn, DomainId::DEFAULT, request.size).await?;
+    let row = db::transaction(&mut conn, async |conn| {
+        let row = Upload::create(conn, DomainId::DEFAULT, request.size).await?;
+        auth::own(conn, &actor, row.pulp_id.into()).await?;
+        Ok::<_, diesel::result::Error>(row)
+    })
+    .await?;
     let answer = UploadResponse::from(row);
     Ok(HttpResponse::Created()
         .insert_header(("Location", answer.pulp_href.clone()))
@@ -120,8 +130,7 @@ pub async fn update(
     request: HttpRequest,
     form: Unread<Form>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::Upload)?;
-    let row = find(&mut *app.db.get().await?, &path).await?;
+    let row = find(&app, &actor, Action::Change, &path).await?;
     let span = content_range(&request)?;
     if span.end > row.size {
         let message = "End byte is greater than upload size.";
@@ -202,10 +211,10 @@ pub async fn commit(
     app: Data<App>,
     actor: Actor,
     path: Path<String>,
-    Body(request): Body<UploadCommitRequest>,
+    body: Unread<Body<UploadCommitRequest>>,
 ) -> ApiResult {
-    authorize(&actor, Action::Change, Object::Upload)?;
-    let row = find(&mut *app.db.get().await?, &path).await?;
+    let found = find(&app, &actor, Action::Change, &path).await;
+    let (row, Body(request)) = body.read_for(found).await?;
     let task = UploadCommit {
         upload_id: row.pulp_id,
         sha256: request.sha256,
@@ -218,8 +227,8 @@ pub async fn commit(
 /// # Errors
 /// 404; 409 while a task commits the upload.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    authorize(&actor, Action::Delete, Object::Upload)?;
     let id: UploadId = path_id(&path, "Upload")?;
+    authorize(&app, &actor, Action::Delete, Object::Upload.at(id.0)).await?;
     loop {
         let mut conn = app.db.get().await?;
         let buried = db::transaction(&mut conn, async |conn| {

@@ -3,6 +3,7 @@
 use super::Janitor;
 use crate::broker::{Announcements, queue_depth};
 use crate::error::Error;
+use crate::metrics::engine;
 use crate::models::announcement::{due_lost, due_unconfirmed};
 use crate::tasking::pause::release_left;
 use std::time::{Duration, Instant};
@@ -80,14 +81,16 @@ impl Janitor {
             if page.0.is_empty() {
                 return Ok(());
             }
+            engine().repeated.inc_by(page.0.len() as u64);
             self.publisher.announce(page);
         }
         Ok(())
     }
 
-    pub(super) async fn resume(&self) -> Result<(), Error> {
+    pub(super) async fn resume(&self, alive: &(dyn Fn() + Send + Sync)) -> Result<(), Error> {
         let mut conn = self.db.get().await?;
         while let Some(announcements) = crate::tasking::resume_promotions(&mut conn).await? {
+            alive();
             self.publisher.announce(announcements);
         }
         Ok(())

@@ -20,9 +20,12 @@ use crate::storage::Storage;
 use crate::tasking::{Execution, Registry};
 use log::warn;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
+
+/// A look that takes longer is given up with its session.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The janitor of a process.
 pub struct Janitor {
@@ -39,11 +42,6 @@ pub struct Janitor {
     chores: Notify,
     schedules: Notify,
     overdue: Notify,
-    repairs: AtomicU64,
-    rescues: AtomicU64,
-    dispatched: AtomicU64,
-    put_off: AtomicU64,
-    deadlines: AtomicU64,
 }
 
 /// What passes found that may take its time: nothing urgent waits behind it. Announcements wait for no file.
@@ -75,11 +73,6 @@ impl Janitor {
             chores: Notify::new(),
             schedules: Notify::new(),
             overdue: Notify::new(),
-            repairs: AtomicU64::new(0),
-            rescues: AtomicU64::new(0),
-            dispatched: AtomicU64::new(0),
-            put_off: AtomicU64::new(0),
-            deadlines: AtomicU64::new(0),
         }
     }
 
@@ -87,13 +80,16 @@ impl Janitor {
     /// [`Janitor::expire_overdue`], [`Janitor::dispatch_schedules`], [`Janitor::announce_again`] and
     /// [`Janitor::chores`].
     ///
+    /// `alive` is called whenever it has come a step further.
+    ///
     /// # Errors
     /// The database cannot be used now. A duty that fails is logged and met again in the next pass.
-    pub async fn pass(&self) -> Result<(), Error> {
+    pub async fn pass(&self, alive: &(dyn Fn() + Send + Sync)) -> Result<(), Error> {
         let Some(found) = self.look().await? else {
             return Ok(());
         };
         for lost in &found.lost {
+            alive();
             self.duty("rescue", self.rescue(lost).await);
         }
         if found.overdue {
@@ -103,7 +99,7 @@ impl Janitor {
             self.schedules.notify_one();
         }
         if found.resume {
-            self.duty("resume promotions", self.resume().await);
+            self.duty("resume promotions", self.resume(alive).await);
         }
         let mut left = self.left();
         left.unconfirmed |= found.unconfirmed;
@@ -162,32 +158,6 @@ impl Janitor {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tasks that promotion had left behind; must stay zero.
-    pub fn repairs(&self) -> u64 {
-        self.repairs.load(Ordering::Relaxed)
-    }
-
-    /// Tasks taken from dead workers.
-    pub fn rescues(&self) -> u64 {
-        self.rescues.load(Ordering::Relaxed)
-    }
-
-    /// Schedules that were dispatched, and those that could not be.
-    pub fn schedules(&self) -> (u64, u64) {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (read(&self.dispatched), read(&self.put_off))
-    }
-
-    /// Tasks of this process, waiting or running, whose deadlines had passed.
-    pub fn deadlines(&self) -> u64 {
-        self.deadlines.load(Ordering::Relaxed)
-    }
-
-    /// Counts one.
-    pub fn count_deadline(&self) {
-        self.deadlines.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Looks on a session of its own: taken from the pool, each look would cost a ping besides.
     async fn look(&self) -> Result<Option<look::Found>, Error> {
         let mut session = self.session.lock().await;
@@ -195,7 +165,15 @@ impl Janitor {
             Some(session) => session,
             closed => closed.insert(self.db.session("janitor").await?),
         };
-        let found = look::look(&mut conn.conn, &self.settings.worker).await;
+        let looking = look::look(&mut conn.conn, &self.settings.worker);
+        let found = tokio::time::timeout(PATIENCE, looking)
+            .await
+            .unwrap_or_else(|elapsed| {
+                Err(Error::Unavailable {
+                    what: "database",
+                    source: elapsed.into(),
+                })
+            });
         if found.is_err() {
             *session = None;
         }

@@ -4,6 +4,7 @@ use super::Janitor;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;
+use crate::metrics::engine;
 use crate::tasking::cancel::{DEADLINE_PASSED, expire};
 use diesel::sql_types::{Array, Integer, Uuid as SqlUuid};
 use diesel::{QueryResult, QueryableByName, sql_query};
@@ -51,10 +52,10 @@ impl Janitor {
     async fn expire(&self, conn: &mut Conn, id: TaskId) -> Result<(), Error> {
         if let Some((settled, reason)) = expire(conn, id).await? {
             if reason == DEADLINE_PASSED {
-                self.count_deadline();
+                engine().deadlines_passed.inc();
             }
             if settled.publish(&self.publisher, id) {
-                self.resume().await?;
+                self.resume(&|| {}).await?;
             }
         }
         Ok(())

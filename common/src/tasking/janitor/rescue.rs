@@ -4,15 +4,12 @@ use super::Janitor;
 use super::look::Lost;
 use crate::db::Conn;
 use crate::error::Error;
-use crate::models::task::Task;
 use crate::tasking::settle::{Finish, HandBack, Settled, hand_back};
-use crate::tasking::{Claim, TaskState};
+use crate::tasking::{Claim, Facts, TaskState, moves};
 use diesel::sql_types::{Bool, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
-use log::warn;
 use serde_json::json;
-use std::sync::atomic::Ordering;
 
 #[derive(QueryableByName)]
 struct Free {
@@ -37,19 +34,16 @@ impl Janitor {
         let Some(rescued) = rescued else {
             return Ok(());
         };
-        self.rescues.fetch_add(1, Ordering::Relaxed);
-        let id = lost.task;
-        warn!(task_id:% = id; "task {id} was taken from a worker that is gone");
-        match rescued {
-            Rescued::HandedBack => {
-                if let Some(name) = Task::type_name(&mut conn, id).await? {
-                    let waiting = TaskState::Waiting.as_str();
-                    self.publisher.state_changed(id, &name, waiting);
-                }
+        let (id, facts) = (lost.task, rescued.facts);
+        moves::rescued(id, rescued.settled.is_none(), &facts);
+        match rescued.settled {
+            None => {
+                let waiting = TaskState::Waiting.as_str();
+                self.publisher.state_changed(id, &facts.name, waiting);
             }
-            Rescued::Ended(settled) => {
+            Some(settled) => {
                 if settled.publish(&self.publisher, id) {
-                    self.resume().await?;
+                    self.resume(&|| {}).await?;
                 }
             }
         }
@@ -58,11 +52,11 @@ impl Janitor {
 }
 
 /// What became of a task whose worker is gone.
-enum Rescued {
-    /// It waits again, in its old place.
-    HandedBack,
-    /// It failed, or was being canceled.
-    Ended(Settled),
+struct Rescued {
+    /// What is known of the task, and from which worker it was taken.
+    facts: Facts,
+    /// `None`: it waits again, in its old place. Else it failed, or was being canceled.
+    settled: Option<Settled>,
 }
 
 /// In one transaction: the lock is still free (and stays so until the commit), then the row changes.
@@ -75,8 +69,12 @@ async fn rescue(conn: &mut Conn, claim: Claim) -> Result<Option<Rescued>, Error>
     if !probe.free {
         return Ok(None);
     }
+    let Some(facts) = Facts::of(conn, claim.task).await? else {
+        return Ok(None);
+    };
     if hand_back(conn, claim, HandBack::Rescue).await? {
-        return Ok(Some(Rescued::HandedBack));
+        let settled = None;
+        return Ok(Some(Rescued { facts, settled }));
     }
     let error = json!({"reason": "Worker has gone missing."});
     let finish = Finish {
@@ -87,5 +85,8 @@ async fn rescue(conn: &mut Conn, claim: Claim) -> Result<Option<Rescued>, Error>
         result: None,
         error: Some(&error),
     };
-    Ok(finish.run(conn).await?.map(Rescued::Ended))
+    Ok(finish.run(conn).await?.map(|settled| Rescued {
+        facts,
+        settled: Some(settled),
+    }))
 }

@@ -3,10 +3,10 @@
 use super::Janitor;
 use crate::error::Error;
 use crate::ids::TaskScheduleId;
+use crate::metrics::engine;
 use crate::models::TaskSchedule;
 use crate::tasking::schedule::{BROKEN_PAUSE, Turn, dispatch_due};
 use log::{info, warn};
-use std::sync::atomic::Ordering;
 
 /// Schedules of one pass.
 const BATCH: i32 = 100;
@@ -36,19 +36,19 @@ impl Janitor {
             Ok(Turn::Dispatched(name, dispatched)) => {
                 let task = dispatched.id;
                 info!(task_id:% = task, schedule = name; "schedule `{name}` dispatched task {task}");
-                self.dispatched.fetch_add(1, Ordering::Relaxed);
+                engine().schedules_dispatched.inc();
                 dispatched.publish(&self.publisher);
                 Ok(())
             }
             Ok(Turn::PutOff(name, reason)) => {
-                self.put_off.fetch_add(1, Ordering::Relaxed);
+                engine().schedules_put_off.inc();
                 warn!(schedule = name; "schedule `{name}` is skipped: {reason}");
                 Ok(())
             }
             Ok(Turn::Missed) => Ok(()),
             Err(error) if error.is_transient() => Err(error),
             Err(error) => {
-                self.put_off.fetch_add(1, Ordering::Relaxed);
+                engine().schedules_put_off.inc();
                 let reason = "An internal error occurred.";
                 TaskSchedule::put_off(&mut conn, id, reason, BROKEN_PAUSE).await?;
                 Err(error)

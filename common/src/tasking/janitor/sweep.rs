@@ -2,6 +2,7 @@
 
 use super::Janitor;
 use crate::error::Error;
+use crate::metrics::engine;
 use crate::models::{LoginFailure, LoginSession, TemporaryFile, idempotency_key, task_use};
 use crate::schema::janitor;
 use crate::storage::intents::bury_abandoned;
@@ -11,7 +12,6 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use log::error;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Files unlinked a round.
@@ -37,8 +37,7 @@ impl Janitor {
         let mut conn = self.db.get().await?;
         let swept = sweep_lanes(&mut conn, after, LANES).await?;
         if swept.repaired > 0 {
-            self.repairs
-                .fetch_add(swept.repaired.unsigned_abs(), Ordering::Relaxed);
+            engine().sweep_repairs.inc_by(swept.repaired.unsigned_abs());
             error!(repaired = swept.repaired; "the sweep unblocked {} tasks that promotion left behind", swept.repaired);
         }
         diesel::update(janitor::table)

@@ -5,7 +5,6 @@
 //! is opened outside of the directory: see [`target`].
 
 mod away;
-mod below;
 mod fault;
 mod leftovers;
 pub mod path;

@@ -2,8 +2,8 @@
 //! only, over no link: whatever a path says, and whoever moves directories meanwhile, nothing is written
 //! elsewhere.
 
-use super::below::{DIRECTORY, make_below, names, open_below, remove_all, remove_contended};
 use super::path::Place;
+use crate::below::{DIRECTORY, make_below, names, open_below, remove_all, remove_contended};
 use crate::ids::{ClaimId, ExportId};
 use crate::tasking::TaskError;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};

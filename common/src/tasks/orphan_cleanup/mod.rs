@@ -5,7 +5,7 @@ mod units;
 
 use super::disposal::{Account, Disposal, protected_since, sweep_debris};
 use crate::ids::{ContentId, DomainId};
-use crate::models::disposable;
+use crate::models::{Orphans, disposable};
 use crate::prn;
 use crate::tasking::{Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
@@ -74,8 +74,33 @@ pub async fn orphan_cleanup(
         ctx,
         account: &account,
         before,
-        only: content_pks,
+        which: content_pks.map_or(Orphans::All, Orphans::Units),
+        with_artifacts: false,
     };
     let kept = units.delete().await? + artifacts::delete(ctx, &account, before).await?;
     account.close("clean-up", kept).await
+}
+
+/// Deletes orphan units, with the artifacts of theirs that nothing else needs, within the task that calls it, and
+/// says what went. Artifacts that belong to no unit stay: somebody may have stored one to make a unit of it. Else as
+/// [`orphan_cleanup`].
+///
+/// # Errors
+/// As [`TaskContext::fenced`]. What was deleted until then stays deleted.
+pub async fn delete_orphans(
+    ctx: &TaskContext,
+    which: Orphans<'_>,
+    protection_time: u32,
+) -> Result<Disposal, TaskError> {
+    let account = Account::of(ctx, "delete_orphans");
+    let before = account.protected_since(protection_time).await?;
+    let units = Units {
+        ctx,
+        account: &account,
+        before,
+        which,
+        with_artifacts: true,
+    };
+    let kept = units.delete().await?;
+    account.end("clean-up", kept).await
 }

@@ -1,22 +1,37 @@
 //! The units.
 
-use super::super::disposal::{Account, BATCH, sweep_debris, unless_protected};
+use super::super::disposal::{Account, BATCH, Count, sweep_debris, unless_protected};
 use crate::db::Conn;
 use crate::ids::ContentId;
-use crate::models::Content;
+use crate::models::{Artifact, Orphans, Tombstone, UnitTombstone};
+use crate::storage::tombstones::unlink;
 use crate::tasking::{Progress, TaskContext, TaskError};
+use crate::units::Removal;
 use chrono::{DateTime, Utc};
 use log::{info, warn};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// A clean-up of units.
+/// A deletion of units. It takes what they have stored in a Pulp 2 with them.
 pub struct Units<'a> {
     pub ctx: &'a TaskContext,
     pub account: &'a Account<'a>,
     pub before: DateTime<Utc>,
-    /// Only these, where some are given.
-    pub only: Option<&'a [ContentId]>,
+    pub which: Orphans<'a>,
+    /// True: their artifacts go in the same transactions, where nothing else needs them.
+    pub with_artifacts: bool,
+}
+
+/// What one transaction has done.
+#[derive(Default)]
+struct Deleted {
+    /// The last unit that was looked at.
+    last: Option<ContentId>,
+    units: i64,
+    /// Files of artifacts.
+    buried: Vec<Tombstone>,
+    /// True: some units have stored something elsewhere.
+    stored: bool,
 }
 
 impl Units<'_> {
@@ -30,13 +45,10 @@ impl Units<'_> {
             .progress("Clean up orphan Content", "clean-up.content", Some(total))
             .await?;
         progress.resume(self.account.units().await?);
+        let mut removal = Removal::of(ctx);
         loop {
             sweep_debris(ctx).await?;
-            let deleted = match self.only {
-                Some(units) => self.pass_over_given(units, &mut progress).await?,
-                None => self.pass_over_all(&mut progress).await?,
-            };
-            if deleted == 0 {
+            if self.pass(&mut progress, &mut removal).await? == 0 {
                 break;
             }
         }
@@ -50,57 +62,75 @@ impl Units<'_> {
     }
 
     async fn count(&self) -> Result<i64, TaskError> {
-        let (domain, before) = (self.ctx.domain(), self.before);
         let mut conn = self.ctx.session().await;
-        Ok(Content::count_orphans(&mut conn, domain, before, self.only).await?)
+        let (domain, before) = (self.ctx.domain(), self.before);
+        Ok(self.which.count(&mut conn, domain, before).await?)
     }
 
-    async fn pass_over_all(&self, progress: &mut Progress) -> Result<i64, TaskError> {
-        let (domain, before) = (self.ctx.domain(), self.before);
+    async fn pass(
+        &self,
+        progress: &mut Progress,
+        removal: &mut Removal<'_>,
+    ) -> Result<i64, TaskError> {
+        // A list is taken piece by piece: it may be longer than what one statement should be given.
+        let Orphans::Units(all) = self.which else {
+            return self.pass_over(self.which, progress, removal).await;
+        };
+        let mut deleted = 0;
+        for piece in all.chunks(usize::try_from(BATCH).unwrap_or(1)) {
+            let piece = Orphans::Units(piece);
+            deleted += self.pass_over(piece, progress, removal).await?;
+        }
+        Ok(deleted)
+    }
+
+    async fn pass_over(
+        &self,
+        which: Orphans<'_>,
+        progress: &mut Progress,
+        removal: &mut Removal<'_>,
+    ) -> Result<i64, TaskError> {
+        let (ctx, domain) = (self.ctx, self.ctx.domain());
         let mut behind = ContentId(Uuid::nil());
         let mut all = 0;
         loop {
-            let (last, deleted) = self
-                .ctx
+            let done = ctx
                 .fenced(async |conn| {
-                    let ids = Content::lock_orphans(conn, domain, before, behind, BATCH).await?;
-                    let deleted = self.delete_batch(conn, &ids).await?;
-                    Ok((ids.last().copied(), deleted))
-                })
-                .await?;
-            let Some(last) = last else { return Ok(all) };
-            behind = last;
-            all += deleted;
-            progress.add(deleted).await?;
-        }
-    }
-
-    async fn pass_over_given(
-        &self,
-        units: &[ContentId],
-        progress: &mut Progress,
-    ) -> Result<i64, TaskError> {
-        let (domain, before) = (self.ctx.domain(), self.before);
-        let mut all = 0;
-        for batch in units.chunks(usize::try_from(BATCH).unwrap_or(1)) {
-            let deleted = self
-                .ctx
-                .fenced(async |conn| {
-                    let ids = Content::lock_given_orphans(conn, domain, before, batch).await?;
+                    let ids = which.lock(conn, domain, self.before, behind, BATCH).await?;
                     self.delete_batch(conn, &ids).await
                 })
                 .await?;
-            all += deleted;
-            progress.add(deleted).await?;
+            let Some(last) = done.last else {
+                return Ok(all);
+            };
+            behind = last;
+            all += done.units;
+            // What cannot be removed now is tried again later.
+            unlink(ctx.db(), ctx.storage(), &done.buried).await?;
+            if done.stored {
+                removal.go_on().await?;
+            }
+            progress.add(done.units).await?;
         }
-        Ok(all)
     }
 
     /// Deletes locked units that are orphans still, and counts them. A unit that something else holds is skipped:
     /// first all at once, and where that fails, one by one.
-    async fn delete_batch(&self, conn: &mut Conn, ids: &[ContentId]) -> Result<i64, TaskError> {
+    async fn delete_batch(&self, conn: &mut Conn, ids: &[ContentId]) -> Result<Deleted, TaskError> {
+        if ids.is_empty() {
+            return Ok(Deleted::default());
+        }
+        let mut done = Deleted {
+            last: ids.last().copied(),
+            ..Deleted::default()
+        };
+        let stored = UnitTombstone::sign(conn, ids, self.ctx.task()).await?;
+        let artifacts = match self.with_artifacts {
+            true => Orphans::artifacts(conn, ids).await?,
+            false => Vec::new(),
+        };
         let all = unless_protected(conn, async |conn| {
-            Content::delete_orphans(conn, ids, self.before).await
+            Orphans::delete(conn, ids, self.before).await
         })
         .await?;
         let deleted = match all {
@@ -109,7 +139,18 @@ impl Units<'_> {
         };
         let by_type = deleted.iter().map(|(name, units)| (name.as_str(), *units));
         self.account.add_units(conn, by_type).await?;
-        Ok(deleted.values().sum())
+        done.units = deleted.values().sum();
+        if stored > 0 {
+            let kept = UnitTombstone::stored(conn, ids).await?;
+            self.account.add(conn, Count::Stored, stored - kept).await?;
+            done.stored = kept < stored;
+        }
+        if !artifacts.is_empty() {
+            let unneeded = Artifact::lock_unneeded(conn, &artifacts).await?;
+            let bury = self.account.bury(conn, &unneeded, Some(self.before));
+            done.buried = bury.await?;
+        }
+        Ok(done)
     }
 
     async fn delete_singly(
@@ -121,7 +162,7 @@ impl Units<'_> {
         for id in ids {
             let one = std::slice::from_ref(id);
             let deleted = unless_protected(conn, async |conn| {
-                Content::delete_orphans(conn, one, self.before).await
+                Orphans::delete(conn, one, self.before).await
             })
             .await?;
             match deleted {

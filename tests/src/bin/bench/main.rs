@@ -11,6 +11,8 @@ mod purge;
 mod room;
 mod serve;
 mod sync;
+mod units;
+mod v2;
 
 use clap::{Parser, ValueEnum};
 use millrace_tests::TestApp;
@@ -53,6 +55,10 @@ enum Scenario {
     Sync,
     /// Cleaning up a million orphans, and many with a file each.
     Orphans,
+    /// Looking at a million orphans by version 2 of the API.
+    V2,
+    /// Importing a million units of a Pulp 2, and removing them with what they store.
+    Units,
     /// Giving up many files that can be fetched again.
     Reclaim,
     /// Files linked and copied into a directory, beside `cp`.
@@ -97,6 +103,12 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(Scenario::Orphans) {
         room::orphans(&app, &paper).await?;
+    }
+    if wants(Scenario::V2) {
+        v2::v2(&app, &paper).await?;
+    }
+    if wants(Scenario::Units) {
+        units::units(&app, &paper).await?;
     }
     if wants(Scenario::Reclaim) {
         room::reclaim(&app, &paper).await?;

@@ -96,15 +96,22 @@ fn beside(count: u64, time: f64, limit: f64, peer: &str) -> String {
     )
 }
 
+/// MiB that a process had at most.
+fn peak_of(id: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    kib.unwrap_or_default() / 1024.0
+}
+
+/// The same for people.
+pub fn peak(id: u32) -> String {
+    format!("{:.1} MiB", peak_of(id))
+}
+
 /// Most memory that a worker ever had.
-fn memory(app: &TestApp, paper: &Paper) {
-    let peak = |id: u32| {
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-        kib.unwrap_or_default() / 1024.0
-    };
-    let peaks = app.workers.iter().map(|worker| peak(worker.id()));
+pub fn memory(app: &TestApp, paper: &Paper) {
+    let peaks = app.workers.iter().map(|worker| peak_of(worker.id()));
     paper.fact("VmHWM", &format!("{:.1} MiB", peaks.fold(0.0, f64::max)));
 }
 
@@ -115,7 +122,11 @@ async fn clean(app: &TestApp) -> f64 {
     run_time(app, &task).await
 }
 
-async fn fill(app: &TestApp, name: &str, units: u64, files: bool) -> anyhow::Result<()> {
+/// Inserts units of this name that no version holds.
+///
+/// # Errors
+/// As [`orphans`].
+pub async fn fill(app: &TestApp, name: &str, units: u64, files: bool) -> anyhow::Result<()> {
     let rows = include_str!("sql/orphans.sql")
         .replace("$name", name)
         .replace("$units", &units.to_string())

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
+pub(crate) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
@@ -18,7 +18,7 @@ const TRIES: usize = 100;
 ///
 /// # Errors
 /// As the system.
-pub(super) fn open_below(
+pub(crate) fn open_below(
     base: impl AsFd,
     path: &Path,
     flags: OFlags,
@@ -36,7 +36,7 @@ pub(super) fn open_below(
 
 /// Opens a directory below another one, and makes what is missing of it. What another one removes meanwhile
 /// is made again.
-pub(super) fn make_below(base: &OwnedFd, way: &Path) -> Result<OwnedFd, Errno> {
+pub(crate) fn make_below(base: &OwnedFd, way: &Path) -> Result<OwnedFd, Errno> {
     for _ in 1..TRIES {
         match make_once(base, way) {
             Err(Errno::NOENT) => {}
@@ -71,7 +71,7 @@ fn make_once(base: &OwnedFd, way: &Path) -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// As the system.
-pub(super) fn names(
+pub(crate) fn names(
     dir: &OwnedFd,
 ) -> Result<impl Iterator<Item = Result<rustix::fs::DirEntry, Errno>>, Errno> {
     let itself = |name: &CStr| name == c"." || name == c"..";
@@ -80,7 +80,7 @@ pub(super) fn names(
 }
 
 /// Removes a directory with all that is in it, over no link; a missing one counts as removed.
-pub(super) fn remove_all(base: &OwnedFd, name: &Path) -> Result<(), Errno> {
+pub(crate) fn remove_all(base: &OwnedFd, name: &Path) -> Result<(), Errno> {
     let dir = match open_below(base, name, DIRECTORY, Mode::empty()) {
         Ok(dir) => dir,
         Err(Errno::NOENT) => return Ok(()),
@@ -106,7 +106,7 @@ pub(super) fn remove_all(base: &OwnedFd, name: &Path) -> Result<(), Errno> {
 }
 
 /// The same while a run that does not know yet that it lost its claim may put something there.
-pub(super) fn remove_contended(base: &OwnedFd, name: &Path) -> Result<(), Errno> {
+pub(crate) fn remove_contended(base: &OwnedFd, name: &Path) -> Result<(), Errno> {
     for _ in 1..TRIES {
         match remove_all(base, name) {
             Err(Errno::NOTEMPTY | Errno::NOENT) => {}

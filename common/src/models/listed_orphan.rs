@@ -1,0 +1,173 @@
+//! Units that nothing needs, as they are looked at before they are deleted: exactly those that
+//! [`Orphans::lock`](super::Orphans::lock) finds.
+
+use crate::db::{Conn, transaction};
+use crate::ids::{ContentId, DomainId};
+use crate::storage::StorageKey;
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Units that one page looks at.
+const LOOK: i64 = 1000;
+/// Bytes of fields after which a page ends: what a listing keeps in memory, several times.
+const BYTES: i64 = 512 * 1024;
+
+/// A unit that nothing needs.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named as the columns of `content`")]
+pub struct Orphan {
+    pub pulp_id: ContentId,
+    pub pulp_last_updated: DateTime<Utc>,
+    pub fields: Value,
+    /// Where its file lies in the store, and its bytes; of several, that of the first path.
+    pub file: Option<(StorageKey, i64)>,
+    /// Where it lies outside of the store.
+    pub path: Option<String>,
+}
+
+/// How far a listing has come, in the order in which units were made.
+#[derive(Clone, Copy, Debug)]
+pub struct OrphanCursor {
+    created: DateTime<Utc>,
+    id: ContentId,
+}
+
+impl Default for OrphanCursor {
+    /// In front of all units.
+    fn default() -> Self {
+        Self {
+            created: DateTime::UNIX_EPOCH,
+            id: ContentId(Uuid::nil()),
+        }
+    }
+}
+
+/// Which orphans are asked for.
+#[derive(Clone, Debug)]
+pub struct OrphansOf {
+    /// Of this domain.
+    pub domain: DomainId,
+    /// Of this type, by its full name.
+    pub pulp_type: String,
+    /// Last of interest before.
+    pub before: DateTime<Utc>,
+}
+
+#[derive(QueryableByName)]
+struct PageRow {
+    #[diesel(sql_type = Timestamptz)]
+    last_created: DateTime<Utc>,
+    #[diesel(sql_type = SqlUuid)]
+    last_id: ContentId,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pulp_id: Option<ContentId>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pulp_last_updated: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    fields: Option<Value>,
+    #[diesel(sql_type = Nullable<Text>)]
+    storage_key: Option<StorageKey>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    size: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    path: Option<String>,
+}
+
+impl PageRow {
+    fn orphan(self) -> Option<Orphan> {
+        Some(Orphan {
+            pulp_id: self.pulp_id?,
+            pulp_last_updated: self.pulp_last_updated?,
+            fields: self.fields?,
+            file: self.storage_key.zip(self.size),
+            path: self.path,
+        })
+    }
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = Text)]
+    pulp_type: String,
+    #[diesel(sql_type = BigInt)]
+    units: i64,
+}
+
+impl OrphansOf {
+    /// The next orphans behind the cursor, few or even none, and how far that came; `None`: no units are left.
+    /// However many units there are, it looks at few and gives few bytes.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn page(
+        &self,
+        conn: &mut Conn,
+        behind: OrphanCursor,
+    ) -> QueryResult<Option<(Vec<Orphan>, OrphanCursor)>> {
+        let rows: Vec<PageRow> = sql_query(include_str!("listed_orphan_page.sql"))
+            .bind::<SqlUuid, _>(self.domain)
+            .bind::<Text, _>(&self.pulp_type)
+            .bind::<Timestamptz, _>(self.before)
+            .bind::<Timestamptz, _>(behind.created)
+            .bind::<SqlUuid, _>(behind.id)
+            .bind::<BigInt, _>(LOOK)
+            .bind::<BigInt, _>(BYTES)
+            .load(conn)
+            .await?;
+        let Some(first) = rows.as_slice().first() else {
+            return Ok(None);
+        };
+        let cursor = OrphanCursor {
+            created: first.last_created,
+            id: first.last_id,
+        };
+        let found = rows.into_iter().filter_map(PageRow::orphan).collect();
+        Ok(Some((found, cursor)))
+    }
+
+    /// The orphan with this id.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find(&self, conn: &mut Conn, id: ContentId) -> QueryResult<Option<Orphan>> {
+        let row: Option<PageRow> = sql_query(include_str!("listed_orphan_find.sql"))
+            .bind::<SqlUuid, _>(self.domain)
+            .bind::<Text, _>(&self.pulp_type)
+            .bind::<Timestamptz, _>(self.before)
+            .bind::<SqlUuid, _>(id)
+            .get_result(conn)
+            .await
+            .optional()?;
+        Ok(row.and_then(PageRow::orphan))
+    }
+}
+
+/// How many orphans each type has that were last of interest before this moment; types that have none are left out.
+///
+/// # Errors
+/// As the session.
+pub async fn count_by_type(
+    conn: &mut Conn,
+    domain: DomainId,
+    before: DateTime<Utc>,
+) -> QueryResult<BTreeMap<String, i64>> {
+    let rows: Vec<CountRow> = transaction(conn, async |conn| {
+        // Units lie in no order of their ids: walking them by that index costs a page of the disk each.
+        conn.batch_execute("SET LOCAL enable_mergejoin = off")
+            .await?;
+        sql_query(include_str!("listed_orphan_count.sql"))
+            .bind::<SqlUuid, _>(domain)
+            .bind::<Timestamptz, _>(before)
+            .load(conn)
+            .await
+    })
+    .await?;
+    let pairs = rows.into_iter().map(|row| (row.pulp_type, row.units));
+    Ok(pairs.collect())
+}

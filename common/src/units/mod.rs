@@ -1,0 +1,10 @@
+//! Units that a Pulp 2 kept: where they lie, how they come, and how what they have stored goes.
+
+pub mod import;
+mod line;
+mod place;
+mod removal;
+mod storage;
+
+pub use place::{Place, Refusal};
+pub use removal::{Removal, remove_due};

@@ -1,0 +1,204 @@
+//! Removing what deleted units have stored, after the commit that deleted them.
+
+use super::storage::{Fault, Storage, Stored};
+use crate::config::Settings;
+use crate::db::{Db, Session};
+use crate::error::Error;
+use crate::models::UnitTombstone;
+use crate::tasking::{TaskContext, TaskError};
+use log::warn;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Things that are removed in one go.
+const BATCH: i64 = 500;
+
+/// How long a task waits while others remove, or units come in.
+const TASK_WAITS_MS: u32 = 5000;
+
+/// The same for the janitor, who comes again.
+const JANITOR_WAITS_MS: u32 = 1;
+
+/// Longest time that one round of the janitor removes.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The removal of what the units of a task have stored.
+pub struct Removal<'a> {
+    ctx: &'a TaskContext,
+    session: Option<Session>,
+    behind: i64,
+    /// False: somebody else was at it for long. The janitor does the rest.
+    is_free: bool,
+}
+
+impl<'a> Removal<'a> {
+    /// That of this task.
+    #[must_use]
+    pub fn of(ctx: &'a TaskContext) -> Self {
+        Self {
+            ctx,
+            session: None,
+            behind: 0,
+            is_free: true,
+        }
+    }
+
+    /// Removes what the task's units have left since the last time. What cannot be removed is logged, and left to
+    /// the janitor.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn go_on(&mut self) -> Result<(), TaskError> {
+        self.remove(false).await
+    }
+
+    /// Removes what earlier runs have left, too. Gives how much of it is left all the same.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn end(mut self) -> Result<i64, TaskError> {
+        self.behind = 0;
+        self.remove(self.ctx.attempt() > 1).await?;
+        let mut conn = self.ctx.session().await;
+        Ok(UnitTombstone::left_by(&mut conn, self.ctx.task()).await?)
+    }
+
+    async fn remove(&mut self, again: bool) -> Result<(), TaskError> {
+        let (ctx, task) = (self.ctx, self.ctx.task());
+        while self.is_free {
+            ctx.checkpoint()?;
+            let claimed = {
+                let mut conn = ctx.db().get().await?;
+                UnitTombstone::claim_of(&mut conn, task, self.behind, again, BATCH).await?
+            };
+            let Some(last) = claimed.last() else { break };
+            self.behind = last.id;
+            let session = match &mut self.session {
+                Some(session) => session,
+                none => none.insert(ctx.db().session("unit storage").await?),
+            };
+            let conn = &mut session.conn;
+            let locking = async { Ok(UnitTombstone::lock(conn, TASK_WAITS_MS).await?) };
+            self.is_free = ctx.unless_stopped(locking).await?;
+            if self.is_free {
+                let batch = Batch::of(conn, ctx.settings(), claimed).await?;
+                let stop = ctx.clone();
+                let done = ctx
+                    .blocking(move || batch.remove(|| stop.checkpoint().is_err()))
+                    .await?;
+                UnitTombstone::forget(conn, &done).await?;
+                UnitTombstone::unlock(conn).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Removes what is due, whoever has left it, for some time. Several processes may do it at once.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the database does not answer.
+pub async fn remove_due(db: &Db, settings: &Settings) -> Result<(), Error> {
+    if !UnitTombstone::any_due(&mut *db.get().await?).await? {
+        return Ok(());
+    }
+    let mut session = db.session("unit storage").await?;
+    let conn = &mut session.conn;
+    if !UnitTombstone::lock(conn, JANITOR_WAITS_MS).await? {
+        return Ok(());
+    }
+    let started = Instant::now();
+    while started.elapsed() < LONGEST {
+        let claimed = UnitTombstone::claim_due(conn, BATCH).await?;
+        if claimed.is_empty() {
+            break;
+        }
+        let batch = Batch::of(conn, settings, claimed).await?;
+        // Given up where this is dropped: the lock goes with the session, and nothing may be removed after that.
+        let dropped = Arc::new(AtomicBool::new(false));
+        let guard = Dropped(Arc::clone(&dropped));
+        let removing =
+            tokio::task::spawn_blocking(move || batch.remove(|| dropped.load(Ordering::Relaxed)));
+        let done = removing.await.map_err(Error::internal)?;
+        drop(guard);
+        UnitTombstone::forget(conn, &done).await?;
+    }
+    Ok(())
+}
+
+struct Dropped(Arc<AtomicBool>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Claimed tombstones, looked at under the lock.
+struct Batch {
+    root: PathBuf,
+    /// Named by a unit still, or again.
+    kept: Vec<i64>,
+    stored: Vec<(i64, Stored)>,
+}
+
+impl Batch {
+    async fn of(
+        conn: &mut crate::db::Conn,
+        settings: &Settings,
+        claimed: Vec<UnitTombstone>,
+    ) -> Result<Self, Error> {
+        let uses = UnitTombstone::uses(conn, &claimed).await?;
+        let mut batch = Self {
+            root: settings.units.storage_root.clone(),
+            kept: Vec::new(),
+            stored: Vec::new(),
+        };
+        for (one, by_others) in claimed.into_iter().zip(uses) {
+            if by_others.named {
+                batch.kept.push(one.id);
+                continue;
+            }
+            let stored = Stored {
+                path: one.path,
+                again: one.tries > 1,
+                holds_others: by_others.holds_others,
+            };
+            batch.stored.push((one.id, stored));
+        }
+        Ok(batch)
+    }
+
+    /// Removes it, on a thread that may wait; gives the tombstones that are done with.
+    fn remove(self, is_stopped: impl Fn() -> bool) -> Vec<i64> {
+        let mut done = self.kept;
+        if self.stored.is_empty() {
+            return done;
+        }
+        let storage = match Storage::open(&self.root) {
+            Ok(storage) => storage,
+            Err(fault) => {
+                let waiting = self.stored.len();
+                warn!("what {waiting} units have stored cannot be removed now: {fault}");
+                return done;
+            }
+        };
+        for (id, stored) in self.stored {
+            if is_stopped() {
+                break;
+            }
+            match storage.remove(&stored) {
+                Ok(_) => done.push(id),
+                Err(fault) => log_fault(&stored, &fault),
+            }
+        }
+        done
+    }
+}
+
+fn log_fault(stored: &Stored, fault: &Fault) {
+    let path = &stored.path;
+    warn!(path = path.as_str(); "what a unit has stored cannot be removed: '{path}': {fault}");
+}

@@ -1,0 +1,2 @@
+DROP FUNCTION millrace_blocker(uuid);
+DROP FUNCTION millrace_facts(uuid);
