@@ -88,6 +88,9 @@ async fn a_blocked_task_shows_who_is_in_front_in_each_lane() {
 
     // Somebody else learns how many, and since when, but not what.
     let somebody = app.somebody().await;
+    let refused = somebody.get(&format!("{last}blockers/")).await;
+    assert_eq!(refused.status, 404, "{}", refused.text);
+    app.grant("somebody", "core.task_viewer", Some(&last)).await;
     let shown = why(&somebody, &last).await;
     let a = of(&shown, "a");
     for entry in [&a["holders"][0], &a["in_front"][0]] {

@@ -73,7 +73,9 @@ fn each_operation_has_what_the_client_needs() {
         for response in operation["responses"].as_object().unwrap().values() {
             assert!(response["description"].is_string(), "{id}");
         }
-        if method == "get" && operation.get("security").is_some() {
+        // A stream of events has no fields to choose from.
+        let is_stream = id == "tasks_events";
+        if method == "get" && operation.get("security").is_some() && !is_stream {
             let query = parameters(&operation, "query");
             for name in ["fields", "exclude_fields"] {
                 assert!(query.contains(&name.to_owned()), "{id} lacks {name}");

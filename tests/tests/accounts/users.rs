@@ -153,7 +153,10 @@ async fn bad_values_are_refused_by_field_and_change_nothing() {
         "{refused}"
     );
     let refused = app
-        .patch(href(&jane), &json!({"password": "jane-jane"}))
+        .patch(
+            href(&jane),
+            &json!({"last_name": "wintertime", "password": "wintertime1"}),
+        )
         .await
         .expect(400);
     assert!(
