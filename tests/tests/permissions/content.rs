@@ -12,8 +12,8 @@ async fn units_are_seen_by_their_repositories() {
     let (zoo, farm) = (app.repository("zoo").await, app.repository("farm").await);
     let (cat, cow) = (app.unit("cat", "c").await, app.unit("cow", "o").await);
     let orphan = app.unit("dodo", "d").await;
-    app.modify(&zoo, &[cat.clone()], &[]).await;
-    app.modify(&farm, &[cow.clone()], &[]).await;
+    app.modify(&zoo, std::slice::from_ref(&cat), &[]).await;
+    app.modify(&farm, std::slice::from_ref(&cow), &[]).await;
     let one = app.person("one").await;
     for list in [FILES, "content/"] {
         is_hidden(&one, list, &cat).await;
@@ -32,7 +32,7 @@ async fn units_are_seen_by_their_repositories() {
         one.get(hidden).await.expect(404);
     }
     // Also of what is in no version any more.
-    app.modify(&zoo, &[], &[cat.clone()]).await;
+    app.modify(&zoo, &[], std::slice::from_ref(&cat)).await;
     one.get(&cat).await.expect(200);
     let all = app.person("all").await;
     app.grant("all", "file.filerepository_viewer", None).await;
@@ -45,7 +45,7 @@ async fn who_modifies_a_repository_names_what_he_sees() {
     let app = TestApp::with_workers(1).await;
     let (zoo, farm) = (app.repository("zoo").await, app.repository("farm").await);
     let (cat, dodo) = (app.unit("cat", "c").await, app.unit("dodo", "d").await);
-    app.modify(&farm, &[cat.clone()], &[]).await;
+    app.modify(&farm, std::slice::from_ref(&cat), &[]).await;
     let keeper = app.person("keeper").await;
     app.grant("keeper", "file.filerepository_owner", Some(href(&zoo)))
         .await;
@@ -171,7 +171,7 @@ async fn labels_of_units_need_a_permission_of_their_own() {
     let app = TestApp::with_workers(1).await;
     let zoo = app.repository("zoo").await;
     let cat = app.unit("cat", "c").await;
-    app.modify(&zoo, &[cat.clone()], &[]).await;
+    app.modify(&zoo, std::slice::from_ref(&cat), &[]).await;
     let keeper = app.person("keeper").await;
     let (path, label) = (
         format!("{cat}set_label/"),

@@ -303,7 +303,8 @@ async fn artifacts_of_deleted_units_go_and_those_of_others_or_of_none_stay() {
     ];
     let kept = pulp.file(&shared, "kept").await;
     let repository = pulp.repository("zoo").await;
-    pulp.modify(&repository, &[kept.clone()], &[]).await;
+    pulp.modify(&repository, std::slice::from_ref(&kept), &[])
+        .await;
     assert_eq!(pulp.remove_all().await, json!({"file": 2}));
     for href in &gone {
         assert_eq!(pulp.get(href).await.status, 404);
