@@ -5,10 +5,10 @@ use reqwest::Method;
 use uuid::Uuid;
 
 /// Asked for without credentials, or of nobody but oneself.
-const OPEN: [&str; 4] = ["/status/", "/livez/", "/docs/", "/login/"];
+const OPEN: [&str; 5] = ["/status/", "/livez/", "/readyz/", "/docs/", "/login/"];
 
-/// Whoever asks may forget what he may delete.
-const HARMLESS: [&str; 1] = ["/tasks/purge/"];
+/// Whoever asks may forget what he may delete, and hears of his own tasks, for as long as he likes.
+const HARMLESS: [&str; 2] = ["/tasks/purge/", "/tasks/events/"];
 
 /// Units are made for a repository that may be modified: which one is told by the body.
 const BY_BODY: [&str; 2] = ["/content/file/files/", "/content/rpm/packages/"];
