@@ -6,7 +6,7 @@ use std::process::Output;
 use tokio::process::Command;
 
 /// Requests that schemathesis makes for a call, unless the environment says otherwise.
-const EXAMPLES: &str = "6";
+const EXAMPLES: &str = "4";
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
