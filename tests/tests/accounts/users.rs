@@ -218,6 +218,14 @@ async fn nobody_deletes_himself_and_the_last_administrator_stays() {
             .contains("last active administrator"),
         "{refused}"
     );
+    let bare = app.patch("users/1/", &json!({"password": null})).await;
+    let refused = bare.expect(400);
+    assert!(
+        refused["password"]
+            .to_string()
+            .contains("left without a password"),
+        "{refused}"
+    );
     // A second one, who is not active, does not count.
     let second = account(&app, "second").await;
     app.sql

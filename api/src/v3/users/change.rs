@@ -25,13 +25,21 @@ pub async fn apply(
     }
     let ends_sessions = change.password.is_some() || change.is_active == Some(false);
     let changed = db::transaction(&mut conn, async |conn| {
-        if change.is_active == Some(false) && Account::lock_admins(conn).await? == [id] {
-            let message = "The last active administrator cannot be deactivated.";
-            return Err(ApiError::field("is_active", message));
+        let shut = if change.is_active == Some(false) {
+            Some(("is_active", "be deactivated"))
+        } else {
+            let is_taken = change.password.as_deref() == Some("");
+            is_taken.then_some(("password", "be left without a password"))
+        };
+        if let Some((field, what)) = shut
+            && Account::lock_admins(conn).await? == [id]
+        {
+            let message = format!("The last active administrator cannot {what}.");
+            return Err(ApiError::field(field, message));
         }
-        if Account::lock(conn, id).await?.is_none() {
+        let Some(before) = Account::lock(conn, id).await? else {
             return Ok(None);
-        }
+        };
         let row = Account::change(conn, id, change).await.map_err(taken)?;
         let ended = if ends_sessions {
             LoginSession::end_all(conn, id).await?
@@ -40,7 +48,7 @@ pub async fn apply(
         };
         let details = details(change, ended);
         actor
-            .note(conn, "user.update", &row.username, &details)
+            .note(conn, "user.update", &before.username, &details)
             .await?;
         Ok(Some(row))
     })
