@@ -98,11 +98,12 @@ impl Place {
         self.0.len() == 2
     }
 
-    /// True where a link with this path is one of several on the same thing.
+    /// True where a link with this path is one of several on the same thing:
+    /// `content/shared/<provider>/<hash>/links/<unit>`, and nothing else, as what it leads to may go with it.
     #[must_use]
     pub fn may_be_shared(&self) -> bool {
         let is = |n: usize, name: &str| self.0.get(n).is_some_and(|part| part == name);
-        is(1, SHARED) && self.0.len() > 3 && is(self.0.len() - 2, LINKS)
+        is(1, SHARED) && self.0.len() == 6 && is(4, LINKS)
     }
 
     /// What a link with this path leads to, where that is a neighbour of the directory that it lies in: its name.
@@ -195,6 +196,8 @@ mod tests {
             "content/shared/ostree/abc/link/unit",
             "content/shared/ostree/abc/links/deeper/unit",
             "content/shared/links",
+            "content/shared/links/unit",
+            "content/shared/ostree/links/unit",
         ] {
             assert!(!is_shared(path), "{path}");
         }
