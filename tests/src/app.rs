@@ -153,15 +153,6 @@ impl TestApp {
         (process, client)
     }
 
-    /// A command of the API's program, with the settings of this test.
-    #[must_use]
-    pub fn command(&self, arguments: &[&str]) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(stack::program("millrace-api"));
-        let settings = self.settings.iter().map(|(name, value)| (name, value));
-        command.args(arguments).envs(settings);
-        command
-    }
-
     /// Runs a command of the API's program with the settings of the test, and gives it this to read.
     #[must_use]
     pub fn run_command(&self, arguments: &[&str], input: &str) -> Output {
@@ -170,7 +161,10 @@ impl TestApp {
             command.env_remove(key);
         }
         let settings = self.settings.iter().map(|(key, value)| (key, value));
-        let command = command.args(arguments).envs(settings);
+        let command = command
+            .env_remove("RUST_LOG")
+            .args(arguments)
+            .envs(settings);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -232,14 +226,9 @@ impl TestApp {
     }
 
     /// Runs a command of the API's program to its end: whether it went well, and what it printed.
-    pub async fn printed(&self, arguments: &[&str]) -> (bool, String) {
-        let mut command = tokio::process::Command::new(stack::program("millrace-api"));
-        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
-            command.env_remove(key);
-        }
-        command.env_remove("RUST_LOG").args(arguments);
-        command.envs(self.settings.iter().map(|(key, value)| (key, value)));
-        let done = command.output().await.unwrap();
+    #[must_use]
+    pub fn printed(&self, arguments: &[&str]) -> (bool, String) {
+        let done = self.run_command(arguments, "");
         let text = if done.status.success() {
             done.stdout
         } else {

@@ -86,12 +86,12 @@ async fn a_blocked_task_shows_who_is_in_front_in_each_lane() {
         (&json!(1), &json!("shared"))
     );
 
-    let (well, text) = app.printed(&["why", &last]).await;
+    let (well, text) = app.printed(&["why", &last]);
     assert!(
         well && text.contains("2 earlier tasks") && text.contains(&holder),
         "{text}"
     );
-    let (_, text) = app.printed(&["why", "--json", id_of(&last)]).await;
+    let (_, text) = app.printed(&["why", "--json", id_of(&last)]);
     let told: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(told["resources"], why(&app, &last).await["resources"]);
 
@@ -212,7 +212,7 @@ async fn a_broker_that_is_away_is_told() {
     let task = app.sleeper(0.0, &["a"]).await;
     let shown = verdict(&app, &task, "broker_unreachable").await;
     assert_eq!(shown["queue"], Value::Null);
-    let (well, text) = app.printed(&["why", &task]).await;
+    let (well, text) = app.printed(&["why", &task]);
     assert!(well && text.contains("(broker_unreachable)"), "{text}");
 }
 

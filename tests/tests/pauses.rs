@@ -295,13 +295,11 @@ async fn pauses_are_for_administrators_and_audited() {
 #[tokio::test]
 async fn the_command_line_pauses_and_resumes() {
     let app = TestApp::with_workers(1).await;
-    let (well, text) = app
-        .printed(&["pause", "--resource", "a", "--reason", "by hand"])
-        .await;
+    let (well, text) = app.printed(&["pause", "--resource", "a", "--reason", "by hand"]);
     assert!(well, "{text}");
     let task = app.sleeper(0.0, &["a"]).await;
     held(&app, 1).await;
-    let (well, text) = app.printed(&["why", &task]).await;
+    let (well, text) = app.printed(&["why", &task]);
     assert!(
         well && text.contains("by hand") && text.contains("(paused)"),
         "{text}"
@@ -314,10 +312,10 @@ async fn the_command_line_pauses_and_resumes() {
         &["resume", "--resource", "a", "--task-name", SLEEP],
         &["why", "nothing"],
     ] {
-        let (well, text) = app.printed(wrong).await;
+        let (well, text) = app.printed(wrong);
         assert!(!well, "{wrong:?}: {text}");
     }
-    let (well, text) = app.printed(&["resume", "--resource", "a"]).await;
+    let (well, text) = app.printed(&["resume", "--resource", "a"]);
     assert!(well, "{text}");
     app.completed(&task).await;
     assert_eq!(id_of(&task).len(), 36);

