@@ -3,9 +3,11 @@
 mod builder;
 pub mod ledger;
 mod people;
+mod port;
 
+pub use builder::Builder;
 use builder::variable;
-pub use builder::{Builder, free_port};
+pub use port::free_port;
 
 use crate::client::Client;
 use crate::eventually::holds;

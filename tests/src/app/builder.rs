@@ -1,10 +1,9 @@
 //! How a test says what it wants.
 
-use super::{TestApp, ledger};
+use super::{TestApp, free_port, ledger};
 use crate::client::Client;
 use crate::{TestDb, Vhost};
 use base64::Engine;
-use std::net::TcpListener;
 use std::path::Path;
 
 const PASSWORD: &str = "test-password";
@@ -154,11 +153,4 @@ fn defaults(database: &str, broker: &str, port: u16, dir: &Path) -> Vec<(String,
     ]
     .map(|(key, value)| variable(key, &value))
     .to_vec()
-}
-
-/// A port that is free now. Somebody may take it before it is used; then the start fails by name.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
