@@ -2,7 +2,7 @@
 
 STACK := deploy/local/stack
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz killed up down status logs migrate reset build lint fmt doc bench
+.PHONY: help demo test fuzz killed chaos up down status logs migrate reset build lint fmt doc bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ fuzz: ## Send requests made from our OpenAPI document, for a long time (EXAMPLES
 
 killed: ## Kill the workers of long tasks at random moments, for a long time (SEEDS=50: so many runs of each)
 	@$(STACK) killed
+
+chaos: ## Let everything go wrong under load, for a long time, and judge (SEED=7: that run again)
+	@$(STACK) chaos
 
 up: ## Start servers, API and workers in the background (WORKERS=4: four workers)
 	@$(STACK) up
@@ -37,8 +40,8 @@ migrate: ## Bring the local database up to date
 reset: ## Stop everything and delete the private data
 	@$(STACK) reset
 
-build: ## Build everything in release mode
-	cargo build --release --locked --workspace
+build: ## Build both programs in release mode, as they are shipped
+	cargo build --release --locked -p millrace-api -p millrace-worker
 
 lint: ## Check formatting, clippy and the shell scripts
 	@$(STACK) lint

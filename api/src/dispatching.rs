@@ -7,6 +7,7 @@ use crate::dispatch_headers::{self, DispatchHeaders};
 use crate::error::{ApiError, ApiResult};
 use crate::route::AsyncOperationResponse;
 use actix_web::HttpResponse;
+use millrace_common::crash::{self, Point};
 use millrace_common::db::{self, Conn, Work};
 use millrace_common::error::Error;
 use millrace_common::ids::TaskId;
@@ -79,9 +80,11 @@ where
             .then(|| app.waiters.begin(task.id))
             .flatten();
         let dispatched = dispatch(conn, &app.keyring, &task).await?;
+        crash::point(Point::DispatchWritten);
         Ok::<_, ApiError>((task, waiter, dispatched))
     })
     .await?;
+    crash::point(Point::DispatchCommitted);
     drop(conn);
     drop(turn);
     let starts_now = dispatched.announcement.is_some()

@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod cause;
 pub mod config;
 pub mod content;
+pub mod crash;
 pub mod db;
 pub mod download;
 pub mod error;

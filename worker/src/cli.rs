@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use millrace_common::catalog::Catalog;
 use millrace_common::cause;
 use millrace_common::config::Settings;
+use millrace_common::crash;
 use millrace_common::logging;
 use millrace_common::probe::probe;
 use std::io::Write;
@@ -70,6 +71,7 @@ fn execute(
         }
         Command::Run => {
             logging::init(&settings.log);
+            crash::arm(&settings.diagnostics.crash_at)?;
             serve(settings, catalog)
         }
     }

@@ -7,6 +7,7 @@ use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
 use log::{error, warn};
 use millrace_common::broker::Announcements;
 use millrace_common::cause::chain;
+use millrace_common::crash::{self, Point};
 use millrace_common::db::{Backend, Conn};
 use millrace_common::error::Error;
 use millrace_common::metrics::engine;
@@ -91,7 +92,12 @@ pub(crate) async fn settle(
         let mut conn = session.conn.lock().await;
         match write(shared, &mut conn, claimed, &verdict, left.as_ref()).await {
             Ok(settled) => {
+                crash::point(match settled {
+                    Some(_) => Point::SettleCommitted,
+                    None => Point::HandedBack,
+                });
                 let released = timeout(ANSWER, tasking::release(&mut conn)).await;
+                crash::point(Point::SettleReleased);
                 drop(conn);
                 if matches!(verdict, Verdict::Failed(tasking::DEADLINE_PASSED)) {
                     engine().deadlines_passed.inc();

@@ -9,6 +9,7 @@ use crate::worker::Shared;
 use log::{debug, warn};
 use millrace_common::broker::{Delivered, Message, SlotConsumer};
 use millrace_common::cause::chain;
+use millrace_common::crash::{self, Point};
 use millrace_common::error::is_out_of_locks;
 use millrace_common::metrics::engine;
 use millrace_common::tasking::{
@@ -94,6 +95,7 @@ impl Slot {
             self.defer(&message, UNKNOWN, LATER).await;
             return self.consumer.acknowledge(delivered).await;
         };
+        crash::point(Point::Delivered);
         let Some((outcome, engaged)) = self.claim(&shared, &message).await else {
             // The worker stops: the message goes back with the channel.
             return;
@@ -103,6 +105,7 @@ impl Slot {
                 if !delivered.redelivered {
                     shared.progress.claimed(&self.class, message.announced_at);
                 }
+                crash::point(Point::Claimed);
                 self.run_claimed(kind, &claimed, engaged, delivered).await;
             }
             outcome => {
@@ -239,6 +242,7 @@ impl Slot {
         let entered = shared.running.enter(&run);
         let mut delivered = Some(delivered);
         let ended = self.execute(kind, claimed, &run, &mut delivered).await;
+        crash::point(Point::BodyEnded);
         drop(entered);
 
         let clean = matches!(ended, Ended::Finished(_)) && !run.is_lost();
@@ -246,6 +250,7 @@ impl Slot {
         // Its hold on the session goes with it: settle must be able to close that.
         drop(run);
         self.session = settling::settle(&shared, kind, claimed, ended, cause, session, clean).await;
+        crash::point(Point::SettlePublished);
         drop(engaged);
         engine().observe_run(name, started.elapsed().as_secs_f64());
         match delivered {

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use millrace_common::catalog::Catalog;
 use millrace_common::cause;
 use millrace_common::config::Settings;
+use millrace_common::crash;
 use millrace_common::logging;
 use millrace_common::probe::probe;
 use std::io::Write;
@@ -125,6 +126,7 @@ fn execute(
         return Ok(probe(&settings.api.listen, path)?);
     }
     logging::init(&settings.log);
+    crash::arm(&settings.diagnostics.crash_at)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

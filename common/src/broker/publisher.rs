@@ -11,6 +11,7 @@ use super::message::{Message, properties};
 use super::topology::{DISPATCH_EXCHANGE, EVENTS_EXCHANGE};
 use crate::cause::chain;
 use crate::config::Broker;
+use crate::crash::{self, Point};
 use crate::db::Db;
 use crate::ids::TaskId;
 use crate::metrics::engine;
@@ -271,6 +272,7 @@ impl Line {
             properties(announcement, at),
         );
         let confirm = self.link.within("basic.publish", sent).await?;
+        crash::point(Point::PublishSent);
         let limit = self.link.settings().timeout_ms.get();
         let noted = Noted {
             id: announcement.id,
@@ -292,6 +294,7 @@ impl Line {
         match outcome.confirmation {
             Confirmation::Ack(None) => {
                 engine().confirmed.inc();
+                crash::point(Point::PublishConfirmed);
                 // A note that finds no room costs a second announcement.
                 let _ = self.notes.try_send(outcome.noted);
             }

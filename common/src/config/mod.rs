@@ -212,7 +212,10 @@ section!(
 );
 section!(
     /// Aids for tests and demonstrations.
-    Diagnostics { enabled: bool }
+    Diagnostics {
+        enabled: bool,
+        crash_at: String,
+    }
 );
 section!(
     /// Logging.

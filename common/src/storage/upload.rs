@@ -1,6 +1,7 @@
 //! Uploading: an intent, the bytes, then the artifact's row.
 
 use super::{Digests, Storage, StorageKey, Writer};
+use crate::crash::{self, Point};
 use crate::db::{Conn, Db, transaction};
 use crate::error::Error;
 use crate::ids::DomainId;
@@ -62,6 +63,7 @@ impl Upload {
         let key = StorageKey::new();
         let writer = storage.writer(&key)?;
         Intent::declare(&mut *db.get().await?, &key, storage.owner()).await?;
+        crash::point(Point::UploadIntended);
         Ok(Self {
             ticket: Ticket {
                 db: db.clone(),
@@ -100,6 +102,7 @@ impl Upload {
         let mut ticket = self.ticket;
         let (size, digests) = self.writer.finish().await?;
         ticket.multipart = None;
+        crash::point(Point::UploadWritten);
         Ok(Stored {
             ticket,
             size: i64::try_from(size).map_err(Error::internal)?,
@@ -153,6 +156,7 @@ impl Stored {
     /// Says that the transaction of a [`Stored::record`] was committed: whatever became of the upload, its
     /// intent is gone, and a copy that is not needed is buried.
     pub fn recorded(mut self) {
+        crash::point(Point::UploadRecorded);
         self.ticket.open = false;
     }
 

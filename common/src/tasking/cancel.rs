@@ -4,6 +4,7 @@ use super::facts::Facts;
 use super::moves;
 use super::settle::{Finish, Settled};
 use super::state::TaskState;
+use crate::crash::{self, Point};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;
@@ -51,6 +52,7 @@ pub async fn cancel(conn: &mut Conn, id: TaskId) -> Result<CancelOutcome, Error>
         match state.parse().map_err(Error::internal)? {
             TaskState::Waiting => {
                 if let Some(settled) = cancel_waiting(conn, id, None).await? {
+                    crash::point(Point::CancelCommitted);
                     return Ok(CancelOutcome::Canceled(settled));
                 }
             }

@@ -8,6 +8,7 @@ use super::resources::Resources;
 use super::state::TaskState;
 use super::task::{Effects, Outcome, TaskError};
 use crate::broker::{Announcements, Publisher};
+use crate::crash::{self, Point};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::TaskId;
@@ -200,6 +201,7 @@ async fn settle_with_effects(
     if let Settled::Final { children, .. } = &mut settled {
         *children = dispatched;
     }
+    crash::point(Point::SettleWritten);
     Ok(settled)
 }
 

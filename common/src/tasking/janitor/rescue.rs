@@ -2,6 +2,7 @@
 
 use super::Janitor;
 use super::look::Lost;
+use crate::crash::{self, Point};
 use crate::db::Conn;
 use crate::error::Error;
 use crate::tasking::settle::{Finish, HandBack, Settled, hand_back};
@@ -34,6 +35,7 @@ impl Janitor {
         let Some(rescued) = rescued else {
             return Ok(());
         };
+        crash::point(Point::Rescued);
         let (id, facts) = (lost.task, rescued.facts);
         moves::rescued(id, rescued.settled.is_none(), &facts);
         match rescued.settled {
