@@ -13,6 +13,7 @@
 mod digests;
 pub mod intents;
 mod key;
+mod removal;
 mod s3;
 pub mod tombstones;
 pub mod upload;
@@ -245,22 +246,6 @@ impl Storage {
         }
     }
 
-    /// Removes a file; a missing one counts as removed.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the store does not answer.
-    pub async fn delete(&self, key: &StorageKey) -> Result<(), Error> {
-        if let Some(root) = &self.root {
-            // The store writes `<key>#1` and renames it; a killed process leaves that behind.
-            let staged = root.join(format!("{key}#1"));
-            ignore_missing(tokio::fs::remove_file(staged).await)?;
-        }
-        match self.store.delete(&self.location(key)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(unavailable(error)),
-        }
-    }
-
     /// Room on the file system; `None` for a store that has no such figure.
     ///
     /// # Errors
@@ -290,13 +275,6 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Er
     Error::Unavailable {
         what: "artifact store",
         source,
-    }
-}
-
-fn ignore_missing(result: std::io::Result<()>) -> Result<(), Error> {
-    match result {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(unavailable(error)),
-        _ => Ok(()),
     }
 }
 

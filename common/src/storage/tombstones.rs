@@ -1,14 +1,11 @@
 //! Removing files that no row needs any more.
 
-use super::Storage;
+use super::{Storage, StorageKey};
+use crate::crash::{self, Point};
 use crate::db::Db;
 use crate::error::Error;
 use crate::models::Tombstone;
-use futures_util::stream::{self, StreamExt};
 use log::warn;
-
-/// Files that are removed at the same time.
-const AT_ONCE: usize = 16;
 
 /// What became of some buried files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,12 +46,9 @@ pub async fn unlink(db: &Db, storage: &Storage, buried: &[Tombstone]) -> Result<
     if buried.is_empty() {
         return Ok(Unlinked::default());
     }
-    let gone: Vec<Tombstone> = stream::iter(buried.to_vec())
-        .map(|tombstone| delete(storage.clone(), tombstone))
-        .buffer_unordered(AT_ONCE)
-        .filter_map(std::future::ready)
-        .collect()
-        .await;
+    crash::point(Point::Buried);
+    let gone = remove(storage, buried).await;
+    crash::point(Point::Unlinked);
     let keys: Vec<&str> = gone.iter().map(|t| t.storage_key.as_str()).collect();
     Tombstone::forget(&mut *db.get().await?, &keys).await?;
     crate::metrics::engine()
@@ -68,19 +62,34 @@ pub async fn unlink(db: &Db, storage: &Storage, buried: &[Tombstone]) -> Result<
     })
 }
 
-async fn delete(storage: Storage, tombstone: Tombstone) -> Option<Tombstone> {
-    let key = &tombstone.storage_key;
-    let deleting = async {
-        if let Some(id) = &tombstone.multipart {
-            storage.abort(key, id).await?;
+/// Removes the files; gives those that are gone.
+async fn remove(storage: &Storage, buried: &[Tombstone]) -> Vec<Tombstone> {
+    let mut due = Vec::with_capacity(buried.len());
+    for tombstone in buried {
+        // Parts that nobody completed are rare.
+        if let Some(id) = &tombstone.multipart
+            && let Err(error) = storage.abort(&tombstone.storage_key, id).await
+        {
+            complain(tombstone, &error);
+            continue;
         }
-        storage.delete(key).await
-    };
-    match deleting.await {
-        Ok(()) => Some(tombstone),
-        Err(error) => {
-            warn!(key:% = key, error:? = error; "{key} cannot be removed now");
-            None
-        }
+        due.push(tombstone.clone());
     }
+    let keys: Vec<StorageKey> = due.iter().map(|t| t.storage_key.clone()).collect();
+    let deleted = storage.delete_all(keys).await;
+    let outcomes = due.into_iter().zip(deleted);
+    outcomes
+        .filter_map(|(tombstone, deleted)| match deleted {
+            Ok(()) => Some(tombstone),
+            Err(error) => {
+                complain(&tombstone, &error);
+                None
+            }
+        })
+        .collect()
+}
+
+fn complain(tombstone: &Tombstone, error: &Error) {
+    let key = &tombstone.storage_key;
+    warn!(key:% = key, error:? = error; "{key} cannot be removed now");
 }

@@ -149,19 +149,20 @@ async fn pass(
     repository: RepositoryId,
     progress: &mut Progress,
 ) -> Result<(), TaskError> {
-    let mut behind = Uuid::nil();
+    let (mut behind, mut buried) = (Uuid::nil(), Vec::new());
     loop {
-        let (last, buried) = ctx
-            .fenced(async |conn| {
-                let page = reclaim.lock(conn, repository, behind, BATCH).await?;
-                let buried = give_up(account, conn, reclaim, &page.units).await?;
-                Ok((page.last, buried))
-            })
-            .await?;
-        let Some(last) = last else { return Ok(()) };
-        behind = last;
-        unlink(ctx.db(), ctx.storage(), &buried).await?;
+        let next = ctx.fenced(async |conn| {
+            let page = reclaim.lock(conn, repository, behind, BATCH).await?;
+            let buried = give_up(account, conn, reclaim, &page.units).await?;
+            Ok((page.last, buried))
+        });
+        // Files go while the database works on the next page.
+        let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
+        removed?;
         progress.add(count(buried.len())).await?;
+        let (last, more) = next?;
+        let Some(last) = last else { return Ok(()) };
+        (behind, buried) = (last, more);
     }
 }
 

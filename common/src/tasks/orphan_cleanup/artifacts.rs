@@ -29,22 +29,22 @@ pub async fn delete(
         )
         .await?;
     progress.resume(account.counted(Count::Artifacts).await?);
-    let mut behind = None;
+    let (mut behind, mut buried) = (None, Vec::new());
     loop {
-        let (last, buried) = ctx
-            .fenced(async |conn| {
-                let ids = Artifact::lock_orphans(conn, domain, before, behind, BATCH).await?;
-                let buried = account.bury(conn, &ids, Some(before)).await?;
-                Ok((ids.last().copied(), buried))
-            })
-            .await?;
-        if last.is_none() {
+        let next = ctx.fenced(async |conn| {
+            let ids = Artifact::lock_orphans(conn, domain, before, behind, BATCH).await?;
+            let buried = account.bury(conn, &ids, Some(before)).await?;
+            Ok((ids.last().copied(), buried))
+        });
+        // Files go while the database works on the next batch. What cannot be removed now is tried again at the
+        // end, and counted there.
+        let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
+        removed?;
+        progress.add(count(buried.len())).await?;
+        (behind, buried) = next?;
+        if behind.is_none() {
             break;
         }
-        behind = last;
-        // What cannot be removed now is tried again at the end, and counted there.
-        unlink(ctx.db(), ctx.storage(), &buried).await?;
-        progress.add(count(buried.len())).await?;
     }
     progress.finish_of(total).await?;
     ctx.unless_stopped(found()).await

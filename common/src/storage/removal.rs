@@ -1,0 +1,87 @@
+//! Removing files, many in one go.
+
+use super::{Storage, StorageKey, unavailable};
+use crate::error::Error;
+use futures_util::stream::{self, StreamExt};
+use object_store::ObjectStoreExt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Calls to an object store at the same time.
+const CALLS: usize = 16;
+/// Threads that remove local files: a directory lets in one at a time.
+const THREADS: usize = 4;
+
+impl Storage {
+    /// Removes a file; a missing one counts as removed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store does not answer.
+    pub async fn delete(&self, key: &StorageKey) -> Result<(), Error> {
+        self.delete_all(vec![key.clone()])
+            .await
+            .into_iter()
+            .collect()
+    }
+
+    /// Removes files; a missing one counts as removed. What became of each, in their order: as [`Storage::delete`].
+    pub async fn delete_all(&self, keys: Vec<StorageKey>) -> Vec<Result<(), Error>> {
+        if let Some(root) = &self.root {
+            return delete_local(root, &keys).await;
+        }
+        stream::iter(keys)
+            .map(|key| delete_remote(self.clone(), key))
+            .buffered(CALLS)
+            .collect()
+            .await
+    }
+}
+
+async fn delete_remote(storage: Storage, key: StorageKey) -> Result<(), Error> {
+    match storage.store.delete(&storage.location(&key)).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+/// A thread has many files to remove: handing each over costs more than the removal.
+async fn delete_local(root: &Path, keys: &[StorageKey]) -> Vec<Result<(), Error>> {
+    let paths: Vec<PathBuf> = keys.iter().map(|key| root.join(key.as_str())).collect();
+    let slices = paths.chunks(paths.len().div_ceil(THREADS).max(1));
+    let threads: Vec<_> = slices
+        .map(<[PathBuf]>::to_vec)
+        .map(|slice| {
+            let count = slice.len();
+            let remove = move || slice.iter().map(|path| remove_local(path)).collect();
+            (count, tokio::task::spawn_blocking(remove))
+        })
+        .collect();
+    let mut removed = Vec::with_capacity(paths.len());
+    for (count, thread) in threads {
+        let done: Result<Vec<io::Result<()>>, _> = thread.await;
+        match done {
+            Ok(done) => removed.extend(done.into_iter().map(|one| one.map_err(unavailable))),
+            Err(_panic) => removed.extend((0..count).map(|_| Err(panicked()))),
+        }
+    }
+    removed
+}
+
+fn panicked() -> Error {
+    Error::internal("a thread that removes files panicked")
+}
+
+fn remove_local(path: &Path) -> io::Result<()> {
+    // The store writes `<key>#1` and renames it; a killed process leaves that behind.
+    let mut staged = path.as_os_str().to_owned();
+    staged.push("#1");
+    ignore_missing(std::fs::remove_file(staged))?;
+    ignore_missing(std::fs::remove_file(path))
+}
+
+fn ignore_missing(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
