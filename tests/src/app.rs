@@ -241,23 +241,44 @@ impl TestApp {
 
     /// Starts a worker, with settings of its own beside those of the test; gives its place.
     pub fn spawn_worker(&mut self, settings: &[(&str, &str)]) -> usize {
-        let name = if self.plugin {
-            "plugin-worker"
-        } else {
-            "millrace-worker"
-        };
-        self.spawn_worker_program(name, settings)
+        self.spawn_worker_program(self.worker_program(), settings)
     }
 
     /// Starts a worker of another program.
     pub fn spawn_worker_program(&mut self, program: &str, settings: &[(&str, &str)]) -> usize {
+        self.spawn_worker_command(&[], program, settings)
+    }
+
+    /// Starts a worker under a command that becomes it in the end (`ip netns exec …`, `env …`).
+    pub fn spawn_worker_under(&mut self, command: &[&str], settings: &[(&str, &str)]) -> usize {
+        self.spawn_worker_command(command, self.worker_program(), settings)
+    }
+
+    fn worker_program(&self) -> &'static str {
+        if self.plugin {
+            "plugin-worker"
+        } else {
+            "millrace-worker"
+        }
+    }
+
+    fn spawn_worker_command(
+        &mut self,
+        command: &[&str],
+        program: &str,
+        settings: &[(&str, &str)],
+    ) -> usize {
         self.started += 1;
         let name = format!("worker-{}", self.started);
         let mut all = self.settings.clone();
         all.push(variable("worker.name", &name));
         all.extend(settings.iter().map(|(key, value)| variable(key, value)));
         let program = stack::program(program);
-        let worker = Process::start(&name, &program, &["run"], &all, self.dir.path());
+        let program = program.to_str().unwrap();
+        let mut command = command.to_vec();
+        command.extend([program, "run"]);
+        let (first, arguments) = command.split_first().unwrap();
+        let worker = Process::start(&name, Path::new(first), arguments, &all, self.dir.path());
         self.workers.push(worker);
         self.workers.len() - 1
     }

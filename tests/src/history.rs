@@ -1,7 +1,10 @@
 //! The offline checker of a recorded history: which runs there were, and whether any of them broke a
 //! promise of the lanes.
 
+use crate::Sql;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// One run of a task as an outsider saw it: begun not later and ended not earlier than noted.
 #[derive(Clone, Debug)]
@@ -66,6 +69,59 @@ pub fn violations(runs: &[Run]) -> Vec<String> {
         }
     }
     found.into_iter().collect()
+}
+
+/// All tasks: id, ticket, state, name, attempts, the reason of a failure, and the record of reservations.
+pub async fn rows(sql: &Sql) -> Vec<Value> {
+    let rows = "SELECT json_build_object('id', pulp_id, 'ticket', ticket, 'state', state, 'name', name, 'attempts', attempts,
+                       'reason', error ->> 'reason', 'record', reserved_resources_record)::text FROM task";
+    let rows = sql.texts(rows).await;
+    rows.iter()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect()
+}
+
+/// The runs that tasks of the ledger wrote down in this file, with what their rows say of lanes.
+#[must_use]
+pub fn read(file: &Path, rows: &[Value]) -> Vec<Run> {
+    let mut runs: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+    for line in std::fs::read_to_string(file).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| line[key].as_str().unwrap().to_owned();
+        let at: u64 = text("at").parse().unwrap();
+        let seen = runs
+            .entry((text("task"), text("claim")))
+            .or_insert((at, at));
+        seen.1 = seen.1.max(at);
+    }
+    let rows: BTreeMap<&str, &Value> = rows
+        .iter()
+        .map(|r| (r["id"].as_str().unwrap(), r))
+        .collect();
+    runs.into_iter()
+        .map(|((task, _), (start, end))| {
+            let row = rows[task.as_str()];
+            let record: Vec<&str> = row["record"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|r| r.as_str().unwrap())
+                .collect();
+            let (shared, exclusive): (Vec<_>, Vec<_>) =
+                record.into_iter().partition(|r| r.starts_with("shared:"));
+            Run {
+                ticket: row["ticket"].as_i64().unwrap(),
+                exclusive: exclusive.into_iter().map(ToOwned::to_owned).collect(),
+                shared: shared
+                    .into_iter()
+                    .map(|r| r["shared:".len()..].to_owned())
+                    .collect(),
+                task,
+                start,
+                end,
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod model;
 pub mod packages;
 pub mod paper;
 pub mod process;
+pub mod proxy;
 pub mod sql;
 pub mod stack;
 pub mod test_db;

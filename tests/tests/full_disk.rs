@@ -1,9 +1,10 @@
 //! A store that has no room left: a clear answer, nothing half done, and all well once there is room.
 
 use millrace_tests::app::files_below;
+use millrace_tests::eventually::holds;
 use millrace_tests::upstream::Upstream;
 use millrace_tests::{TestApp, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -42,11 +43,16 @@ impl SmallDisk {
 
     /// Twice the room.
     fn grow(&self) {
-        let grown = Command::new("mount")
-            .args(["-o", &format!("remount,size={}", 2 * ROOM)])
+        self.remount(&format!("size={}", 2 * ROOM));
+    }
+
+    /// From now on this may be done with it (`ro`, `rw`).
+    fn remount(&self, how: &str) {
+        let done = Command::new("mount")
+            .args(["-o", &format!("remount,{how}")])
             .arg(&self.path)
             .status();
-        assert!(grown.unwrap().success());
+        assert!(done.unwrap().success(), "remount,{how}");
     }
 }
 
@@ -98,6 +104,41 @@ async fn an_upload_that_does_not_fit_is_refused_and_leaves_nothing() {
     app.finish().await;
 }
 
+/// A repository that synchronises from there.
+async fn repository_of(app: &TestApp, upstream: &Upstream) -> Value {
+    let url = upstream.url("/pool/PULP_MANIFEST");
+    let body = json!({"name": "r", "url": url, "policy": "immediate", "max_retries": 0});
+    let remote = app.post("remotes/file/file/", &body).await.expect(201);
+    let body = json!({"name": "a", "remote": remote["pulp_href"]});
+    app.post("repositories/file/file/", &body).await.expect(201)
+}
+
+#[tokio::test]
+async fn a_store_that_became_read_only_refuses_uploads_and_lets_tasks_wait_until_it_is_not() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let app = app_on(&disk, 1).await;
+    app.upload(vec![1; MIB]).await;
+    let upstream = Upstream::start().await;
+    upstream.publish("/pool", &[("a", "small"), ("b", "other")]);
+    let repository = repository_of(&app, &upstream).await;
+    disk.remount("ro");
+    app.try_upload(vec![2; MIB]).await.expect(503);
+    let sync = format!("{}sync/", repository["pulp_href"].as_str().unwrap());
+    let task = app.post(&sync, &json!({})).await.task();
+    eventually(PATIENCE, async || {
+        let row = app.row(millrace_tests::client::id_of(&task)).await;
+        holds(row.1 > 0, || format!("{row:?}"))
+    })
+    .await;
+    disk.remount("rw");
+    app.completed(&task).await;
+    app.upload(vec![2; MIB]).await;
+    nothing_is_left(&app, &disk, 4).await;
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn a_synchronisation_that_does_not_fit_fails_by_name_and_completes_once_there_is_room() {
     let Some(disk) = SmallDisk::mount() else {
@@ -108,11 +149,7 @@ async fn a_synchronisation_that_does_not_fit_fails_by_name_and_completes_once_th
     let upstream = Upstream::start().await;
     let text = "x".repeat(2 * MIB);
     upstream.publish("/pool", &[("a", "small"), ("b", &text)]);
-    let url = upstream.url("/pool/PULP_MANIFEST");
-    let body = json!({"name": "r", "url": url, "policy": "immediate", "max_retries": 0});
-    let remote = app.post("remotes/file/file/", &body).await.expect(201);
-    let body = json!({"name": "a", "remote": remote["pulp_href"]});
-    let repository = app.post("repositories/file/file/", &body).await.expect(201);
+    let repository = repository_of(&app, &upstream).await;
     let sync = format!("{}sync/", repository["pulp_href"].as_str().unwrap());
     let task = app.post(&sync, &json!({})).await.task();
     let task = app.finished_within(&task, PATIENCE).await;

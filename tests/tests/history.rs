@@ -4,11 +4,11 @@
 use millrace_common::ids::TaskId;
 use millrace_common::tasking::Resources;
 use millrace_tests::app::ledger;
-use millrace_tests::history::{Run, violations};
+use millrace_tests::history::{read, rows, violations};
 use millrace_tests::{Dispatcher, TestApp, stack};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,15 +97,7 @@ fn resources(rng: &mut StdRng) -> Resources {
 }
 
 async fn check(app: &TestApp, accepted: &BTreeMap<TaskId, i64>, file: &Path) {
-    let rows = "SELECT json_build_object('id', pulp_id, 'ticket', ticket, 'state', state, 'name', name, 'attempts', attempts,
-                       'reason', error ->> 'reason', 'record', reserved_resources_record)::text FROM task";
-    let rows: Vec<Value> = app
-        .sql
-        .texts(rows)
-        .await
-        .iter()
-        .map(|r| serde_json::from_str(r).unwrap())
-        .collect();
+    let rows = rows(&app.sql).await;
     let known: BTreeSet<TaskId> = rows
         .iter()
         .map(|r| r["id"].as_str().unwrap().parse().unwrap())
@@ -161,46 +153,4 @@ async fn check(app: &TestApp, accepted: &BTreeMap<TaskId, i64>, file: &Path) {
         count("canceled")
     );
     assert!(count("completed") > rows.len() / 2);
-}
-
-/// The runs that the tasks wrote down, with what their rows say of lanes.
-fn read(file: &Path, rows: &[Value]) -> Vec<Run> {
-    let mut runs: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
-    for line in std::fs::read_to_string(file).unwrap().lines() {
-        let line: Value = serde_json::from_str(line).unwrap();
-        let text = |key: &str| line[key].as_str().unwrap().to_owned();
-        let at: u64 = text("at").parse().unwrap();
-        let seen = runs
-            .entry((text("task"), text("claim")))
-            .or_insert((at, at));
-        seen.1 = seen.1.max(at);
-    }
-    let rows: BTreeMap<&str, &Value> = rows
-        .iter()
-        .map(|r| (r["id"].as_str().unwrap(), r))
-        .collect();
-    runs.into_iter()
-        .map(|((task, _), (start, end))| {
-            let row = rows[task.as_str()];
-            let record: Vec<&str> = row["record"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|r| r.as_str().unwrap())
-                .collect();
-            let (shared, exclusive): (Vec<_>, Vec<_>) =
-                record.into_iter().partition(|r| r.starts_with("shared:"));
-            Run {
-                ticket: row["ticket"].as_i64().unwrap(),
-                exclusive: exclusive.into_iter().map(ToOwned::to_owned).collect(),
-                shared: shared
-                    .into_iter()
-                    .map(|r| r["shared:".len()..].to_owned())
-                    .collect(),
-                task,
-                start,
-                end,
-            }
-        })
-        .collect()
 }

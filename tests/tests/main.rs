@@ -17,6 +17,8 @@ mod broker_faults;
 #[cfg(test)]
 mod broker_stalls;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod checksums;
 #[cfg(test)]
 mod chunks;

@@ -79,6 +79,14 @@ check_killed() {
   FILTER=killed SHOW=1 check_test
 }
 
+# check_chaos: each fault in turn under load (SEED=n: that run again), and a death at each of the places to die at.
+check_chaos() {
+  export MILLRACE_TEST_FAULTS=${FAULTS:-all} MILLRACE_TEST_CRASHES=all MILLRACE_TEST_ROUNDS=40
+  export NEXTEST_PROFILE=long
+  if [ -n "${SEED:-}" ]; then export MILLRACE_TEST_SEED=$SEED; fi
+  FILTER=chaos SHOW=1 check_test
+}
+
 check_bench() {
   PROFILE=${PROFILE:-release}
   ensure_programs bench

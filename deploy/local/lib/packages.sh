@@ -76,6 +76,9 @@ ensure_programs() {
     command -v jq >/dev/null || missing+=(jq)
     # The shell's own `kill` does not count.
     type -P kill >/dev/null || missing+=(procps)
+    # Hosts and clocks of a test's own.
+    command -v ip >/dev/null || missing+=(iproute2)
+    compgen -G '/usr/lib*/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
   fi
   if [ "${1:-}" = bench ]; then
     # Beside which content is served, and the client of both.
