@@ -216,7 +216,11 @@ section!(
 );
 section!(
     /// Logging.
-    Log { format: LogFormat, filter: String }
+    Log {
+        format: LogFormat,
+        filter: String,
+        talkative: List<String>,
+    }
 );
 
 /// Kind of the dispatch queues.
