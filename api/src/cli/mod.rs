@@ -134,7 +134,12 @@ fn execute(
             runtime.block_on(serve::serve(settings, register, serves))
         }
         Command::Doctor { json } => runtime.block_on(doctor::doctor(&settings, register, json)),
-        Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
+        Command::Migrate => {
+            let migrated = runtime.block_on(migrate::migrate(&settings));
+            // One that was given up keeps its thread until the server has ended it.
+            runtime.shutdown_background();
+            return migrated;
+        }
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))
         }
