@@ -30,6 +30,7 @@ pub mod storage;
 pub mod tasking;
 pub mod tasks;
 mod temporary;
+pub mod tls;
 pub mod units;
 pub mod uploads;
 
