@@ -9,9 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 mod bounds;
+mod encryption;
 mod error;
 mod values;
 
+pub use encryption::{Authorities, Encryption};
 pub use error::SettingsError;
 pub use values::{List, Millis, Secret, SecretUrl};
 
@@ -64,6 +66,7 @@ section!(
     Broker {
         url: SecretUrl,
         management_url: SecretUrl,
+        ca_file: PathBuf,
         queue_type: QueueType,
         window: usize,
         timeout_ms: Millis,
@@ -75,6 +78,8 @@ section!(
     /// The REST API.
     Api {
         listen: String,
+        certificate_file: PathBuf,
+        key_file: PathBuf,
         threads: usize,
         body_limit: usize,
         request_timeout_ms: Millis,
@@ -91,6 +96,14 @@ section!(
         remote_user_from: List<String>,
     }
 );
+impl Api {
+    /// True where its address is https.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        !self.certificate_file.as_os_str().is_empty()
+    }
+}
+
 section!(
     /// The content server.
     Content {
