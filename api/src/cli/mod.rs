@@ -122,7 +122,8 @@ fn execute(
         return Ok(());
     }
     if let Command::Probe { path } = &command {
-        return Ok(probe(&settings.api.listen, path)?);
+        let https = settings.api.is_https();
+        return Ok(probe(&settings.api.listen, https, path)?);
     }
     logging::init(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread()
