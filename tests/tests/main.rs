@@ -125,6 +125,8 @@ mod task_requests;
 #[cfg(test)]
 mod tasks;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod uploads;
 #[cfg(test)]
 mod v2;
