@@ -13,6 +13,7 @@ pub mod content;
 pub mod db;
 pub mod download;
 pub mod error;
+pub mod fsck;
 mod hashing;
 pub mod href;
 pub mod ids;

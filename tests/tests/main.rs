@@ -55,6 +55,8 @@ mod events;
 #[cfg(test)]
 mod exports;
 #[cfg(test)]
+mod fsck;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod general;
