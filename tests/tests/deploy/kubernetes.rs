@@ -324,7 +324,8 @@ fn the_fleet_at_its_largest_fits_into_the_database() {
         let apis = apis["maxReplicas"].as_u64().unwrap();
         // One more of each during a rolling upgrade; three are kept for superusers.
         let needed = (workers + 1) * (pool + slots + 3) + (apis + 1) * (pool + 2) + 3;
-        assert!(needed <= sessions, "{needed} of {sessions}");
+        // `doctor` warns from four fifths on.
+        assert!(needed * 5 <= sessions * 4, "{needed} of {sessions}");
         assert!(overlay.one("Deployment", "millrace-worker")["spec"]["replicas"].is_null());
         let threshold = scaler["triggers"][0]["metadata"]["threshold"].as_str();
         assert_eq!(
