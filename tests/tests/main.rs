@@ -61,6 +61,8 @@ mod full_disk;
 #[cfg(test)]
 mod general;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod history;
