@@ -11,6 +11,7 @@ use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse, HttpServer};
 use log::info;
 use millrace_common::config::Settings;
+use millrace_common::tls::server::Identity;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,13 +23,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// On SIGTERM requests may finish within this time.
 const DRAIN_SECONDS: u64 = 30;
 
-/// Serves until told to stop.
+/// Serves until told to stop: https, where there is something to show.
 ///
 /// # Errors
 /// An address that cannot be listened on.
-pub async fn serve(app: App) -> std::io::Result<()> {
+pub async fn serve(app: App, identity: Option<Identity>) -> std::io::Result<()> {
     let app = Data::new(app);
-    let (server, addresses) = bind(&app)?;
+    let (server, addresses) = bind(&app, identity.as_ref())?;
     if let Some(metrics) = metrics::bind(&app)? {
         tokio::spawn(metrics);
     }
@@ -37,8 +38,12 @@ pub async fn serve(app: App) -> std::io::Result<()> {
     } else {
         &app.settings.content.path_prefix
     };
+    let scheme = identity.as_ref().map_or("http", |_| "https");
     for address in addresses {
-        info!(address:% = address; "listening on http://{address}{path}");
+        info!(address:% = address; "listening on {scheme}://{address}{path}");
+    }
+    if let Some(identity) = identity {
+        tokio::spawn(identity.keep());
     }
     let stop = CancellationToken::new();
     let beat = tokio::spawn(process::keep(app.clone(), stop.clone()));
@@ -76,7 +81,10 @@ fn threads(settings: &Settings) -> usize {
     }
 }
 
-fn bind(app: &Data<App>) -> std::io::Result<(Server, Vec<SocketAddr>)> {
+fn bind(
+    app: &Data<App>,
+    identity: Option<&Identity>,
+) -> std::io::Result<(Server, Vec<SocketAddr>)> {
     let settings = &app.settings;
     let shared = app.clone();
     let server = HttpServer::new(move || {
@@ -110,8 +118,18 @@ fn bind(app: &Data<App>) -> std::io::Result<(Server, Vec<SocketAddr>)> {
     .client_request_timeout(settings.api.request_timeout_ms.get())
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(DRAIN_SECONDS)
-    .disable_signals()
-    .bind(&settings.api.listen)?;
+    .disable_signals();
+    let listen = &settings.api.listen;
+    let server = match identity {
+        None => server.bind(listen)?,
+        Some(identity) => {
+            let config = identity.config().map_err(std::io::Error::other)?;
+            let patience = settings.api.request_timeout_ms.get();
+            server
+                .tls_handshake_timeout(patience)
+                .bind_rustls_0_23(listen, config)?
+        }
+    };
     let addresses = server.addrs();
     Ok((server.run(), addresses))
 }

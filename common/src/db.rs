@@ -7,14 +7,16 @@ use diesel::result::QueryResult;
 use diesel::sql_types::{Integer, Text, Timestamptz};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use std::time::Duration;
 
+mod connect;
 mod direct;
 mod migrate;
 mod retry;
 
+use connect::connect;
 pub use migrate::{is_migrated, migrate, pending_migrations};
 pub use retry::{RetryCause, Work, retrying, transaction};
 
@@ -184,37 +186,6 @@ pub struct Backend {
     /// When that process started.
     #[diesel(sql_type = Timestamptz)]
     pub backend_start: chrono::DateTime<chrono::Utc>,
-}
-
-async fn connect(settings: &Database, name: &str, setup: &str) -> Result<Conn, Error> {
-    let unavailable = |e: Box<dyn std::error::Error + Send + Sync>| Error::Unavailable {
-        what: "database",
-        source: e,
-    };
-    let mut config: tokio_postgres::Config = settings
-        .url
-        .expose()
-        .parse()
-        .map_err(|e: tokio_postgres::Error| unavailable(e.into()))?;
-    config
-        .application_name(name.chars().take(63).collect::<String>())
-        .connect_timeout(settings.connect_timeout_ms.get())
-        .keepalives_idle(Duration::from_secs(5))
-        .keepalives_interval(Duration::from_secs(2))
-        .keepalives_retries(3)
-        .tcp_user_timeout(Duration::from_secs(10));
-    let (client, connection) = config
-        .connect(tokio_postgres::NoTls)
-        .await
-        .map_err(|e| unavailable(e.into()))?;
-    let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection)
-        .await
-        .map_err(|e| unavailable(e.into()))?;
-    // The planner switches of the engine's functions make costs that would have each of their
-    // statements compiled, for a hundred times what it takes to run it.
-    conn.batch_execute(&format!("SET jit = off; {setup}"))
-        .await?;
-    Ok(conn)
 }
 
 /// The clock of the database, which is the only one that counts.

@@ -14,6 +14,7 @@ pub mod crash;
 pub mod db;
 pub mod download;
 pub mod error;
+pub mod fsck;
 mod hashing;
 pub mod href;
 pub mod ids;
@@ -31,6 +32,7 @@ pub mod storage;
 pub mod tasking;
 pub mod tasks;
 mod temporary;
+pub mod tls;
 pub mod units;
 pub mod uploads;
 

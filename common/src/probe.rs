@@ -1,23 +1,39 @@
 //! Asks a program on this machine how it is: for containers, which hold no other client that could.
 
+use crate::tls::client::{self, Trust};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// A longer first line is no answer of ours.
 const LINE_BYTES: u64 = 256;
 
-/// Asks for a path at an address that one of our programs listens on; `listen` is that setting.
+/// Asks for a path at an address that one of our programs listens on; `listen` is that setting. With `https`, whatever
+/// certificate is shown there is taken: nothing secret is sent, and the name in it is another one than this.
 ///
 /// # Errors
 /// Nobody answers in time, or the answer is no success.
-pub fn probe(listen: &str, path: &str) -> Result<()> {
+pub fn probe(listen: &str, https: bool, path: &str) -> Result<()> {
     let address = listen.to_socket_addrs()?.next();
     let address = address.ok_or_else(|| Error::other(format!("`{listen}` is no address")))?;
-    let mut stream = TcpStream::connect_timeout(&reachable(address), TIMEOUT)?;
+    let address = reachable(address);
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
+    if !https {
+        return ask(stream, path);
+    }
+    let config = client::config(Trust::Anybody).map_err(Error::other)?;
+    let name = ServerName::from(address.ip());
+    let client = ClientConnection::new(Arc::new(config), name).map_err(Error::other)?;
+    ask(StreamOwned::new(client, stream), path)
+}
+
+fn ask(mut stream: impl Read + Write, path: &str) -> Result<()> {
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut line = String::new();
     BufReader::new(stream.take(LINE_BYTES)).read_line(&mut line)?;
@@ -65,7 +81,7 @@ mod tests {
             }
             stream.write_all(answer.as_bytes()).unwrap();
         });
-        let said = probe(&address, "/readyz");
+        let said = probe(&address, false, "/readyz");
         server.join().unwrap();
         said
     }
@@ -91,7 +107,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
-        assert!(probe(&address, "/readyz").is_err());
-        assert!(probe("", "/readyz").is_err());
+        assert!(probe(&address, false, "/readyz").is_err());
+        assert!(probe("", false, "/readyz").is_err());
     }
 }

@@ -97,6 +97,14 @@ impl Vhost {
         }
     }
 
+    /// Whether each connection that clients have open is encrypted.
+    pub async fn tls_of_connections(&self) -> Vec<bool> {
+        let path = format!("vhosts/{}/connections", self.name);
+        let open = self.call(reqwest::Method::GET, &path, None).await;
+        let open = open.as_array().into_iter().flatten();
+        open.map(|connection| connection["ssl"] == true).collect()
+    }
+
     /// How many connections clients have open.
     pub async fn connections(&self) -> usize {
         let path = format!("vhosts/{}/connections", self.name);

@@ -57,9 +57,13 @@ mod events;
 #[cfg(test)]
 mod exports;
 #[cfg(test)]
+mod fsck;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod general;
+#[cfg(test)]
+mod grants;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
@@ -126,6 +130,8 @@ mod task_lists;
 mod task_requests;
 #[cfg(test)]
 mod tasks;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]

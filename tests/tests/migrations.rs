@@ -3,7 +3,7 @@
 use millrace_common::db::migrate;
 use millrace_tests::eventually::holds;
 use millrace_tests::test_db::settings;
-use millrace_tests::{Sql, TestDb, eventually};
+use millrace_tests::{Sql, TestApp, TestDb, eventually};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -13,6 +13,45 @@ const SOON: Duration = Duration::from_secs(20);
 const MIGRATING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
     AND application_name = 'millrace migrate'";
 const WAITING: &str = "wait_event = 'virtualxid'";
+
+#[tokio::test]
+async fn a_migration_that_is_told_to_stop_ends_at_once_and_leaves_no_half() {
+    let app = TestApp::builder().without_api().start().await;
+    let (sql, lock) = (&app.sql, app.db.sql().await);
+    // As before the first migration, but for the table of migrations, which another session holds: the first one
+    // gets as far as its note of itself.
+    sql.run(
+        "DROP SCHEMA public CASCADE; CREATE SCHEMA public; \
+         CREATE TABLE __diesel_schema_migrations (version varchar(50) PRIMARY KEY, \
+             run_on timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)",
+    )
+    .await;
+    lock.run("BEGIN; LOCK TABLE __diesel_schema_migrations IN SHARE MODE")
+        .await;
+    let mut migrating = app.start_command("migrate", &["migrate"]);
+    until(sql, "wait_event_type = 'Lock'", 1).await;
+    migrating.signal("TERM");
+    let status = migrating.end(SOON).await;
+    assert_eq!(status.code(), Some(1), "{}", migrating.log());
+    assert!(
+        migrating.log().contains("told to stop"),
+        "{}",
+        migrating.log()
+    );
+    until(sql, "true", 0).await;
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(sql.number(tables).await, 1);
+
+    // While it waits for its turn.
+    lock.run("COMMIT; SELECT pg_advisory_lock(7114, 1)").await;
+    let mut waiting = app.start_command("waiting", &["migrate"]);
+    until(sql, "true", 1).await;
+    waiting.signal("TERM");
+    assert_eq!(waiting.end(SOON).await.code(), Some(1));
+    lock.run("SELECT pg_advisory_unlock(7114, 1)").await;
+    let (code, text) = app.end_command(&["migrate"], &[]).await;
+    assert_eq!(code, 0, "{text}");
+}
 
 /// A database that lacks an index of `task`, and a session in whose transaction a task was written.
 async fn lacking() -> (TestDb, Sql, Sql) {

@@ -22,15 +22,15 @@ const MIB: usize = 1 << 20;
 const BUCKET: &str = "packages";
 
 /// A server that speaks S3, with one bucket; it ends with the test.
-struct S3 {
+pub struct S3 {
     endpoint: String,
-    http: reqwest::Client,
+    pub http: reqwest::Client,
     _process: Process,
     _dir: tempfile::TempDir,
 }
 
 impl S3 {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (port, program) = (free_port(), stack::venv().join("bin/moto_server"));
         let arguments = ["-H", "127.0.0.1", "-p", &port.to_string()];
@@ -63,9 +63,22 @@ impl S3 {
         ]
     }
 
-    fn app(&self) -> Builder {
+    pub fn app(&self) -> Builder {
         let settings = self.settings().into_iter();
         settings.fold(TestApp::builder(), |app, (key, value)| app.set(key, value))
+    }
+
+    /// The bucket as the programs reach it.
+    pub fn storage(&self) -> Storage {
+        let variable = |key: &str| format!("MILLRACE__{}", key.to_uppercase().replace('.', "__"));
+        let variables = self.settings().map(|(key, value)| (variable(key), value));
+        let settings = Settings::from_variables(None, variables).unwrap();
+        Storage::open(&settings.storage).unwrap()
+    }
+
+    /// Where an object of this name is.
+    pub fn object(&self, name: &str) -> String {
+        format!("{}/{BUCKET}/{name}", self.endpoint)
     }
 
     /// What this query of the bucket names inside of these tags.
@@ -86,7 +99,7 @@ impl S3 {
         names.collect()
     }
 
-    async fn keys(&self) -> Vec<String> {
+    pub async fn keys(&self) -> Vec<String> {
         self.names("list-type=2", "Key").await
     }
 
@@ -120,14 +133,10 @@ struct Place {
 impl Place {
     async fn make() -> Self {
         let (s3, test) = (S3::start().await, TestDb::create().await);
-        let variable = |key: &str| format!("MILLRACE__{}", key.to_uppercase().replace('.', "__"));
-        let variables = s3.settings().map(|(key, value)| (variable(key), value));
-        let database = (variable("database.url"), test.url());
-        let settings = Settings::from_variables(None, variables.into_iter().chain([database]));
-        let settings = settings.unwrap();
+        let settings = millrace_tests::test_db::settings(&test.url());
         Self {
             db: Db::new(&settings.database, "test").unwrap(),
-            storage: Storage::open(&settings.storage).unwrap(),
+            storage: s3.storage(),
             sql: test.sql().await,
             s3,
             _test: test,

@@ -63,7 +63,7 @@ fn execute(
     let classes = catalog.tasks.types().map(|task| task.class);
     settings.worker.check_classes(classes)?;
     match command {
-        Command::Probe { path } => Ok(probe(&settings.worker.health_listen, path)?),
+        Command::Probe { path } => Ok(probe(&settings.worker.health_listen, false, path)?),
         Command::CheckConfig => {
             // Written, not printed: a reader that stops early (`| head`) is no fault.
             let _ = writeln!(std::io::stdout(), "{}", settings.masked()?);

@@ -2,6 +2,7 @@
 
 mod admin;
 mod doctor;
+mod fsck;
 mod import_units;
 mod migrate;
 mod password;
@@ -58,6 +59,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Hold the database and the stored files against each other. Ends with 0 where all is well, 1 where something is
+    /// amiss (also where it was repaired), 2 where that could not be found out.
+    ///
+    /// May run beside the programs, and be broken off at any time. Run it on a host that reaches the artifact store and
+    /// the directories of exports as the programs do.
+    Fsck(fsck::Arguments),
     /// Set the password of an account, read from the terminal or from standard input.
     SetPassword {
         /// The account; the administrator of the settings when left out.
@@ -97,14 +104,18 @@ enum Command {
 #[expect(clippy::print_stderr, reason = "this is the command line")]
 pub fn main(register: fn(&mut Catalog)) -> ExitCode {
     let cli = Cli::parse();
+    let failed: ExitCode = match cli.command {
+        Command::Fsck(_) => fsck::UNKNOWN.into(),
+        _ => ExitCode::FAILURE,
+    };
     let done = Settings::load(cli.config.as_deref())
         .map_err(Failure::from)
         .and_then(|settings| execute(cli.command, settings, register));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("millrace-api: {}", cause::chain(&*error));
-            ExitCode::FAILURE
+            failed
         }
     }
 }
@@ -113,17 +124,19 @@ fn execute(
     command: Command,
     settings: Settings,
     register: fn(&mut Catalog),
-) -> Result<(), Failure> {
+) -> Result<ExitCode, Failure> {
     if let Command::CheckConfig = command {
         let catalog = Catalog::load(&settings, register)?;
         let classes = catalog.tasks.types().map(|task| task.class);
         settings.worker.check_classes(classes)?;
         // Written, not printed: a reader that stops early (`| head`) is no fault.
         let _ = writeln!(std::io::stdout(), "{}", settings.masked()?);
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     if let Command::Probe { path } = &command {
-        return Ok(probe(&settings.api.listen, path)?);
+        let https = settings.api.is_https();
+        probe(&settings.api.listen, https, path)?;
+        return Ok(ExitCode::SUCCESS);
     }
     logging::init(&settings.log);
     crash::arm(&settings.diagnostics.crash_at)?;
@@ -136,7 +149,15 @@ fn execute(
             runtime.block_on(serve::serve(settings, register, serves))
         }
         Command::Doctor { json } => runtime.block_on(doctor::doctor(&settings, register, json)),
-        Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
+        Command::Fsck(arguments) => {
+            return runtime.block_on(fsck::fsck(&settings, arguments));
+        }
+        Command::Migrate => {
+            let migrated = runtime.block_on(migrate::migrate(&settings));
+            // One that was given up keeps its thread until the server has ended it.
+            runtime.shutdown_background();
+            return migrated.map(|()| ExitCode::SUCCESS);
+        }
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))
         }
@@ -150,5 +171,6 @@ fn execute(
         Command::Resume { what } => runtime.block_on(pause::end(&settings, what)),
         Command::Why { task, json } => runtime.block_on(why::print(&settings, &task, json)),
         Command::CheckConfig | Command::Probe { .. } => Ok(()),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

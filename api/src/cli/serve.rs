@@ -7,6 +7,7 @@ use log::warn;
 use millrace_common::catalog::Catalog;
 use millrace_common::config::Settings;
 use millrace_common::db;
+use millrace_common::tls::server::Identity;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Every client has a connection, and each that is sent a file has that open too: asks for all that the
@@ -25,6 +26,7 @@ pub async fn serve(
     register: fn(&mut Catalog),
     serves: Serves,
 ) -> Result<(), Failure> {
+    let identity = identity(&settings).await?;
     let pending = db::pending_migrations(&settings.database).await?;
     if !pending.is_empty() {
         return Err(format!(
@@ -41,6 +43,18 @@ pub async fn serve(
     let catalog = Catalog::load(&settings, register)?;
     let app = App::new(settings, catalog, serves)?;
     app.storage.check().await?;
-    server::serve(app).await?;
+    server::serve(app, identity).await?;
     Ok(())
+}
+
+/// What is shown to clients of https.
+async fn identity(settings: &Settings) -> Result<Option<Identity>, Failure> {
+    let api = &settings.api;
+    if !api.is_https() {
+        return Ok(None);
+    }
+    let loaded = Identity::load(&api.certificate_file, &api.key_file).await;
+    let identity =
+        loaded.map_err(|error| format!("api.certificate_file, api.key_file: {error}"))?;
+    Ok(Some(identity))
 }

@@ -1,20 +1,24 @@
 //! A look at the broker that changes nothing there, for `doctor`.
 
+use super::connect::{connect, tls};
 use super::link::BrokerError;
 use super::topology::{DEAD_EXCHANGE, DEAD_QUEUE, DISPATCH_EXCHANGE, EVENTS_EXCHANGE, queue_of};
 use crate::config::Broker;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, ExchangeKind};
+use rustls::pki_types::ServerName;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use url::Url;
 
 /// What a passive look found.
 #[derive(Debug)]
 pub struct Inspection {
-    /// The version that the broker tells whoever connects; `None` over TLS.
+    /// The version that the broker tells whoever connects.
     pub version: Option<String>,
     /// Our exchanges that are missing.
     pub missing_exchanges: Vec<&'static str>,
@@ -39,7 +43,7 @@ pub async fn inspect(settings: &Broker, classes: &[String]) -> Result<Inspection
     let limit = settings.timeout_ms.get();
     let properties =
         ConnectionProperties::default().with_connection_name("millrace-api doctor".into());
-    let connecting = Connection::connect(settings.url.expose(), properties);
+    let connecting = connect(settings, properties);
     let connection = within(limit, "connection.open", connecting).await?;
     let looked = look(&connection, limit, classes).await;
     let _ = timeout(limit, connection.close(200, "bye".into())).await;
@@ -108,28 +112,38 @@ async fn within<T>(
 /// The client library keeps to itself what the broker says first: asked once more, without a login.
 async fn version(settings: &Broker, limit: Duration) -> Option<String> {
     let url = Url::parse(settings.url.expose()).ok()?;
-    if url.scheme() != "amqp" {
-        return None;
-    }
-    let address = (url.host_str()?.to_owned(), url.port().unwrap_or(5672));
+    let host = url.host_str()?.to_owned();
     let asking = async {
-        let mut stream = tokio::net::TcpStream::connect(address).await?;
-        stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
-        let mut start = vec![0; 4096];
-        let mut length = 0;
-        // Until the end of the frame, or of the room for it.
-        while let Some(rest) = start.get_mut(length..).filter(|rest| !rest.is_empty()) {
-            let more = stream.read(rest).await?;
-            length += more;
-            if more == 0 || start.get(..length).is_some_and(|s| s.ends_with(b"\xce")) {
-                break;
-            }
+        if url.scheme() == "amqp" {
+            let address = (host.as_str(), url.port().unwrap_or(5672));
+            return greeting(TcpStream::connect(address).await.ok()?).await.ok();
         }
-        start.truncate(length);
-        Ok::<_, std::io::Error>(start)
+        let address = (host.as_str(), url.port().unwrap_or(5671));
+        let plain = TcpStream::connect(address).await.ok()?;
+        let connector = TlsConnector::from(tls(settings).await.ok()?);
+        let name = ServerName::try_from(host.clone()).ok()?;
+        greeting(connector.connect(name, plain).await.ok()?)
+            .await
+            .ok()
     };
-    let start = timeout(limit, asking).await.ok()?.ok()?;
-    version_in(&start)
+    version_in(&timeout(limit, asking).await.ok()??)
+}
+
+/// The first frame.
+async fn greeting(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<Vec<u8>> {
+    stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
+    let mut start = vec![0; 4096];
+    let mut length = 0;
+    // Until the end of the frame, or of the room for it.
+    while let Some(rest) = start.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        let more = stream.read(rest).await?;
+        length += more;
+        if more == 0 || start.get(..length).is_some_and(|s| s.ends_with(b"\xce")) {
+            break;
+        }
+    }
+    start.truncate(length);
+    Ok(start)
 }
 
 /// The entry `version` of the table in a `connection.start` frame.

@@ -1,5 +1,6 @@
 //! A connection that is made again whenever it is found broken.
 
+use super::connect::connect;
 use super::topology::{declare_class, declare_exchanges};
 use crate::config::Broker;
 use lapin::types::LongString;
@@ -177,9 +178,6 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Connection, BrokerError> {
-        let url = self.settings.url.expose();
-        let sign = if url.contains('?') { '&' } else { '?' };
-        let uri = format!("{url}{sign}heartbeat={}", self.settings.heartbeat_seconds);
         let properties = ConnectionProperties::default()
             .with_connection_name(LongString::from(self.name.as_str()))
             .with_client_property("product".into(), "Millrace".into())
@@ -189,8 +187,9 @@ impl Link {
             .as_ref()
             .is_none_or(|pending| pending.since.elapsed() >= ABANDONED)
         {
+            let settings = self.settings.clone();
             *connecting = Some(Connecting {
-                attempt: tokio::spawn(async move { Connection::connect(&uri, properties).await }),
+                attempt: tokio::spawn(async move { connect(&settings, properties).await }),
                 since: Instant::now(),
             });
         }

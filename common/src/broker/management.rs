@@ -2,6 +2,7 @@
 
 use crate::config::Broker;
 use reqwest::StatusCode;
+use reqwest::tls::Certificate;
 use serde_json::Value;
 use std::time::Duration;
 use url::Url;
@@ -25,6 +26,9 @@ pub enum ManagementError {
     /// The setting is no address.
     #[error("the address cannot be used")]
     Address,
+    /// The file with its authority cannot be read.
+    #[error("broker.ca_file: {0}")]
+    Authority(#[source] std::io::Error),
 }
 
 impl From<reqwest::Error> for ManagementError {
@@ -37,7 +41,7 @@ impl Management {
     /// The one that the settings name.
     ///
     /// # Errors
-    /// [`ManagementError::Address`].
+    /// [`ManagementError::Address`], [`ManagementError::Authority`].
     pub fn of(settings: &Broker) -> Result<Self, ManagementError> {
         let address = |text: &str| Url::parse(text).map_err(|_error| ManagementError::Address);
         let mut root = address(settings.management_url.expose())?;
@@ -53,11 +57,14 @@ impl Management {
             "" | "/" => "%2F",
             path => path.trim_start_matches('/'),
         };
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(5))
-            .build()?;
+        let mut http = reqwest::Client::builder().timeout(Duration::from_secs(5));
+        if !settings.ca_file.as_os_str().is_empty() {
+            let authorities =
+                std::fs::read(&settings.ca_file).map_err(ManagementError::Authority)?;
+            http = http.tls_certs_only(Certificate::from_pem_bundle(&authorities)?);
+        }
         Ok(Self {
-            http,
+            http: http.build()?,
             root,
             vhost: vhost.to_owned(),
         })

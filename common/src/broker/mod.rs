@@ -4,6 +4,7 @@
 //! without harm to a task; what must hold is that a process finds its way back by itself.
 
 mod announcement;
+mod connect;
 mod consumer;
 mod event;
 mod inspect;

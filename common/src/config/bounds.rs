@@ -1,8 +1,8 @@
 //! What values settings may have.
 
 use super::{
-    Api, Content, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend, Tasks,
-    values,
+    Api, Content, Encryption, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend,
+    Tasks, values,
 };
 use std::net::IpAddr;
 use std::path::Component;
@@ -25,8 +25,14 @@ impl Settings {
                 "must be postgres://user:password@host:port/name",
             );
         }
+        if let Err(why) = Encryption::take_from(self.database.url.expose()) {
+            return invalid("database.url", &why);
+        }
         if !is(&self.broker.url, &["amqp", "amqps"]) {
-            return invalid("broker.url", "must be amqp://user:password@host:port/vhost");
+            return invalid(
+                "broker.url",
+                "must be amqp://user:password@host:port/vhost, or amqps:// for TLS",
+            );
         }
         let management = &self.broker.management_url;
         if !management.is_empty() && !is(management, &["http", "https"]) {
@@ -139,6 +145,10 @@ impl Api {
         if self.page_limit < 1 {
             return invalid("api.page_limit", "must be at least 1");
         }
+        if self.is_https() == self.key_file.as_os_str().is_empty() {
+            let message = "certificate_file and key_file are given both, or neither";
+            return invalid("api.key_file", message);
+        }
         Ok(())
     }
 }
@@ -246,6 +256,15 @@ impl Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_needs_a_key_and_a_key_a_certificate() {
+        for name in ["CERTIFICATE_FILE", "KEY_FILE"] {
+            let given = [(format!("MILLRACE__API__{name}"), "/a")];
+            let error = Settings::from_variables(None, given).unwrap_err();
+            assert!(error.to_string().contains("api.key_file: "), "{error}");
+        }
+    }
 
     #[test]
     fn logins_have_bounds() {

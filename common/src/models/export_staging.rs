@@ -52,6 +52,16 @@ impl ExportStaging {
         Ok(())
     }
 
+    /// True where a run of this export may have files there.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn is_noted(conn: &mut Conn, export: ExportId) -> QueryResult<bool> {
+        diesel::select(exists(export_staging::table.find(export)))
+            .get_result(conn)
+            .await
+    }
+
     /// Says that nothing is left there.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ pub mod selection;
 pub mod served;
 pub mod server;
 pub mod source;
+pub mod stored_file;
 pub mod task;
 pub mod task_group;
 pub mod task_schedule;

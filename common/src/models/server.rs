@@ -1,6 +1,6 @@
 //! The PostgreSQL server itself, for `doctor`.
 
-use crate::db::Conn;
+use crate::db::{Conn, TextRow};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Text, Timestamptz};
@@ -67,6 +67,19 @@ pub async fn facts(conn: &mut Conn) -> QueryResult<ServerFacts> {
     )
     .get_result(conn)
     .await
+}
+
+/// How this session is encrypted (`TLSv1.3`); `None`: not at all.
+///
+/// # Errors
+/// As the session.
+pub async fn encryption(conn: &mut Conn) -> QueryResult<Option<String>> {
+    let row: Option<TextRow> =
+        sql_query("SELECT version AS value FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl")
+            .get_result(conn)
+            .await
+            .optional()?;
+    Ok(row.map(|row| row.value))
 }
 
 /// Processes that are online, by kind.

@@ -23,6 +23,15 @@ impl StorageKey {
         Self(format!("artifact/{directory}/{id}"))
     }
 
+    /// Reads what a file is called; `None`: no key is.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let (directory, id) = name.strip_prefix("artifact/")?.split_once('/')?;
+        let parsed = Uuid::try_parse(id).ok()?;
+        (id == parsed.to_string() && directory.len() == 2 && id.starts_with(directory))
+            .then(|| Self(name.to_owned()))
+    }
+
     /// As text, relative to the root of the store.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -53,5 +62,25 @@ mod tests {
         assert_eq!(parts[0], "artifact");
         assert!(parts[2].starts_with(parts[1]) && parts[1].len() == 2);
         assert_ne!(key, StorageKey::new());
+    }
+
+    #[test]
+    fn only_a_key_is_read_as_one() {
+        let key = StorageKey::new();
+        assert_eq!(StorageKey::parse(key.as_str()), Some(key.clone()));
+        for bad in [
+            "",
+            "artifact",
+            "artifact/ab",
+            "artifact/ab/notes.txt",
+            "artifact/zz/5a2e1c9e-0000-4000-8000-000000000000",
+            "artifact/5a/5A2E1C9E-0000-4000-8000-000000000000",
+            "artifact/5a/5a2e1c9e000040008000000000000000",
+            "elsewhere/5a/5a2e1c9e-0000-4000-8000-000000000000",
+            &format!("{key}#1"),
+            &format!("/{key}"),
+        ] {
+            assert_eq!(StorageKey::parse(bad), None, "{bad}");
+        }
     }
 }

@@ -13,6 +13,8 @@
 mod digests;
 pub mod intents;
 mod key;
+mod listing;
+pub mod look;
 mod removal;
 mod s3;
 pub mod tombstones;
@@ -21,6 +23,7 @@ mod writer;
 
 pub use digests::{ALGORITHMS, Digests, Hashers, is_sha256};
 pub use key::StorageKey;
+pub use listing::Listed;
 pub use s3::Presigned;
 pub use upload::{Saved, Stored, Upload};
 pub use writer::Writer;

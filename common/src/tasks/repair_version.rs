@@ -9,8 +9,11 @@ use crate::models::{
 };
 use crate::prn;
 use crate::repository::require_reserved;
-use crate::storage::{Hashers, Stored, tombstones};
+use crate::storage::look::Fault;
+use crate::storage::{self, Hashers, Stored, tombstones};
 use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
+use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use log::warn;
 use serde::{Deserialize, Serialize};
@@ -86,13 +89,6 @@ impl Task for RepairVersion {
         repair.repaired.finish_as_total().await?;
         Ok(Outcome::default())
     }
-}
-
-/// What is wrong with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Missing,
-    Corrupted,
 }
 
 struct Repair {
@@ -269,34 +265,18 @@ async fn look_once(
     artifact: &Artifact,
     verify: bool,
 ) -> Result<Result<Option<Fault>, Error>, TaskError> {
-    let storage = ctx.storage();
-    match storage.size(&artifact.storage_key).await {
-        Err(error) => return Ok(Err(error)),
-        Ok(None) => return Ok(Ok(Some(Fault::Missing))),
-        Ok(Some(size)) if Some(size) != u64::try_from(artifact.size).ok() => {
-            return Ok(Ok(Some(Fault::Corrupted)));
-        }
-        Ok(Some(_)) if !verify => return Ok(Ok(None)),
-        Ok(Some(_)) => {}
-    }
-    let mut bytes = match storage.read(&artifact.storage_key, None).await {
-        Ok(bytes) => bytes,
-        Err(error) => return Ok(Err(error)),
-    };
-    let mut hashers = Hashers::new(&["sha256".to_owned()])?;
-    while let Some(piece) = bytes.next().await {
-        ctx.checkpoint()?;
-        let piece = match piece {
-            Ok(piece) => piece,
-            Err(error) => return Ok(Err(error)),
-        };
-        hashers = ctx
-            .blocking(move || {
+    let hash = |mut hashers: Hashers, piece: Bytes| {
+        let hashing = async move {
+            ctx.checkpoint()?;
+            let update = move || {
                 hashers.update(&piece);
                 hashers
-            })
-            .await?;
-    }
-    let is_whole = hashers.finish().sha256() == artifact.sha256;
-    Ok(Ok((!is_whole).then_some(Fault::Corrupted)))
+            };
+            ctx.blocking(update).await
+        };
+        hashing.boxed()
+    };
+    let sha256 = verify.then_some(artifact.sha256.as_str());
+    let key = &artifact.storage_key;
+    storage::look::look(ctx.storage(), key, artifact.size, sha256, &hash).await
 }

@@ -8,3 +8,4 @@ mod storage;
 
 pub use place::{Place, Refusal};
 pub use removal::{Removal, remove_due};
+pub use storage::{Fault, Storage};

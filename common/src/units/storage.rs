@@ -100,6 +100,16 @@ impl Storage {
         Ok(true)
     }
 
+    /// True where something lies there, be it a link that leads nowhere.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub fn holds(&self, path: &str) -> Result<bool, Fault> {
+        let place = Place::read(path, &self.path)
+            .map_err(|refusal| Fault::Refused(format!("the path {refusal}")))?;
+        Ok(self.find(&place)?.is_some())
+    }
+
     /// What lies there, and the directory that it is in.
     fn find(&self, place: &Place) -> Result<Option<(OwnedFd, FileType)>, Fault> {
         let parent = match open_below(&self.root, &place.parent(), WAY, Mode::empty()) {

@@ -2,6 +2,7 @@
 
 use super::{TestApp, free_port, ledger};
 use crate::client::Client;
+use crate::upstream::Authority;
 use crate::{TestDb, Vhost};
 use base64::Engine;
 use std::path::Path;
@@ -18,6 +19,8 @@ pub struct Builder {
     plugin: bool,
     no_broker: bool,
     no_api: bool,
+    broker_url: Option<String>,
+    authority: Option<Authority>,
     settings: Vec<(String, String)>,
 }
 
@@ -54,6 +57,20 @@ impl Builder {
     #[must_use]
     pub fn database_url(mut self, url: String) -> Self {
         self.database_url = Some(url);
+        self
+    }
+
+    /// Reaches the broker by another address.
+    #[must_use]
+    pub fn broker_url(mut self, url: String) -> Self {
+        self.broker_url = Some(url);
+        self
+    }
+
+    /// With an API by https, whose certificate (`certificate.pem`, `certificate.key`) this authority signed.
+    #[must_use]
+    pub fn https(mut self, authority: Authority) -> Self {
+        self.authority = Some(authority);
         self
     }
 
@@ -95,14 +112,22 @@ impl Builder {
         let broker = if self.no_broker {
             format!("amqp://guest:guest@127.0.0.1:{}/%2f", free_port())
         } else {
-            vhost.url()
+            self.broker_url.unwrap_or_else(|| vhost.url())
         };
         let database = self.database_url.unwrap_or_else(|| db.url());
         let port = free_port();
         let mut settings = defaults(&database, &broker, port, dir.path());
         settings.extend(self.settings);
+        let client = match &self.authority {
+            None => Client::new(&format!("http://127.0.0.1:{port}"), PASSWORD),
+            Some(authority) => {
+                settings.extend(certified(authority, dir.path()));
+                let client = Client::new(&format!("https://127.0.0.1:{port}"), PASSWORD);
+                client.trusting(&authority.certificate())
+            }
+        };
         let mut app = TestApp {
-            client: Client::new(&format!("http://127.0.0.1:{port}"), PASSWORD),
+            client,
             sql: db.sql().await,
             db,
             vhost,
@@ -125,6 +150,22 @@ impl Builder {
         }
         app
     }
+}
+
+/// Writes a certificate for this machine; gives the settings that name it.
+fn certified(authority: &Authority, dir: &Path) -> [(String, String); 2] {
+    let (certificate, key) = authority.server("127.0.0.1");
+    let file = |name: &str, text: String| {
+        std::fs::write(dir.join(name), text).unwrap();
+        dir.join(name).to_str().unwrap().to_owned()
+    };
+    [
+        variable(
+            "api.certificate_file",
+            &file("certificate.pem", certificate),
+        ),
+        variable("api.key_file", &file("certificate.key", key)),
+    ]
 }
 
 pub(super) fn variable(key: &str, value: &str) -> (String, String) {

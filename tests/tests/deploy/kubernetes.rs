@@ -283,6 +283,59 @@ fn secrets_are_referred_to_and_nowhere_given() {
 }
 
 #[test]
+fn with_tls_every_way_is_encrypted_and_the_authority_is_there() {
+    let overlays = overlays();
+    let overlay = overlays
+        .iter()
+        .find(|overlay| overlay.name == "tls")
+        .unwrap();
+    for name in ["millrace-api", "millrace-worker"] {
+        let pod = overlay.pod(name);
+        let broker = &pod.environment["MILLRACE__BROKER__URL"];
+        assert!(
+            broker.starts_with("amqps://") && broker.contains(":5671/"),
+            "{broker}"
+        );
+    }
+    let cluster = &overlay.one("RabbitmqCluster", "millrace-rabbitmq")["spec"]["tls"];
+    assert_eq!(cluster["disableNonTLSListeners"], true);
+    for policy in ["to-rabbitmq", "rabbitmq"] {
+        let spec = overlay.one("NetworkPolicy", policy)["spec"].to_string();
+        assert!(spec.contains("\"port\":5671"), "{spec}");
+        assert!(!spec.contains("\"port\":5672"), "{spec}");
+    }
+    for pod in overlay.pods() {
+        let file = pod.environment["MILLRACE__BROKER__CA_FILE"].as_str();
+        let (folder, name) = file.rsplit_once('/').unwrap();
+        let (_, volume) = mounted(&pod, folder);
+        assert_eq!(
+            volume["secret"]["secretName"], "millrace-ca",
+            "{}",
+            pod.name
+        );
+        assert_eq!(volume["secret"]["items"][0]["path"], name);
+        // The same file in the address of the database, which docs/OPERATIONS.md says.
+        assert!(read("docs/OPERATIONS.md").contains(&format!("sslrootcert={file}")));
+    }
+    let api = overlay.pod("millrace-api");
+    for setting in ["MILLRACE__API__CERTIFICATE_FILE", "MILLRACE__API__KEY_FILE"] {
+        let (folder, _) = api.environment[setting].rsplit_once('/').unwrap();
+        assert_eq!(
+            mounted(&api, folder).1["secret"]["secretName"],
+            "millrace-api-tls"
+        );
+    }
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        assert_eq!(api.container[probe]["httpGet"]["scheme"], "HTTPS");
+    }
+    let annotations = &overlay.one("Ingress", "millrace")["metadata"]["annotations"];
+    assert_eq!(
+        annotations["nginx.ingress.kubernetes.io/backend-protocol"],
+        "HTTPS"
+    );
+}
+
+#[test]
 fn nothing_passes_but_what_a_policy_allows() {
     for overlay in overlays() {
         let deny = &overlay.one("NetworkPolicy", "default-deny")["spec"];
@@ -324,7 +377,8 @@ fn the_fleet_at_its_largest_fits_into_the_database() {
         let apis = apis["maxReplicas"].as_u64().unwrap();
         // One more of each during a rolling upgrade; three are kept for superusers.
         let needed = (workers + 1) * (pool + slots + 3) + (apis + 1) * (pool + 2) + 3;
-        assert!(needed <= sessions, "{needed} of {sessions}");
+        // `doctor` warns from four fifths on.
+        assert!(needed * 5 <= sessions * 4, "{needed} of {sessions}");
         assert!(overlay.one("Deployment", "millrace-worker")["spec"]["replicas"].is_null());
         let threshold = scaler["triggers"][0]["metadata"]["threshold"].as_str();
         assert_eq!(

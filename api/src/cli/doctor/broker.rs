@@ -36,7 +36,7 @@ pub(super) async fn check(settings: &Settings, classes: &[String], report: &mut 
 fn version(inspection: &Inspection, report: &mut Report) {
     const NAME: &str = "broker.version";
     let Some(version) = &inspection.version else {
-        return report.ok(NAME, "not told over TLS");
+        return report.ok(NAME, "not told");
     };
     let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
     let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
@@ -113,7 +113,10 @@ fn dead_letters(inspection: &Inspection, report: &mut Report) {
 fn acknowledgement(settings: &Settings, report: &mut Report) {
     const NAME: &str = "broker.acknowledgement";
     let seconds = settings.worker.acknowledge_after_seconds;
-    let seen = format!("after {seconds} s at most");
+    let seen = format!(
+        "after {seconds} s at most; the broker's limit cannot be asked for: \
+         `rabbitmqctl eval 'application:get_env(rabbit, consumer_timeout).'` says it, in ms"
+    );
     if seconds * 10 >= CONSUMER_TIMEOUT * 9 {
         report.warn(
             NAME,

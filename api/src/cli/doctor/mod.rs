@@ -4,6 +4,7 @@
 
 mod broker;
 mod database;
+mod encryption;
 mod fleet;
 mod report;
 mod server;
@@ -26,12 +27,15 @@ pub async fn doctor(
     let classes = classes(settings, register, &mut report);
     let conn = database::check(settings, &mut report).await;
     if let Some(mut conn) = conn {
+        encryption::database(settings, &mut conn, &mut report).await;
         server::check(settings, &mut conn, &mut report).await;
         if database::migrations(settings, &mut report).await {
             fleet::check(&mut conn, &mut report).await;
         }
     }
     broker::check(settings, &classes, &mut report).await;
+    encryption::broker(settings, &mut report);
+    encryption::api(settings, &mut report).await;
     store::check(settings, &mut report).await;
     let text = if json { report.json() } else { report.text() };
     // Written, not printed: a reader that stops early (`| head`) is no fault.

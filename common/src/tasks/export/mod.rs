@@ -11,6 +11,7 @@ pub mod path;
 mod place;
 mod run;
 mod source;
+pub mod stray;
 mod target;
 mod write;
 

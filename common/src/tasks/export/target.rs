@@ -152,6 +152,13 @@ fn staging_name(export: ExportId) -> String {
     format!(".millrace-{export}#")
 }
 
+/// The export whose staging directory is called so.
+pub(super) fn staged_export(name: &str) -> Option<ExportId> {
+    let id = name.strip_prefix(".millrace-")?.strip_suffix('#')?;
+    let export = ExportId(id.parse().ok()?);
+    (staging_name(export) == name).then_some(export)
+}
+
 /// Removes what earlier runs than this attempt left in the staging directory. False: a later one has begun.
 fn clear_earlier(dir: &OwnedFd, staging: &Path, attempt: i32) -> Result<bool, Errno> {
     let staging = match open_below(dir, staging, DIRECTORY, Mode::empty()) {

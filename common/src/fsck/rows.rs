@@ -1,0 +1,134 @@
+//! Rows whose file is missing, or is another one than it should be.
+
+use super::{BATCH, Finding, Run, What};
+use crate::db;
+use crate::error::Error;
+use crate::models::stored_file::{self, Kind, StoredFile};
+use crate::storage::look::{Fault, look};
+use crate::storage::{Hashers, Storage, tombstones};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+use std::time::Duration;
+
+/// Files that are asked for at the same time, and those that are read.
+const ASKED: usize = 32;
+const READ: usize = 4;
+/// How often an object store is asked before that is an error.
+const TRIES: u32 = 3;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_secs(2);
+
+pub(super) async fn check(run: &mut Run<'_>) -> Result<(), Error> {
+    let mut wrong = 0;
+    for kind in Kind::ALL {
+        let mut behind = String::new();
+        loop {
+            let page = {
+                let mut conn = run.fsck.db.get().await?;
+                StoredFile::page(&mut conn, kind, &behind, BATCH as i64).await?
+            };
+            let Some(last) = page.last() else { break };
+            behind = last.storage_key.to_string();
+            run.summary.rows += page.len() as u64;
+            let found = faulty(run, page).await?;
+            wrong += found.len() as u64;
+            run.doubt(wrong, run.summary.rows, "rows")?;
+            for (file, _) in found {
+                again(run, kind, file).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn faulty(run: &Run<'_>, page: Vec<StoredFile>) -> Result<Vec<(StoredFile, What)>, Error> {
+    let (storage, digests) = (run.fsck.storage, run.fsck.options.digests);
+    let at_once = if digests { READ } else { ASKED };
+    let mut looks = stream::iter(page)
+        .map(|file| async move {
+            let fault = fault(storage, &file, digests).await?;
+            Ok::<_, Error>(fault.map(|fault| (file, fault)))
+        })
+        .buffer_unordered(at_once);
+    let mut found = Vec::new();
+    while let Some(looked) = looks.next().await {
+        found.extend(looked?);
+    }
+    Ok(found)
+}
+
+/// What is wrong with a file. One that a local disk does not give is unreadable; an object store is asked again, and
+/// then nothing can be said.
+async fn fault(storage: &Storage, file: &StoredFile, digests: bool) -> Result<Option<What>, Error> {
+    let sha256 = file.sha256.as_deref().filter(|_| digests);
+    let hash = |mut hashers: Hashers, piece: Bytes| {
+        let hashing = tokio::task::spawn_blocking(move || {
+            hashers.update(&piece);
+            hashers
+        });
+        hashing
+            .map(|hashed| hashed.map_err(Error::internal))
+            .boxed()
+    };
+    let mut tries = TRIES;
+    loop {
+        let looked = look::<Error>(storage, &file.storage_key, file.size, sha256, &hash);
+        match looked.await? {
+            Ok(fault) => {
+                return Ok(fault.map(|fault| match fault {
+                    Fault::Missing => What::RowWithoutFile,
+                    Fault::Corrupted => What::WrongFile,
+                }));
+            }
+            Err(Error::NotFound { .. }) => return Ok(Some(What::RowWithoutFile)),
+            Err(_) if storage.root().is_some() => return Ok(Some(What::UnreadableFile)),
+            Err(error) if tries <= 1 => return Err(error),
+            Err(_) => tries -= 1,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Looks once more, now that rows that went before their files are gone.
+async fn again(run: &mut Run<'_>, kind: Kind, file: StoredFile) -> Result<(), Error> {
+    let fsck = &run.fsck;
+    if !file.is_current(&mut *fsck.db.get().await?, kind).await? {
+        return Ok(());
+    }
+    let Some(what) = fault(fsck.storage, &file, fsck.options.digests).await? else {
+        return Ok(());
+    };
+    let done = match (kind, fsck.options.repair, what) {
+        // One that cannot be read now may be read tomorrow.
+        (_, _, What::UnreadableFile) => None,
+        (Kind::Artifact, true, _) => mend(run, &file).await?,
+        _ => None,
+    };
+    run.add(Finding {
+        what,
+        name: file.storage_key.to_string(),
+        detail: format!("{} {}, {} bytes", kind.name(), file.id, file.size),
+        done,
+    });
+    Ok(())
+}
+
+/// A unit that a remote has a source for gets its file from there when somebody asks for it. What no remote has stays
+/// as it is: an upload of the same bytes restores it.
+async fn mend(run: &Run<'_>, file: &StoredFile) -> Result<Option<String>, Error> {
+    let (db, storage) = (run.fsck.db, run.fsck.storage);
+    let detached = db::transaction(&mut *db.get().await?, async |conn| {
+        Ok::<_, Error>(stored_file::detach(conn, file).await?)
+    })
+    .await?;
+    tombstones::unlink(db, storage, &detached.buried).await?;
+    Ok((detached.units > 0).then(|| {
+        let (units, left) = (detached.units, detached.left);
+        let rest = match left {
+            0 => String::new(),
+            left => format!("; {left} without a remote keep it"),
+        };
+        format!("{units} units fetch it again from their remote{rest}")
+    }))
+}
