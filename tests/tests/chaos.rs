@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use world::World;
 
 /// Longest time until all is as fast as before, counted from the end of a fault.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_secs(30);
 
 /// Which faults, in which order.
 fn faults(rng: &mut StdRng) -> Vec<Fault> {
