@@ -56,18 +56,6 @@ impl FromRequest for Actor {
 }
 
 impl Actor {
-    /// Answers 403 to who is no administrator.
-    ///
-    /// # Errors
-    /// 403 in the contract's shape.
-    pub fn administers(&self) -> Result<(), ApiError> {
-        if self.is_superuser {
-            Ok(())
-        } else {
-            Err(ApiError::forbidden())
-        }
-    }
-
     /// Notes in the audit log what this account changes, in the transaction that does.
     ///
     /// # Errors

@@ -90,6 +90,9 @@ fn decide(held: &Held, action: Action, object: Object, is_one: bool, need: &Need
 }
 
 impl Access {
+    /// That of an administrator.
+    pub const UNLIMITED: Self = Self(None);
+
     /// True for an administrator.
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
@@ -177,6 +180,28 @@ impl Access {
             return Predicate::always();
         };
         held.versions(&models("repository", types.repository_types()))
+    }
+
+    /// The rows of which this column is the id of a repository that may be seen.
+    #[must_use]
+    pub fn of_repositories<T: 'static>(
+        &self,
+        types: &ContentTypes,
+        column: &'static str,
+    ) -> Predicate<T> {
+        let Some(held) = &self.0 else {
+            return Predicate::always();
+        };
+        held.of_repositories(column, &models("repository", types.repository_types()))
+    }
+
+    /// The rows of which this column is the id of a unit that may be seen.
+    #[must_use]
+    pub fn of_units<T: 'static>(&self, types: &ContentTypes, column: &'static str) -> Predicate<T> {
+        let Some(held) = &self.0 else {
+            return Predicate::always();
+        };
+        held.of_units(column, &models("repository", types.repository_types()))
     }
 
     /// The groups of tasks that may be seen.

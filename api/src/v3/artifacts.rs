@@ -166,8 +166,8 @@ pub static FILTERS: LazyLock<Filters<artifact::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&app, &actor, Action::View, Object::Artifact).await?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Artifact).await?;
+    let listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let page = Artifact::page(&mut conn, &listing.selection)
         .await

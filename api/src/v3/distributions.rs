@@ -193,7 +193,7 @@ pub static FILE_FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(common_
 /// 400 for a filter.
 pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, DISTRIBUTION).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let columns = (table::pulp_id, table::pulp_type);
     let visible = access.rows_of_types("distribution", [PULP_TYPE], columns);
     listing.narrow(visible);
@@ -208,7 +208,7 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, DISTRIBUTION).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILE_FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILE_FILTERS)?;
     let mine = Predicate::sql("distribution.pulp_type = 'file.file'")
         .and(access.rows(DISTRIBUTION, table::pulp_id));
     listing.narrow(mine);

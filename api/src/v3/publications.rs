@@ -191,7 +191,7 @@ pub static FILE_FILTERS: LazyLock<Filters<table::table>> =
 /// 400 for a filter.
 pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, PUBLICATION).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let columns = (table::pulp_id, table::pulp_type);
     let visible = access.rows_of_types("publication", TYPES, columns);
     listing.narrow(visible);
@@ -206,7 +206,7 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, PUBLICATION).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILE_FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILE_FILTERS)?;
     let mine = Predicate::sql("publication.pulp_type = 'file.file'")
         .and(access.rows(PUBLICATION, table::pulp_id));
     listing.narrow(mine);

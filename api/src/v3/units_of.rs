@@ -64,7 +64,7 @@ fn pulp_type<K: UnitCalls>() -> &'static str {
 /// 400 for a filter.
 pub async fn list<K: UnitCalls>(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::Content).await?;
-    let mut listing = Listing::from_request(&app, &request, K::filters())?;
+    let mut listing = Listing::from_request(&app, &access, &request, K::filters())?;
     let of_type = Predicate::sql(K::OF_TYPE).and(access.units(&app.catalog.content));
     listing.narrow(of_type);
     let mut conn = app.db.get().await?;

@@ -22,7 +22,7 @@ use millrace_common::schema::task;
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::Task).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let visible = access.tasks(Action::View, task::pulp_id);
     listing.narrow(visible);
     let mut conn = app.db.get().await?;

@@ -12,7 +12,7 @@ pub(super) use requests::{Email, PartOfName, Password, UserFields, Username};
 use self::requests::{SomeOfUser, WholeUser};
 use super::{href, path_id, time};
 use crate::app::App;
-use crate::auth::Actor;
+use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::{Body, Unread};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
@@ -97,8 +97,8 @@ pub static FILTERS: LazyLock<Filters<account::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter, 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    actor.administers()?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::User).await?;
+    let listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let Page { count, rows } = Account::page(&mut conn, &listing.selection)
         .await
@@ -116,7 +116,7 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::View, Object::User).await?;
     let mut conn = app.db.get().await?;
     let row = Account::find(&mut conn, user_id(&path)?).await?;
     let shown = render(&mut conn, vec![row.ok_or_else(none)?]).await?;
@@ -128,7 +128,7 @@ pub async fn read(
 /// # Errors
 /// 400 that names the field, 403.
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<WholeUser>>) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Create, Object::User).await?;
     let Body(WholeUser(fields)) = body.read().await?;
     let new = fields.into_change(&app, None, "password").await?;
     let mut conn = app.db.get().await?;
@@ -157,7 +157,7 @@ pub async fn update(
     path: Path<String>,
     body: Unread<Body<WholeUser>>,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Change, Object::User).await?;
     let Body(WholeUser(fields)) = body.read().await?;
     changed(&app, actor, &path, fields).await
 }
@@ -172,7 +172,7 @@ pub async fn partial_update(
     path: Path<String>,
     body: Unread<Body<SomeOfUser>>,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Change, Object::User).await?;
     let Body(SomeOfUser(fields)) = body.read().await?;
     changed(&app, actor, &path, fields).await
 }
@@ -194,7 +194,7 @@ async fn changed(app: &App, actor: Actor, path: &str, fields: UserFields) -> Api
 /// # Errors
 /// 403, 404, 409 for the last administrator.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Delete, Object::User).await?;
     let id = user_id(&path)?;
     if id == actor.id {
         return Err(ApiError::detail(
