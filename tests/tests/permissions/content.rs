@@ -188,3 +188,76 @@ async fn labels_of_units_need_a_permission_of_their_own() {
     viewer.post(&path, &label).await.expect(403);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_version_that_is_hidden_holds_nothing_that_a_filter_tells_of() {
+    let app = TestApp::with_workers(1).await;
+    let (zoo, farm) = (app.repository("zoo").await, app.repository("farm").await);
+    let cat = app.unit("cat", "c").await;
+    app.modify(&zoo, std::slice::from_ref(&cat), &[]).await;
+    app.modify(&farm, std::slice::from_ref(&cat), &[]).await;
+    app.modify(&farm, &[], std::slice::from_ref(&cat)).await;
+    let one = app.person("one").await;
+    app.grant("one", "file.filerepository_viewer", Some(href(&zoo)))
+        .await;
+    for list in [FILES, "content/"] {
+        for (filter, number) in [
+            ("repository_version", 1),
+            ("repository_version_added", 1),
+            ("repository_version_removed", 2),
+        ] {
+            let version = format!("{}versions/{number}/", href(&farm));
+            for query in [
+                format!("{filter}={version}"),
+                format!("{filter}={version}&ordering=pulp_id"),
+                format!("q={filter}=%27{version}%27"),
+            ] {
+                let path = format!("{list}?{query}");
+                assert_eq!(app.hrefs(&path).await, [cat.as_str()], "{path}");
+                assert_eq!(one.hrefs(&path).await, Vec::<String>::new(), "{path}");
+            }
+        }
+        let seen = format!(
+            "{list}?repository_version={}versions/1/&ordering=pulp_id",
+            href(&zoo)
+        );
+        assert_eq!(one.hrefs(&seen).await, [cat.as_str()], "{seen}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_serves_a_unit_is_not_told_to_who_does_not_see_the_unit() {
+    let app = TestApp::with_workers(1).await;
+    let zoo = app.repository("zoo").await;
+    let cat = app.unit("cat", "c").await;
+    app.modify(&zoo, std::slice::from_ref(&cat), &[]).await;
+    let publication = published(&app, href(&zoo)).await;
+    let body = json!({"name": "d", "base_path": "d", "publication": publication});
+    let task = app.post(DISTRIBUTIONS, &body).await.task();
+    let distribution = app.completed(&task).await["created_resources"][0].clone();
+    let distribution = distribution.as_str().unwrap();
+    let one = app.person("one").await;
+    app.grant("one", "file.filepublication_viewer", Some(&publication))
+        .await;
+    app.grant("one", "file.filedistribution_viewer", Some(distribution))
+        .await;
+    let lists = [
+        (
+            format!("{PUBLICATIONS}?content={cat}"),
+            publication.as_str(),
+        ),
+        (format!("{PUBLICATIONS}?content__in={cat}"), &publication),
+        (format!("{DISTRIBUTIONS}?with_content={cat}"), distribution),
+    ];
+    for (list, object) in &lists {
+        assert_eq!(app.hrefs(list).await, [*object], "{list}");
+        assert_eq!(one.hrefs(list).await, Vec::<String>::new(), "{list}");
+    }
+    app.grant("one", "file.filerepository_viewer", Some(href(&zoo)))
+        .await;
+    for (list, object) in &lists {
+        assert_eq!(one.hrefs(list).await, [*object], "{list}");
+    }
+    app.finish().await;
+}
