@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use utoipa::ToSchema;
 
-/// A group of tasks, and how many of them are in each state.
+/// A group of tasks, and how many of them are in each state, of those that one sees.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "named as in the contract")]
 pub struct TaskGroupResponse {
@@ -183,15 +183,14 @@ async fn render(
 ) -> QueryResult<Vec<TaskGroupResponse>> {
     let ids: Vec<TaskGroupId> = groups.iter().map(|group| group.pulp_id).collect();
     let mut around: HashMap<TaskGroupId, Around> = HashMap::new();
-    for (group, state, count) in TaskGroup::count_members(conn, &ids).await? {
+    let visible = access.tasks(Action::View, task::pulp_id);
+    for (group, state, count) in TaskGroup::count_members(conn, &ids, visible.clone()).await? {
         if let Some(group) = group {
             around.entry(group).or_default().counts.insert(state, count);
         }
     }
     if with_members {
-        for task in
-            MinimalTask::of_groups(conn, &ids, access.tasks(Action::View, task::pulp_id)).await?
-        {
+        for task in MinimalTask::of_groups(conn, &ids, visible).await? {
             if let Some(group) = task.task_group {
                 around.entry(group).or_default().tasks.push(task.into());
             }

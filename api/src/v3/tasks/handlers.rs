@@ -28,7 +28,7 @@ pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
     let mut conn = app.db.get().await?;
     for (name, value) in pairs(&request) {
         if name == "created_resources" && !value.is_empty() {
-            check_created(&mut conn, &value).await?;
+            check_created(&mut conn, &access, &app.catalog.content, &value).await?;
         }
     }
     if listing.wanted.is_minimal() {
