@@ -12,7 +12,7 @@ use millrace_common::ids::{DomainId, TaskGroupId};
 use millrace_common::models::permission::{self, Held, Id, Maker, loose_units};
 use millrace_common::models::selection::Predicate;
 use millrace_common::prn::Prn;
-use millrace_common::schema::{content, repository_version, task_group};
+use millrace_common::schema::{content, repository_version, task, task_group};
 use uuid::Uuid;
 
 /// What an action is done to: a kind of objects as a whole, or one object.
@@ -144,10 +144,12 @@ impl Access {
     }
 
     /// The tasks that this may be done to.
-    pub fn tasks<T, C: Id<T>>(&self, action: Action, id: C) -> Predicate<T> {
+    pub fn tasks(&self, action: Action) -> Predicate<task::table> {
         match (&self.0, Object::Task.need(action)) {
             (None, _) => Predicate::always(),
-            (Some(held), Need::Permission(permission)) => held.tasks(id, &permission),
+            (Some(held), Need::Permission(permission)) => {
+                held.tasks((task::pulp_id, task::created_by), &permission)
+            }
             (Some(_), _) => Predicate::never(),
         }
     }

@@ -19,7 +19,7 @@ use millrace_common::models::selection::Page;
 use millrace_common::models::task::MinimalTask;
 use millrace_common::models::task_group::{GroupProgressReport, TaskGroup};
 use millrace_common::prn::Prn;
-use millrace_common::schema::{task, task_group};
+use millrace_common::schema::task_group;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -183,7 +183,7 @@ async fn render(
 ) -> QueryResult<Vec<TaskGroupResponse>> {
     let ids: Vec<TaskGroupId> = groups.iter().map(|group| group.pulp_id).collect();
     let mut around: HashMap<TaskGroupId, Around> = HashMap::new();
-    let visible = access.tasks(Action::View, task::pulp_id);
+    let visible = access.tasks(Action::View);
     for (group, state, count) in TaskGroup::count_members(conn, &ids, visible.clone()).await? {
         if let Some(group) = group {
             around.entry(group).or_default().counts.insert(state, count);

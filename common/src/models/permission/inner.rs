@@ -9,7 +9,7 @@ use diesel::expression::{AppearsOnTable, Expression, TypedExpressionType};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{SingleValue, SqlType, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Integer, SingleValue, SqlType, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use std::marker::PhantomData;
 
@@ -101,9 +101,10 @@ impl Held {
         permission: &str,
         group: TaskGroupId,
     ) -> QueryResult<bool> {
-        let others = task::table
-            .filter(task::task_group.eq(group))
-            .filter(self.tasks(task::pulp_id, permission).negated());
+        let others = task::table.filter(task::task_group.eq(group)).filter(
+            self.tasks((task::pulp_id, task::created_by), permission)
+                .negated(),
+        );
         let is_other: bool = diesel::select(diesel::dsl::exists(others))
             .get_result(conn)
             .await?;
@@ -113,7 +114,11 @@ impl Held {
     /// The groups with a task that may be seen and that no other task dispatched (contract 2.13).
     #[must_use]
     pub fn task_groups(&self) -> Predicate<task_group::table> {
-        let tasks = self.tasks(Inner::<SqlUuid>("t.pulp_id", PhantomData), "core.view_task");
+        let columns = (
+            Inner::<SqlUuid>("t.pulp_id", PhantomData),
+            Inner::<Integer>("t.created_by", PhantomData),
+        );
+        let tasks = self.tasks(columns, "core.view_task");
         Predicate::sql(
             "task_group.pulp_id IN (SELECT t.task_group FROM task t \
               WHERE t.task_group IS NOT NULL AND t.parent_task IS NULL AND ",
