@@ -91,6 +91,7 @@ table! {
         failures -> Int4,
         last -> Timestamptz,
         locked_until -> Nullable<Timestamptz>,
+        spared -> Nullable<Timestamptz>,
     }
 }
 

@@ -6,13 +6,16 @@ mod permission;
 mod policy;
 mod refusal;
 pub mod sessions;
+mod source;
+mod turns;
 mod verify;
 
-pub use basic::{Credentials, Pair, hash_password, read_header};
+pub use basic::{Credentials, Pair, Proof, hash_password, read_header};
 pub use permission::{Access, Target, authorize, own};
 pub use policy::{Action, Object};
 pub use refusal::Refusal;
 pub use sessions::Token;
+pub use source::Source;
 
 use crate::app::App;
 use crate::correlation;
@@ -106,7 +109,11 @@ pub async fn identify(request: &HttpRequest) -> Result<Actor, Refusal> {
         .ok_or_else(|| ApiError::internal("the app is not set up"))?;
     if let Some(given) = request.headers().get(header::AUTHORIZATION) {
         let pair = basic::read_header(given).ok_or(Refusal::Missing)?;
-        return app.credentials.verify(&app.db, pair).await;
+        let source = Source::of(request, &app.settings.api.proxies);
+        let proof = app.credentials.verify(&app.db, pair, source).await?;
+        let actor = proof.actor;
+        request.extensions_mut().insert(proof);
+        return Ok(actor);
     }
     let token = Token::read(request.headers()).ok_or(Refusal::Missing)?;
     let actor = app.credentials.sessions.actor(&app.db, &token).await?;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 mod bounds;
 mod error;
+pub mod network;
 mod values;
 
 pub use error::SettingsError;
@@ -89,6 +90,7 @@ section!(
         delete_orphans_limit: usize,
         remote_user_header: String,
         remote_user_from: List<String>,
+        proxies: List<String>,
     }
 );
 section!(
@@ -113,6 +115,7 @@ section!(
         failures: i32,
         lock_seconds: u32,
         lock_max_seconds: u32,
+        spare_seconds: u32,
     }
 );
 section!(
