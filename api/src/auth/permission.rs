@@ -224,6 +224,20 @@ impl Access {
         Ok(held.on_members(conn, &permission, group).await?)
     }
 
+    /// True where some repository may be modified.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn modifies_any(&self, conn: &mut Conn, types: &ContentTypes) -> ApiResult<bool> {
+        let Some(held) = &self.0 else { return Ok(true) };
+        let models = models("repository", types.repository_types());
+        let wanted: Vec<String> = models
+            .iter()
+            .map(|(_, model)| permission::named("modify", model))
+            .collect();
+        Ok(held.on_any(conn, &wanted).await?)
+    }
+
     /// True where an object may be seen.
     ///
     /// # Errors

@@ -101,8 +101,12 @@ async fn units_are_made_for_repositories_that_may_be_modified() {
             .send(keeper.request(Method::POST, FILES).multipart(form))
             .await
     };
-    let refused = post(form("cat", Some(href(&zoo)))).await.expect(400);
     let no_object = json!(["Invalid hyperlink - Object does not exist."]);
+    post(form("cat", Some(href(&zoo)))).await.expect(403);
+    let own = app.repository("own").await;
+    app.grant("keeper", "file.filerepository_owner", Some(href(&own)))
+        .await;
+    let refused = post(form("cat", Some(href(&zoo)))).await.expect(400);
     assert_eq!(refused, json!({"repository": no_object}));
     app.grant("keeper", "file.filerepository_viewer", Some(href(&zoo)))
         .await;
@@ -127,6 +131,49 @@ async fn units_are_made_for_repositories_that_may_be_modified() {
     app.grant("keeper", "file.file_uploader", None).await;
     keeper.try_unit("dog", "d", None).await.expect(201);
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_come_is_not_stored() {
+    let app = TestApp::start().await;
+    let (zoo, farm) = (app.repository("zoo").await, app.repository("farm").await);
+    let (nobody, keeper) = (app.person("nobody").await, app.person("keeper").await);
+    app.grant("keeper", "file.filerepository_owner", Some(href(&zoo)))
+        .await;
+    // Every file that is begun has an intent, whatever becomes of it.
+    app.sql
+        .run(
+            "CREATE TABLE begun (); CREATE FUNCTION begin_file() RETURNS trigger LANGUAGE plpgsql AS \
+               $$ BEGIN INSERT INTO begun DEFAULT VALUES; RETURN NULL; END $$; \
+             CREATE TRIGGER begun AFTER INSERT ON intent FOR EACH ROW EXECUTE FUNCTION begin_file()",
+        )
+        .await;
+    let begun = async || app.sql.number("SELECT count(*) FROM begun").await;
+    let named_first = |repository: &str| {
+        let part = Part::text("text").file_name("f");
+        let form = Form::new().text("repository", repository.to_owned());
+        form.text("relative_path", "cat").part("file", part)
+    };
+    let post = async |client: &Client, path: &str, form: Form| {
+        client
+            .send(client.request(Method::POST, path).multipart(form))
+            .await
+            .status
+            .as_u16()
+    };
+    for path in [FILES, "content/rpm/packages/"] {
+        assert_eq!(post(&nobody, path, form("cat", None)).await, 403, "{path}");
+        let named = named_first(href(&farm));
+        assert_eq!(post(&keeper, path, named).await, 400, "{path}");
+    }
+    app.grant("keeper", "file.filerepository_viewer", Some(href(&farm)))
+        .await;
+    assert_eq!(post(&keeper, FILES, named_first(href(&farm))).await, 403);
+    let packages = "content/rpm/packages/";
+    assert_eq!(post(&keeper, packages, named_first(href(&zoo))).await, 400);
+    assert_eq!(begun().await, 0);
+    assert_eq!(post(&keeper, FILES, named_first(href(&zoo))).await, 202);
+    assert_eq!(begun().await, 1);
 }
 
 #[tokio::test]

@@ -147,6 +147,27 @@ impl Held {
         Ok(answer.holds)
     }
 
+    /// True where one of these permissions is held anywhere.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn on_any(&self, conn: &mut Conn, permissions: &[String]) -> QueryResult<bool> {
+        if permissions.iter().any(|one| self.generally(one)) {
+            return Ok(true);
+        }
+        let answer: Answer = sql_query(
+            "SELECT EXISTS (SELECT FROM role_assignment a JOIN role r ON r.pulp_id = a.role_id \
+                 WHERE (a.account_id = $1 OR a.group_id = ANY ($2)) AND a.object_id IS NOT NULL \
+                   AND r.permissions && $3) AS holds",
+        )
+        .bind::<Integer, _>(self.account)
+        .bind::<Array<Integer>, _>(self.groups.as_slice())
+        .bind::<Array<Text>, _>(permissions)
+        .get_result(conn)
+        .await?;
+        Ok(answer.holds)
+    }
+
     /// True where a task that the account dispatched made this object.
     ///
     /// # Errors
