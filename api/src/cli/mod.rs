@@ -66,7 +66,7 @@ enum Command {
     ///
     /// Each line is a JSON object: the unit's fields, those of its type's unit key among them; `_storage_path`, where it
     /// lies (below `content` of `units.storage_root`; null or left out: nowhere), which goes with the unit when that is
-    /// deleted as an orphan; and `_id`, which it keeps where that is a UUID. `_content_type_id` must be the type;
+    /// deleted as an orphan; and `_id`, a UUID, which it keeps. `_content_type_id` must be the type;
     /// `_ns`, `_href`, `_rev`, `_last_updated` and `_<type>_children` are left out; other names that begin with `_` are
     /// refused. A line that is wrong is told by its number and field.
     ImportUnits(import_units::Arguments),
