@@ -11,6 +11,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use millrace_common::db::{self, Conn};
+use millrace_common::models::role_assignment::Lost;
 use millrace_common::models::selection::{Bind, Page, Predicate};
 use millrace_common::models::{Account, AccountGroup};
 use millrace_common::prn::Prn;
@@ -275,7 +276,11 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResu
     let mut conn = app.db.get().await?;
     db::transaction(&mut conn, async |conn| {
         let stored = AccountGroup::lock(conn, id).await?.ok_or_else(none)?;
+        let lost = Lost::with_group(conn, id).await?;
         AccountGroup::delete(conn, id).await?;
+        let details = json!({
+            "id": id, "users": lost.users, "roles": lost.roles, "assignments": lost.assignments,
+        });
         actor
             .note(conn, "group.delete", &stored.name, &details)
             .await?;

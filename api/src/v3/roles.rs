@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use millrace_common::db::{self, Conn};
 use millrace_common::ids::RoleId;
+use millrace_common::models::role_assignment::Lost;
 use millrace_common::models::selection::{Bind, Page, Predicate};
 use millrace_common::models::{Role, RoleChange};
 use millrace_common::prn::Prn;
@@ -303,8 +304,15 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResu
     let mut conn = app.db.get().await?;
     db::transaction(&mut conn, async |conn| {
         let stored = unlocked(Role::lock(conn, id).await?)?;
+        let lost = Lost::with_role(conn, id).await?;
         Role::delete(conn, id).await?;
-        note(conn, actor, "role.delete", &stored, &RoleChange::default()).await?;
+        let details = json!({
+            "description": stored.description, "permissions": stored.permissions,
+            "users": lost.users, "groups": lost.groups, "assignments": lost.assignments,
+        });
+        actor
+            .note(conn, "role.delete", &stored.name, &details)
+            .await?;
         Ok::<_, ApiError>(())
     })
     .await?;

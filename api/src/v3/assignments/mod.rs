@@ -19,7 +19,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use millrace_common::db::{self, Conn};
 use millrace_common::ids::{AssignmentId, DomainId};
-use millrace_common::models::role_assignment::{has_assignments, keep_object};
+use millrace_common::models::role_assignment::{has_assignments, keep_object, shown_name};
 use millrace_common::models::selection::{Bind, Page, Predicate};
 use millrace_common::models::{Account, AccountGroup, Holder, Role, RoleAssignment, Scope};
 use millrace_common::prn::Prn;
@@ -364,8 +364,10 @@ async fn note(
     row: &RoleAssignment,
     role: &str,
 ) -> diesel::QueryResult<()> {
-    let object = row.object_model.clone().zip(row.object_id);
-    let object = object.map(|(model, id)| Prn::new(model, id).to_string());
+    let object = match row.object_model.as_deref().zip(row.object_id) {
+        Some((model, id)) => Some(shown_name(conn, model, id).await?.to_string()),
+        None => None,
+    };
     let details = json!({"role": role, "content_object_prn": object, "domain": row.pulp_domain});
     actor.note(conn, action, holder, &details).await
 }
