@@ -23,6 +23,7 @@ table! {
         last_name -> Text,
         email -> Text,
         is_staff -> Bool,
+        gone -> Bool,
     }
 }
 

@@ -164,6 +164,13 @@ impl<T> Filters<T> {
         self
     }
 
+    /// Lists only rows for which this holds too.
+    #[must_use]
+    pub fn only(mut self, condition: Predicate<T>) -> Self {
+        self.base = self.base.and(condition);
+        self
+    }
+
     /// What holds for every row of the list.
     pub(super) fn base(&self) -> Predicate<T> {
         self.base.clone()

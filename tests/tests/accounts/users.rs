@@ -397,3 +397,43 @@ async fn people_are_for_administrators() {
     assert_eq!(people(&app).await, before);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn an_account_with_very_many_tasks_is_gone_at_once_and_its_tasks_follow() {
+    let mut app = TestApp::builder()
+        .set("worker.sweep_seconds", 1)
+        .start()
+        .await;
+    let jane = account(&app, "jane").await;
+    let old = format!(
+        "INSERT INTO task (pulp_id, pulp_created, pulp_last_updated, pulp_domain, ticket, state, name, class, logging_cid,
+                           finished_at, enc_args, reserved_resources_record, immediate, deferred, rerun_after_loss, created_by)
+         SELECT lpad(to_hex(n), 32, '0')::uuid, '2020-01-01', '2020-01-01', d.pulp_id, -n, 'completed', 'old', 'default', 'cid',
+                '2020-01-01', '', '{{}}', false, true, false, {} FROM generate_series(1, 30000) n, domain d",
+        jane["id"]
+    );
+    app.sql.run(&old).await;
+    assert_eq!(app.delete(href(&jane)).await.status, 204);
+    let named = "SELECT count(*) FROM task WHERE created_by IS NOT NULL";
+    assert!(app.sql.number(named).await > 0, "too few tasks");
+    app.get(href(&jane)).await.expect(404);
+    assert_eq!(app.get("users/").await.expect(200)["count"], 1);
+    app.client()
+        .with("jane", PASSWORD)
+        .get("tasks/")
+        .await
+        .expect(401);
+    // The name is free.
+    account(&app, "jane").await;
+    app.spawn_worker(&[]);
+    let rows = format!(
+        "{named} OR EXISTS (SELECT FROM account WHERE id = {})",
+        jane["id"]
+    );
+    millrace_tests::eventually(std::time::Duration::from_secs(60), async || {
+        let left = app.sql.number(&rows).await;
+        millrace_tests::eventually::holds(left == 0, || format!("{left}"))
+    })
+    .await;
+    app.finish().await;
+}

@@ -20,8 +20,8 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use millrace_common::db::{self, Conn};
-use millrace_common::models::selection::Page;
-use millrace_common::models::{Account, LoginSession};
+use millrace_common::models::Account;
+use millrace_common::models::selection::{Page, Predicate};
 use millrace_common::prn::Prn;
 use millrace_common::representation::HiddenField;
 use millrace_common::schema::account;
@@ -32,6 +32,8 @@ use utoipa::ToSchema;
 
 /// Tasks that one transaction takes from an account that goes.
 const TASKS: i64 = 5000;
+/// Of which one request does so many.
+const PIECES: usize = 4;
 
 /// The model of accounts, as names of resources have it.
 pub(super) const MODEL: &str = "auth.user";
@@ -75,6 +77,7 @@ pub struct UserGroupResponse {
 /// The filters of `users/`.
 pub static FILTERS: LazyLock<Filters<account::table>> = LazyLock::new(|| {
     Filters::newest_first(account::date_joined, account::id)
+        .only(Predicate::sql("NOT account.gone"))
         .sortable("id", account::id)
         .sortable("date_joined", account::date_joined)
         .sortable("username", account::username)
@@ -203,12 +206,15 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResu
         ));
     }
     let mut conn = app.db.get().await?;
-    // Nobody is let in from here on, whenever its tasks have all been taken from it.
     db::transaction(&mut conn, async |conn| shut(conn, actor, id).await).await?;
     app.credentials.forget(id).await;
-    let forget = async |conn: &mut Conn| Account::forget_tasks(conn, id, TASKS).await;
-    while db::transaction(&mut conn, forget).await? > 0 {}
-    Account::delete(&mut conn, id).await?;
+    // Of very many tasks the rest is left to the janitor.
+    for _ in 0..PIECES {
+        let bury = async |conn: &mut Conn| Account::bury(conn, id, TASKS).await;
+        if db::transaction(&mut conn, bury).await? {
+            break;
+        }
+    }
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -220,12 +226,7 @@ async fn shut(conn: &mut Conn, actor: Actor, id: i32) -> ApiResult<()> {
         ));
     }
     let stored = Account::lock(conn, id).await?.ok_or_else(none)?;
-    let inactive = millrace_common::models::AccountChange {
-        is_active: Some(false),
-        ..Default::default()
-    };
-    Account::change(conn, id, &inactive).await?;
-    let ended = LoginSession::end_all(conn, id).await?;
+    let ended = Account::remove(conn, id).await?;
     let details = json!({"id": id, "sessions_ended": ended});
     actor
         .note(conn, "user.delete", &stored.username, &details)
