@@ -2,6 +2,7 @@
 
 mod basic;
 mod changes;
+mod passwords;
 mod permission;
 mod policy;
 mod refusal;
@@ -11,6 +12,7 @@ mod turns;
 mod verify;
 
 pub use basic::{Credentials, Pair, Proof, hash_password, read_header};
+pub use passwords::faults;
 pub use permission::{Access, Target, authorize, own};
 pub use policy::{Action, Object};
 pub use refusal::Refusal;

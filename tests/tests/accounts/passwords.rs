@@ -120,3 +120,22 @@ async fn a_password_from_the_command_line_counts_too_and_is_noted() {
     assert_eq!(log["results"][0]["object"], "jane");
     app.finish().await;
 }
+
+#[tokio::test]
+async fn the_command_line_takes_no_password_that_the_api_would_not() {
+    let app = TestApp::start().await;
+    account(&app, "jane").await;
+    for (password, fault) in [
+        ("", "too short"),
+        ("short", "too short"),
+        ("password1", "too common"),
+        ("93847561029", "entirely numeric"),
+    ] {
+        let set = app.run_command(&["set-password", "jane"], &format!("{password}\n"));
+        let said = String::from_utf8_lossy(&set.stderr);
+        assert!(!set.status.success() && said.contains(fault), "{said}");
+    }
+    let jane = app.client().with("jane", PASSWORD);
+    jane.get("tasks/").await.expect(200);
+    app.finish().await;
+}

@@ -1,7 +1,6 @@
 //! `users/` (contract 4.15): accounts, for administrators.
 
 mod change;
-mod passwords;
 mod requests;
 
 pub use requests::UserRequest;

@@ -56,6 +56,17 @@ impl AccountChange {
 }
 
 impl Account {
+    /// What somebody is called, and by which of his values: his password should not be like it.
+    #[must_use]
+    pub fn called(&self) -> [(&'static str, &str); 4] {
+        [
+            ("username", &self.username),
+            ("first name", &self.first_name),
+            ("last name", &self.last_name),
+            ("email address", &self.email),
+        ]
+    }
+
     /// The account of this name.
     ///
     /// # Errors
