@@ -3,6 +3,7 @@
 mod admin;
 mod doctor;
 mod import_units;
+mod make_admin;
 mod migrate;
 mod password;
 mod pause;
@@ -61,6 +62,14 @@ enum Command {
     SetPassword {
         /// The account; the administrator of the settings when left out.
         username: Option<String>,
+    },
+    /// Make an account an administrator, who may do everything.
+    MakeAdmin {
+        /// The account.
+        username: String,
+        /// Make it one like any other again.
+        #[arg(long)]
+        undo: bool,
     },
     /// Bring units of a Pulp 2 in from a file: all of them, or none.
     ///
@@ -137,6 +146,9 @@ fn execute(
         Command::Migrate => runtime.block_on(migrate::migrate(&settings)),
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))
+        }
+        Command::MakeAdmin { username, undo } => {
+            runtime.block_on(make_admin::make_admin(&settings, &username, !undo))
         }
         Command::ImportUnits(arguments) => {
             let catalog = Catalog::load(&settings, register)?;
