@@ -337,7 +337,7 @@ async fn of_two_distributions_that_overlap_and_are_made_at_once_one_is_made() {
         (
             &tasks[1],
             "base_path",
-            "Overlaps with existing distribution 'one'",
+            "Overlaps with another distribution",
         ),
         (&tasks[2], "base_path", "This field must be unique."),
         (&tasks[3], "name", "This field must be unique."),
