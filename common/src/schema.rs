@@ -23,6 +23,7 @@ table! {
         last_name -> Text,
         email -> Text,
         is_staff -> Bool,
+        gone -> Bool,
     }
 }
 
@@ -91,6 +92,7 @@ table! {
         failures -> Int4,
         last -> Timestamptz,
         locked_until -> Nullable<Timestamptz>,
+        spared -> Nullable<Timestamptz>,
     }
 }
 

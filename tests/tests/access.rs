@@ -57,12 +57,23 @@ async fn lists_are_for_everybody_and_show_only_what_one_may_see() {
         assert_eq!(somebody.get(list).await.expect(200)["count"], 0, "{list}");
     }
     // A unit that is made must come into a repository that its maker names.
-    let part = reqwest::multipart::Part::text("text").file_name("f");
-    let form = reqwest::multipart::Form::new()
-        .text("relative_path", "f")
-        .part("file", part);
-    let request = somebody.request(Method::POST, "content/file/files/");
-    let refused = app.send(request.multipart(form)).await.expect(400);
+    let post = async || {
+        let part = reqwest::multipart::Part::text("text").file_name("f");
+        let form = reqwest::multipart::Form::new()
+            .text("relative_path", "f")
+            .part("file", part);
+        let request = somebody.request(Method::POST, "content/file/files/");
+        app.send(request.multipart(form)).await
+    };
+    post().await.expect(403);
+    let zoo = app.repository("zoo").await;
+    app.grant(
+        "somebody",
+        "file.filerepository_owner",
+        zoo["pulp_href"].as_str(),
+    )
+    .await;
+    let refused = post().await.expect(400);
     assert_eq!(
         refused,
         json!(["Destination upload repository was not provided."])

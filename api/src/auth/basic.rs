@@ -2,8 +2,9 @@
 
 use super::changes::Changes;
 use super::sessions::Sessions;
+use super::turns::{Turn, Turns};
 use super::verify::Memory;
-use super::{Actor, Refusal};
+use super::{Actor, Refusal, Source};
 use crate::error::ApiError;
 use actix_web::http::header::HeaderValue;
 use argon2::Argon2;
@@ -14,12 +15,12 @@ use base64::engine::general_purpose::STANDARD;
 use millrace_common::config::{Logins, Settings};
 use millrace_common::db::Db;
 use millrace_common::error::Error;
-use millrace_common::models::{Account, LoginFailure};
+use millrace_common::models::Account;
+use millrace_common::models::login_failure::{Guesser, LoginFailure};
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Verified credentials that are remembered at most.
 const REMEMBERED: u64 = 10_000;
@@ -56,36 +57,53 @@ pub fn hash_password(password: &str) -> Result<String, argon2::password_hash::Er
     Ok(hash.to_string())
 }
 
-/// Verifications at the same time: each takes 19 MiB and a core.
-const AT_A_TIME: usize = 2;
-
-/// Longest wait for one's turn: guesses come in any number.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// Verified against when the name is unknown, so that time does not tell which names exist. Whether it fits
 /// does not matter.
 const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$67+qv4E50Cs6t4c34erbrA$gXsxjO9+khKOiN+VhilkL2eL7CxhBcTBFXnEnDjT3DM";
 
-/// Somebody who gave the right password lately is not shut out by what others guess: he is remembered this long
-/// after he came last.
+/// Who gave the right password is known this long after he came last.
 const PROVEN: Duration = Duration::from_secs(86_400);
 
+/// Whose credentials they are.
+#[derive(Clone)]
+pub struct Proof {
+    /// The account.
+    pub actor: Actor,
+    /// The hash that they fit: the account has another one with another password.
+    pub hash: Arc<str>,
+}
+
 /// Somebody whose credentials were verified.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Remembered {
-    actor: Actor,
+    proof: Proof,
     /// When the database was asked.
     since: u64,
+}
+
+impl Remembered {
+    fn new(account: Account, since: u64) -> Self {
+        let actor = Actor {
+            id: account.id,
+            is_superuser: account.is_superuser,
+        };
+        let hash = account.password.into();
+        Self {
+            proof: Proof { actor, hash },
+            since,
+        }
+    }
 }
 
 /// Verifies credentials.
 #[derive(Clone)]
 pub struct Credentials {
     remembered: Cache<[u8; 32], Remembered>,
-    proven: Cache<[u8; 32], ()>,
+    /// The hash that a password fitted.
+    proven: Cache<[u8; 32], Arc<str>>,
     /// Keys of the caches are useless outside this process.
     key: [u8; 32],
-    verifying: Arc<Semaphore>,
+    turns: Turns,
     memory: Memory,
     changes: Changes,
     /// Those who have logged in.
@@ -109,7 +127,7 @@ impl Credentials {
                 .time_to_idle(PROVEN)
                 .build(),
             key: Sha256::digest(uuid::Uuid::new_v4().as_bytes()).into(),
-            verifying: Arc::new(Semaphore::new(AT_A_TIME)),
+            turns: Turns::default(),
             memory: Memory::default(),
             sessions: Sessions::new(&settings.api, changes.clone()),
             changes,
@@ -144,87 +162,105 @@ impl Credentials {
     ///
     /// # Errors
     /// They are wrong, or nobody can tell.
-    pub async fn verify(&self, db: &Db, pair: Pair) -> Result<Actor, Refusal> {
+    pub async fn verify(&self, db: &Db, pair: Pair, source: Source) -> Result<Proof, Refusal> {
         if pair.username.contains('\0') {
             return Err(Refusal::Wrong);
         }
         let key = self.cache_key(&pair);
         loop {
             // Requests that come together with the same credentials are verified once.
-            let looking = self.look_up(db, &pair, key);
+            let looking = self.look_up(db, &pair, source, key);
             let found = match self.remembered.try_get_with(key, looking).await {
                 Ok(found) => found,
                 Err(refusal) => return Err(own(refusal)),
             };
-            if self.changes.is_current(found.actor.id, found.since).await {
-                return Ok(found.actor);
+            if self
+                .changes
+                .is_current(found.proof.actor.id, found.since)
+                .await
+            {
+                return Ok(found.proof);
             }
             self.remembered.invalidate(&key).await;
         }
     }
 
-    async fn look_up(&self, db: &Db, pair: &Pair, key: [u8; 32]) -> Result<Remembered, Refusal> {
-        let name = Sha256::digest(&pair.username);
-        let is_proven = self.proven.get(&key).await.is_some();
-        if !is_proven {
+    async fn look_up(
+        &self,
+        db: &Db,
+        pair: &Pair,
+        source: Source,
+        key: [u8; 32],
+    ) -> Result<Remembered, Refusal> {
+        if let Some(known) = self.known(db, pair, key).await? {
+            return Ok(known);
+        }
+        let guesser = guesser(pair, source);
+        {
             // Before one's turn: who is locked out takes nobody's place.
             let mut conn = db.get().await.map_err(ApiError::from)?;
-            refuse_locked(LoginFailure::find(&mut conn, &name).await?.as_ref())?;
+            let failure = LoginFailure::find(&mut conn, &guesser, &self.logins).await?;
+            refuse_locked(&failure)?;
         }
-        let turn = self.turn().await?;
+        let turn = self.turns.take(Some(source)).await?;
         let since = self.changes.now();
         let (failure, account) = {
             let mut conn = db.get().await.map_err(ApiError::from)?;
-            let failure = LoginFailure::find(&mut conn, &name).await?;
+            // Others had the same idea while this one waited.
+            let failure = LoginFailure::find(&mut conn, &guesser, &self.logins).await?;
+            refuse_locked(&failure)?;
+            if is_left(failure.name_seconds)
+                && !LoginFailure::take_spare(&mut conn, &guesser, &self.logins).await?
+            {
+                return Err(locked(f64::from(self.logins.spare_seconds)));
+            }
             let account = Account::by_name(&mut conn, &pair.username).await?;
             (failure, account)
         };
-        if !is_proven {
-            // Others had the same idea while this one waited.
-            refuse_locked(failure.as_ref())?;
-        }
         let account = account.filter(|account| !account.password.is_empty());
         let hash = account
             .as_ref()
             .map_or_else(|| DUMMY.to_owned(), |a| a.password.clone());
         let fits = self.fits(turn, pair.password.clone(), hash).await?;
-        let Some(account) = account.filter(|account| fits && account.is_active) else {
-            self.proven.invalidate(&key).await;
-            let mut conn = db.get().await.map_err(ApiError::from)?;
-            LoginFailure::note(&mut conn, &name, &self.logins).await?;
+        let account = account.filter(|account| fits && account.is_active);
+        let mut conn = db.get().await.map_err(ApiError::from)?;
+        let Some(account) = account else {
+            LoginFailure::note(&mut conn, &guesser, &self.logins).await?;
             return Err(Refusal::Wrong);
         };
-        // Who was known before has no part in what others guessed.
-        if failure.is_some() && !is_proven {
-            let mut conn = db.get().await.map_err(ApiError::from)?;
-            LoginFailure::clear(&mut conn, &name).await?;
+        if failure.name_failed.is_some() {
+            // Who comes in although others have locked the name has no part in what they guessed.
+            let of_all = (!is_left(failure.name_seconds)).then_some(guesser.name);
+            let keys: Vec<_> = of_all.into_iter().chain([guesser.source]).collect();
+            LoginFailure::clear(&mut conn, &keys).await?;
         }
-        self.proven.insert(key, ()).await;
-        let actor = Actor {
-            id: account.id,
-            is_superuser: account.is_superuser,
-        };
-        Ok(Remembered { actor, since })
+        let remembered = Remembered::new(account, since);
+        self.proven.insert(key, remembered.proof.hash.clone()).await;
+        Ok(remembered)
     }
 
-    /// One's turn to hash.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let turn = Arc::clone(&self.verifying).acquire_owned();
-        tokio::time::timeout(PATIENCE, turn)
-            .await
-            .map_err(|elapsed| Error::Unavailable {
-                what: "the verification of passwords",
-                source: elapsed.into(),
-            })?
-            .map_err(ApiError::internal)
-    }
-
-    async fn fits(
+    /// Somebody who has given the right password here, where that is still his: who is known waits for nobody, and what
+    /// others guess is nothing to him.
+    async fn known(
         &self,
-        turn: OwnedSemaphorePermit,
-        password: String,
-        hash: String,
-    ) -> Result<bool, ApiError> {
+        db: &Db,
+        pair: &Pair,
+        key: [u8; 32],
+    ) -> Result<Option<Remembered>, Refusal> {
+        let Some(hash) = self.proven.get(&key).await else {
+            return Ok(None);
+        };
+        let since = self.changes.now();
+        let mut conn = db.get().await.map_err(ApiError::from)?;
+        let account = Account::by_name(&mut conn, &pair.username).await?;
+        let account = account.filter(|account| account.is_active && *account.password == *hash);
+        if account.is_none() {
+            self.proven.invalidate(&key).await;
+        }
+        Ok(account.map(|account| Remembered::new(account, since)))
+    }
+
+    async fn fits(&self, turn: Turn, password: String, hash: String) -> Result<bool, ApiError> {
         let memory = self.memory.clone();
         actix_web::rt::task::spawn_blocking(move || {
             // Held to the end, also when the client does not wait for it.
@@ -240,7 +276,7 @@ impl Credentials {
     /// # Errors
     /// 503 where it is never one's turn.
     pub async fn hash(&self, password: String) -> Result<String, ApiError> {
-        let turn = self.turn().await?;
+        let turn = self.turns.take(None).await?;
         actix_web::rt::task::spawn_blocking(move || {
             let _turn = turn;
             hash_password(&password)
@@ -251,13 +287,36 @@ impl Credentials {
     }
 }
 
-fn refuse_locked(failure: Option<&LoginFailure>) -> Result<(), Refusal> {
-    match failure.and_then(|failure| failure.locked_seconds) {
-        None => Ok(()),
-        Some(seconds) => Err(Refusal::Locked {
-            seconds: Duration::try_from_secs_f64(seconds.ceil())
-                .map_or(1, |left| left.as_secs().max(1)),
-        }),
+fn guesser(pair: &Pair, source: Source) -> Guesser {
+    let name = Sha256::new().chain_update(&pair.username);
+    // No name has a NUL.
+    let source = name.clone().chain_update([0]).chain_update(source.bytes());
+    Guesser {
+        name: name.finalize().into(),
+        source: source.finalize().into(),
+    }
+}
+
+fn is_left(seconds: Option<f64>) -> bool {
+    seconds.is_some_and(|seconds| seconds > 0.0)
+}
+
+/// Refuses an address that is locked; and for a name that is, all but one now and then.
+fn refuse_locked(failure: &LoginFailure) -> Result<(), Refusal> {
+    let left = failure.source_seconds.filter(|seconds| *seconds > 0.0);
+    let of_name = failure.name_seconds.filter(|seconds| *seconds > 0.0);
+    let spare = failure.spare_seconds.filter(|seconds| *seconds > 0.0);
+    match (left, of_name, spare) {
+        (Some(left), ..) => Err(locked(left)),
+        (None, Some(of_name), Some(spare)) => Err(locked(of_name.min(spare))),
+        _ => Ok(()),
+    }
+}
+
+fn locked(seconds: f64) -> Refusal {
+    let seconds = Duration::try_from_secs_f64(seconds.ceil());
+    Refusal::Locked {
+        seconds: seconds.map_or(1, |left| left.as_secs().max(1)),
     }
 }
 

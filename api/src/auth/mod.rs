@@ -2,17 +2,22 @@
 
 mod basic;
 mod changes;
+mod passwords;
 mod permission;
 mod policy;
 mod refusal;
 pub mod sessions;
+mod source;
+mod turns;
 mod verify;
 
-pub use basic::{Credentials, Pair, hash_password, read_header};
+pub use basic::{Credentials, Pair, Proof, hash_password, read_header};
+pub use passwords::faults;
 pub use permission::{Access, Target, authorize, own};
 pub use policy::{Action, Object};
 pub use refusal::Refusal;
 pub use sessions::Token;
+pub use source::Source;
 
 use crate::app::App;
 use crate::correlation;
@@ -56,18 +61,6 @@ impl FromRequest for Actor {
 }
 
 impl Actor {
-    /// Answers 403 to who is no administrator.
-    ///
-    /// # Errors
-    /// 403 in the contract's shape.
-    pub fn administers(&self) -> Result<(), ApiError> {
-        if self.is_superuser {
-            Ok(())
-        } else {
-            Err(ApiError::forbidden())
-        }
-    }
-
     /// Notes in the audit log what this account changes, in the transaction that does.
     ///
     /// # Errors
@@ -118,7 +111,11 @@ pub async fn identify(request: &HttpRequest) -> Result<Actor, Refusal> {
         .ok_or_else(|| ApiError::internal("the app is not set up"))?;
     if let Some(given) = request.headers().get(header::AUTHORIZATION) {
         let pair = basic::read_header(given).ok_or(Refusal::Missing)?;
-        return app.credentials.verify(&app.db, pair).await;
+        let source = Source::of(request, &app.settings.api.proxies);
+        let proof = app.credentials.verify(&app.db, pair, source).await?;
+        let actor = proof.actor;
+        request.extensions_mut().insert(proof);
+        return Ok(actor);
     }
     let token = Token::read(request.headers()).ok_or(Refusal::Missing)?;
     let actor = app.credentials.sessions.actor(&app.db, &token).await?;

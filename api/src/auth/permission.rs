@@ -12,7 +12,7 @@ use millrace_common::ids::{DomainId, TaskGroupId};
 use millrace_common::models::permission::{self, Held, Id, Maker, loose_units};
 use millrace_common::models::selection::Predicate;
 use millrace_common::prn::Prn;
-use millrace_common::schema::{content, repository_version, task_group};
+use millrace_common::schema::{content, repository_version, task, task_group};
 use uuid::Uuid;
 
 /// What an action is done to: a kind of objects as a whole, or one object.
@@ -90,6 +90,9 @@ fn decide(held: &Held, action: Action, object: Object, is_one: bool, need: &Need
 }
 
 impl Access {
+    /// That of an administrator.
+    pub const UNLIMITED: Self = Self(None);
+
     /// True for an administrator.
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
@@ -141,10 +144,12 @@ impl Access {
     }
 
     /// The tasks that this may be done to.
-    pub fn tasks<T, C: Id<T>>(&self, action: Action, id: C) -> Predicate<T> {
+    pub fn tasks(&self, action: Action) -> Predicate<task::table> {
         match (&self.0, Object::Task.need(action)) {
             (None, _) => Predicate::always(),
-            (Some(held), Need::Permission(permission)) => held.tasks(id, &permission),
+            (Some(held), Need::Permission(permission)) => {
+                held.tasks((task::pulp_id, task::created_by), &permission)
+            }
             (Some(_), _) => Predicate::never(),
         }
     }
@@ -179,6 +184,28 @@ impl Access {
         held.versions(&models("repository", types.repository_types()))
     }
 
+    /// The rows of which this column is the id of a repository that may be seen.
+    #[must_use]
+    pub fn of_repositories<T: 'static>(
+        &self,
+        types: &ContentTypes,
+        column: &'static str,
+    ) -> Predicate<T> {
+        let Some(held) = &self.0 else {
+            return Predicate::always();
+        };
+        held.of_repositories(column, &models("repository", types.repository_types()))
+    }
+
+    /// The rows of which this column is the id of a unit that may be seen.
+    #[must_use]
+    pub fn of_units<T: 'static>(&self, types: &ContentTypes, column: &'static str) -> Predicate<T> {
+        let Some(held) = &self.0 else {
+            return Predicate::always();
+        };
+        held.of_units(column, &models("repository", types.repository_types()))
+    }
+
     /// The groups of tasks that may be seen.
     #[must_use]
     pub fn task_groups(&self) -> Predicate<task_group::table> {
@@ -195,6 +222,20 @@ impl Access {
         let Some(held) = &self.0 else { return Ok(true) };
         let permission = Object::Task.permission("change");
         Ok(held.on_members(conn, &permission, group).await?)
+    }
+
+    /// True where some repository may be modified.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn modifies_any(&self, conn: &mut Conn, types: &ContentTypes) -> ApiResult<bool> {
+        let Some(held) = &self.0 else { return Ok(true) };
+        let models = models("repository", types.repository_types());
+        let wanted: Vec<String> = models
+            .iter()
+            .map(|(_, model)| permission::named("modify", model))
+            .collect();
+        Ok(held.on_any(conn, &wanted).await?)
     }
 
     /// True where an object may be seen.

@@ -52,6 +52,7 @@ pub enum Object {
     User,
     Group,
     Role,
+    AuditLog,
 }
 
 /// What an action needs.
@@ -155,6 +156,7 @@ impl Object {
             Self::User => "auth.user".into(),
             Self::Group => "core.group".into(),
             Self::Role => "core.role".into(),
+            Self::AuditLog => "core.auditentry".into(),
         }
     }
 
@@ -187,6 +189,7 @@ impl Object {
             Self::User => "User".into(),
             Self::Group => "Group".into(),
             Self::Role => "Role".into(),
+            Self::AuditLog => "AuditEntry".into(),
         }
     }
 }
@@ -196,7 +199,7 @@ mod tests {
     use super::*;
     use millrace_common::roles;
 
-    const OBJECTS: [Object; 19] = [
+    const OBJECTS: [Object; 20] = [
         Object::Task,
         Object::TaskGroup,
         Object::TaskSchedule,
@@ -216,6 +219,7 @@ mod tests {
         Object::User,
         Object::Group,
         Object::Role,
+        Object::AuditLog,
     ];
     const ACTIONS: [Action; 12] = [
         Action::View,
@@ -256,6 +260,7 @@ mod tests {
             Object::Exporter,
             Object::User,
             Object::Role,
+            Object::AuditLog,
         ] {
             for action in ACTIONS {
                 assert_eq!(

@@ -16,6 +16,7 @@ use crate::dispatch_headers;
 use crate::error::{ApiError, ApiResult};
 use actix_multipart::{Field, Multipart};
 use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
 use actix_web::http::header::ContentDisposition;
 use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -158,6 +159,31 @@ impl Upload {
         String::from_utf8(bytes).map_err(|_reason| {
             ApiError::malformed("Multipart form parse error - a text is not UTF-8")
         })
+    }
+
+    /// The texts that came in front of the last file.
+    #[must_use]
+    pub fn texts(&self) -> &[(String, String)] {
+        &self.texts
+    }
+
+    /// Reads the rest of a body that is refused, from this file on, where it may be of a request that was there before:
+    /// gives what that was answered then.
+    pub async fn answered_before(&mut self, part: FilePart) -> Option<ApiError> {
+        if !dispatch_headers::wants_parts() {
+            return None;
+        }
+        let read = async {
+            let mut next = Some(part);
+            while let Some(mut part) = next {
+                while part.next().await?.is_some() {}
+                next = self.next_file().await?;
+            }
+            Ok(())
+        };
+        read.await
+            .err()
+            .filter(|answer: &ApiError| answer.status() == StatusCode::ACCEPTED)
     }
 
     /// The texts of the body, once all its files have been read.

@@ -1,8 +1,8 @@
 //! The first administrator, and the built-in roles.
 
 use super::Failure;
-use crate::auth::hash_password;
-use log::info;
+use crate::auth::{faults, hash_password};
+use log::{info, warn};
 use millrace_common::config::Settings;
 use millrace_common::db::{self, Db};
 use millrace_common::error::Error;
@@ -40,6 +40,10 @@ pub async fn ensure(settings: &Settings) -> Result<(), Failure> {
         );
     }
     let password = admin.password.expose().to_owned();
+    // Who keeps the settings has to start somehow: he is told.
+    for fault in faults(&password, &[("username", &admin.username)]) {
+        warn!("admin.password: {fault} Set a better one with `millrace-api set-password`.");
+    }
     let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await??;
     let made = db::transaction(&mut conn, async |conn| {
         let made = Account::make_first_admin(conn, &admin.username, &hash).await?;

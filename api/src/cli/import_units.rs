@@ -47,6 +47,7 @@ pub async fn import(
     }
     let import = Import {
         definition,
+        path_field: catalog.content.path_field(definition),
         storage_root: &settings.units.storage_root,
         skip_existing: arguments.skip_existing,
     };

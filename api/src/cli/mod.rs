@@ -4,6 +4,7 @@ mod admin;
 mod doctor;
 mod fsck;
 mod import_units;
+mod make_admin;
 mod migrate;
 mod password;
 mod pause;
@@ -70,11 +71,19 @@ enum Command {
         /// The account; the administrator of the settings when left out.
         username: Option<String>,
     },
+    /// Make an account an administrator, who may do everything.
+    MakeAdmin {
+        /// The account.
+        username: String,
+        /// Make it one like any other again.
+        #[arg(long)]
+        undo: bool,
+    },
     /// Bring units of a Pulp 2 in from a file: all of them, or none.
     ///
     /// Each line is a JSON object: the unit's fields, those of its type's unit key among them; `_storage_path`, where it
     /// lies (below `content` of `units.storage_root`; null or left out: nowhere), which goes with the unit when that is
-    /// deleted as an orphan; and `_id`, which it keeps where that is a UUID. `_content_type_id` must be the type;
+    /// deleted as an orphan; and `_id`, a UUID, which it keeps. `_content_type_id` must be the type;
     /// `_ns`, `_href`, `_rev`, `_last_updated` and `_<type>_children` are left out; other names that begin with `_` are
     /// refused. A line that is wrong is told by its number and field.
     ImportUnits(import_units::Arguments),
@@ -160,6 +169,9 @@ fn execute(
         }
         Command::SetPassword { username } => {
             runtime.block_on(password::set_password(&settings, username))
+        }
+        Command::MakeAdmin { username, undo } => {
+            runtime.block_on(make_admin::make_admin(&settings, &username, !undo))
         }
         Command::ImportUnits(arguments) => {
             let catalog = Catalog::load(&settings, register)?;

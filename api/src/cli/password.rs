@@ -1,7 +1,7 @@
 //! `millrace-api set-password`
 
 use super::Failure;
-use crate::auth::hash_password;
+use crate::auth::{faults, hash_password};
 use millrace_common::config::Settings;
 use millrace_common::db::{self, Db};
 use millrace_common::error::Error;
@@ -14,12 +14,15 @@ use std::io::{BufRead, IsTerminal};
 pub async fn set_password(settings: &Settings, username: Option<String>) -> Result<(), Failure> {
     let username = username.unwrap_or_else(|| settings.admin.username.clone());
     let password = tokio::task::spawn_blocking(read_password).await??;
-    if password.is_empty() {
-        return Err("the password must not be empty".into());
-    }
-    let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await??;
     let db = Db::new(&settings.database, "millrace-api")?;
     let mut conn = db.get().await?;
+    let found = Account::by_name(&mut conn, &username).await?;
+    let account = found.ok_or_else(|| format!("there is no account `{username}`"))?;
+    let faults = faults(&password, &account.called());
+    if !faults.is_empty() {
+        return Err(faults.join(" ").into());
+    }
+    let hash = tokio::task::spawn_blocking(move || hash_password(&password)).await??;
     let ended = db::transaction(&mut conn, async |conn| {
         let ended = Account::set_password(conn, &username, &hash).await?;
         if let Some(ended) = ended {

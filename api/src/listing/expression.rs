@@ -154,6 +154,7 @@ impl<T> Reader<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Access;
     use diesel::pg::Pg;
     use millrace_common::content::ContentTypes;
     use millrace_common::schema::task;
@@ -166,6 +167,7 @@ mod tests {
             page_limit: 100,
             orphan_protection_time: 5,
             types: &ContentTypes::default(),
+            access: &Access::UNLIMITED,
         };
         let predicate = parse(text, &filters, defaults)?;
         Ok(diesel::debug_query::<Pg, _>(&predicate).to_string())

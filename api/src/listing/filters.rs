@@ -1,5 +1,6 @@
 //! The filters of a list, declared once.
 
+use crate::auth::Access;
 use diesel::expression::{AppearsOnTable, Expression};
 use diesel::pg::Pg;
 use diesel::query_builder::QueryFragment;
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Reads a value into a condition; the error is the message for the parameter.
 type Parse<T> = Box<dyn Fn(&str, Defaults<'_>) -> Result<Predicate<T>, String> + Send + Sync>;
 
-/// What lists depend on beside the request.
+/// What lists depend on beside the parameters of a request.
 #[derive(Clone, Copy)]
 pub struct Defaults<'a> {
     /// Rows of a page at most.
@@ -20,6 +21,22 @@ pub struct Defaults<'a> {
     pub orphan_protection_time: u32,
     /// The content types that there are.
     pub types: &'a ContentTypes,
+    /// What who asks may see: a filter must not tell him of other objects.
+    pub access: &'a Access,
+}
+
+impl Defaults<'_> {
+    /// The rows of which this column is the id of a repository that may be seen.
+    #[must_use]
+    pub fn of_repositories<T: 'static>(&self, column: &'static str) -> Predicate<T> {
+        self.access.of_repositories(self.types, column)
+    }
+
+    /// The rows of which this column is the id of a unit that may be seen.
+    #[must_use]
+    pub fn of_units<T: 'static>(&self, column: &'static str) -> Predicate<T> {
+        self.access.of_units(self.types, column)
+    }
 }
 
 /// Which names of types a filter takes.
@@ -144,6 +161,13 @@ impl<T> Filters<T> {
         self.base = Predicate::on(column)
             .then(" = ")
             .bind(Bind::Uuid(DomainId::DEFAULT.0));
+        self
+    }
+
+    /// Lists only rows for which this holds too.
+    #[must_use]
+    pub fn only(mut self, condition: Predicate<T>) -> Self {
+        self.base = self.base.and(condition);
         self
     }
 

@@ -4,6 +4,7 @@ use super::fields::Wanted;
 use super::filters::{Defaults, Filters};
 use super::parse::{Parsed, parse};
 use crate::app::App;
+use crate::auth::Access;
 use crate::error::{ApiError, ApiResult};
 use actix_web::{HttpRequest, HttpResponse};
 use millrace_common::models::selection::{Predicate, Selection};
@@ -63,15 +64,21 @@ impl Wanted {
 }
 
 impl<T> Listing<T> {
-    /// Reads the parameters of a list request.
+    /// Reads the parameters of a list request of somebody with this access.
     ///
     /// # Errors
     /// 400 that names every wrong parameter.
-    pub fn from_request(app: &App, request: &HttpRequest, filters: &Filters<T>) -> ApiResult<Self> {
+    pub fn from_request(
+        app: &App,
+        access: &Access,
+        request: &HttpRequest,
+        filters: &Filters<T>,
+    ) -> ApiResult<Self> {
         let defaults = Defaults {
             page_limit: app.settings.api.page_limit,
             orphan_protection_time: app.settings.tasks.orphan_protection_time,
             types: &app.catalog.content,
+            access,
         };
         let Parsed {
             selection,

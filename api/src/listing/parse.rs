@@ -173,6 +173,7 @@ fn offset(value: Option<&String>) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Access;
     use millrace_common::content::ContentTypes;
     use millrace_common::schema::task;
 
@@ -189,6 +190,7 @@ mod tests {
             page_limit: 1000,
             orphan_protection_time: 5,
             types: &ContentTypes::default(),
+            access: &Access::UNLIMITED,
         };
         parse(&pairs, &filters, defaults).map_err(|e| e.to_string())
     }

@@ -3,7 +3,7 @@
 
 use super::problem::{Answer, Problem};
 use crate::app::App;
-use crate::auth::{Actor, Refusal, read_header};
+use crate::auth::{Actor, Refusal, Source, read_header};
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
@@ -103,8 +103,12 @@ async fn identify(app: &App, request: &ServiceRequest) -> Answer<Caller> {
     }
     let pair = credentials(request.headers()).ok_or_else(Problem::no_credentials)?;
     let login = pair.username.clone();
-    match app.credentials.verify(&app.db, pair).await {
-        Ok(actor) => Ok(Caller { actor, login }),
+    let source = Source::of(request.request(), &app.settings.api.proxies);
+    match app.credentials.verify(&app.db, pair, source).await {
+        Ok(proof) => Ok(Caller {
+            actor: proof.actor,
+            login,
+        }),
         Err(refusal) => Err(refused(refusal, &login, request.headers())),
     }
 }

@@ -13,6 +13,7 @@ use millrace_common::models::account::Account;
 use millrace_common::models::permission_grant::{
     Grantee, LONGEST, Operation, PermissionGrant, levels,
 };
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 /// The role of Pulp 2 whose holders may do everything. Here that is a mark of the account.
@@ -174,10 +175,15 @@ impl Request {
     }
 }
 
-/// The resource with a slash at both ends and without what stands in front of all of them. `None`: it is none.
+/// The resource as requests are compared with it: decoded, with a slash at both ends and without what stands in front of
+/// all of them. `None`: it is none, or no request of this dialect has it.
 fn normalised(resource: &str) -> Option<String> {
-    let rest = resource.strip_prefix("/pulp/api/").unwrap_or(resource);
+    let decoded = percent_decode_str(resource).decode_utf8().ok()?;
+    let rest = decoded.strip_prefix("/pulp/api").unwrap_or(&decoded);
     let whole = levels(rest)?.into_iter().next()?;
+    if whole != "/" && !whole.starts_with("/v2/") {
+        return None;
+    }
     let is_plain = !whole.contains("//") && whole.len() <= LONGEST;
     // Cut short where it is too long or too deep.
     let is_whole = whole.trim_matches('/') == rest.trim_matches('/');
@@ -202,6 +208,8 @@ mod tests {
     fn a_resource_has_a_slash_at_both_ends_and_nothing_in_front() {
         for same in [
             "/v2/content/orphans/",
+            "/v2/content/%6frphans",
+            "/pulp/api%2fv2/content/orphans",
             "v2/content/orphans",
             "/pulp/api/v2/content/orphans",
         ] {
@@ -209,8 +217,22 @@ mod tests {
         }
         assert_eq!(normalised("/").as_deref(), Some("/"));
         assert_eq!(normalised("/pulp/api/").as_deref(), Some("/"));
+        assert_eq!(normalised("/pulp/api").as_deref(), Some("/"));
+        let odd = normalised("/v2/content/orphans/a%20b/");
+        assert_eq!(odd.as_deref(), Some("/v2/content/orphans/a b/"));
         let long = "x".repeat(LONGEST);
-        for bad in ["", "/v2//tasks/", "/a\0/", &long, &"/x".repeat(200)] {
+        for bad in [
+            "",
+            "/v2//tasks/",
+            "/v2/a\0/",
+            "/v2/%00/",
+            "/v2/%ff/",
+            "/content/orphans/",
+            "/v3/tasks/",
+            "/v20/",
+            &format!("/v2/{long}"),
+            &format!("/v2{}", "/x".repeat(200)),
+        ] {
             assert_eq!(normalised(bad), None, "{bad}");
         }
     }

@@ -166,8 +166,8 @@ pub static FILTERS: LazyLock<Filters<artifact::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&app, &actor, Action::View, Object::Artifact).await?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Artifact).await?;
+    let listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let page = Artifact::page(&mut conn, &listing.selection)
         .await
@@ -238,7 +238,7 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResu
 /// # Errors
 /// 400 for a file in another field, or a second one.
 pub async fn receive(app: &App, upload: &mut Upload) -> ApiResult<Option<Stored>> {
-    receive_at_most(app, upload, i64::MAX, "The file is too large.").await
+    receive_at_most(app, upload, i64::MAX, TOO_LARGE).await
 }
 
 /// As [`receive`]; what is longer than that is refused with this message as soon as it is seen.
@@ -252,16 +252,45 @@ pub async fn receive_at_most(
     message: &str,
 ) -> ApiResult<Option<Stored>> {
     let mut stored = None;
-    while let Some(mut part) = upload.next_file().await? {
-        if part.name != "file" || stored.is_some() {
-            return Err(ApiError::field(&part.name, "Unexpected field"));
-        }
-        stored = Some(store(app, &mut part, size, message).await?);
+    while let Some(part) = next(upload, stored.is_some()).await? {
+        stored = Some(store(app, part, size, message).await?);
     }
     Ok(stored)
 }
 
-async fn store(app: &App, part: &mut FilePart, size: i64, message: &str) -> ApiResult<Stored> {
+/// As [`receive`]; with what came in front of the file it is asked whether it is taken, before a byte of it is.
+///
+/// # Errors
+/// As [`receive`]; the refusal, or the answer that the same request had before.
+pub async fn receive_if(
+    app: &App,
+    upload: &mut Upload,
+    may: impl AsyncFnOnce(&[(String, String)]) -> ApiResult<()>,
+) -> ApiResult<Option<Stored>> {
+    let Some(part) = next(upload, false).await? else {
+        return Ok(None);
+    };
+    if let Err(refusal) = may(upload.texts()).await {
+        return Err(upload.answered_before(part).await.unwrap_or(refusal));
+    }
+    let stored = store(app, part, i64::MAX, TOO_LARGE).await?;
+    next(upload, true).await?;
+    Ok(Some(stored))
+}
+
+/// The file of a body, which has one at most.
+async fn next(upload: &mut Upload, has_one: bool) -> ApiResult<Option<FilePart>> {
+    match upload.next_file().await? {
+        Some(part) if part.name != "file" || has_one => {
+            Err(ApiError::field(&part.name, "Unexpected field"))
+        }
+        part => Ok(part),
+    }
+}
+
+const TOO_LARGE: &str = "The file is too large.";
+
+async fn store(app: &App, mut part: FilePart, size: i64, message: &str) -> ApiResult<Stored> {
     let mut file = storage::Upload::begin(&app.db, &app.storage).await?;
     let mut room = u64::try_from(size).unwrap_or(0);
     while let Some(piece) = part.next().await? {

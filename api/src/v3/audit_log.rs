@@ -2,7 +2,7 @@
 
 use super::time;
 use crate::app::App;
-use crate::auth::Actor;
+use crate::auth::{Action, Actor, Object, authorize};
 use crate::error::ApiResult;
 use crate::listing::{Filters, Listing};
 use actix_web::HttpRequest;
@@ -77,8 +77,8 @@ pub static FILTERS: LazyLock<Filters<audit_entry::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter, 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    actor.administers()?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::AuditLog).await?;
+    let listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let Page { count, rows } = AuditEntry::page(&mut conn, &listing.selection).await?;
     let results: Vec<_> = rows.into_iter().map(AuditEntryResponse::from).collect();

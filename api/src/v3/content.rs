@@ -162,7 +162,7 @@ pub static FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(|| {
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::Content).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let units =
         Predicate::sql("content.publication IS NULL AND content.pulp_type NOT LIKE 'pulp2.%'")
             .and(access.units(&app.catalog.content));

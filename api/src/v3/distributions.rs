@@ -154,14 +154,20 @@ fn common_filters() -> Filters<table::table> {
                 Predicate::sql("NOT distribution.checkpoint")
             })
         })
-        .filter("with_content", Kind::Reference, "serves this unit", |v| {
-            let unit = reference(v, "content")?;
-            Ok(
-                Predicate::sql(include_str!("distributions_with_content.sql"))
+        .filter_by_settings(
+            "with_content",
+            Kind::Reference,
+            "serves this unit",
+            |v, defaults| {
+                let unit = reference(v, "content")?;
+                let serving = Predicate::sql(include_str!("distributions_with_content.sql"));
+                Ok(serving
                     .bind(Bind::Uuid(unit))
-                    .then(")"),
-            )
-        })
+                    .then(" AND ")
+                    .column(defaults.of_units::<table::table>("m.content_id"))
+                    .then(")"))
+            },
+        )
 }
 
 fn reference(value: &str, model: &str) -> Result<Uuid, String> {
@@ -193,7 +199,7 @@ pub static FILE_FILTERS: LazyLock<Filters<table::table>> = LazyLock::new(common_
 /// 400 for a filter.
 pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, DISTRIBUTION).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let columns = (table::pulp_id, table::pulp_type);
     let visible = access.rows_of_types("distribution", [PULP_TYPE], columns);
     listing.narrow(visible);
@@ -208,7 +214,7 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, DISTRIBUTION).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILE_FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILE_FILTERS)?;
     let mine = Predicate::sql("distribution.pulp_type = 'file.file'")
         .and(access.rows(DISTRIBUTION, table::pulp_id));
     listing.narrow(mine);
@@ -272,7 +278,7 @@ pub async fn create(app: Data<App>, actor: Actor, body: Unread<Object>) -> ApiRe
     let mut conn = app.db.get().await?;
     references::into_prns(&mut conn, &access, &mut data, &REFERENCES).await?;
     let wanted = merged(None, &read_body(&data, false)?, DomainId::DEFAULT);
-    refuse(&mut conn, None, &wanted).await?;
+    refuse(&mut conn, &access, None, &wanted).await?;
     drop(conn);
     let task = GeneralCreate::of(kinds::find(APP_LABEL, SERIALIZER)?, data);
     let task = NewTask::new(&app.catalog.tasks, &task)?;
@@ -281,15 +287,18 @@ pub async fn create(app: Data<App>, actor: Actor, body: Unread<Object>) -> ApiRe
 
 async fn refuse(
     conn: &mut Conn,
+    access: &Access,
     row: Option<&Distribution>,
     wanted: &Distribution,
 ) -> ApiResult<()> {
     match refusal(conn, row, wanted).await? {
         None => Ok(()),
         Some(Refusal::Fields(errors)) => Err(errors.into()),
-        // Nested, as clients know it.
-        Some(Refusal::Overlap(name)) => {
-            let nested = json!({ "base_path": Refusal::overlap_text(&name) });
+        Some(Refusal::Overlap(other)) => {
+            let is_seen = access.sees(conn, &DISTRIBUTION.model(), other.id.0).await?;
+            let name = is_seen.then_some(other.name.as_str());
+            // Nested, as clients know it.
+            let nested = json!({ "base_path": Refusal::overlap_text(name) });
             let field = Map::from_iter([("base_path".to_owned(), nested)]);
             Err(ApiError::fields(field))
         }
@@ -335,7 +344,7 @@ async fn change(
     let mut conn = app.db.get().await?;
     references::into_prns(&mut conn, &access, &mut data, &REFERENCES).await?;
     let wanted = merged(Some(&row), &read_body(&data, partial)?, DomainId::DEFAULT);
-    refuse(&mut conn, Some(&row), &wanted).await?;
+    refuse(&mut conn, &access, Some(&row), &wanted).await?;
     if changes_nothing(&row, &wanted) {
         let shown = show(app, &mut conn, row).await?;
         return Ok(HttpResponse::Ok().json(shown.first()));

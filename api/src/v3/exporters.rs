@@ -77,8 +77,8 @@ pub async fn find(conn: &mut Conn, id: &str) -> ApiResult<Exporter> {
 /// # Errors
 /// 400 for a filter, 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&app, &actor, Action::View, EXPORTER).await?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, EXPORTER).await?;
+    let listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let page = Exporter::page(&mut conn, &listing.selection)
         .await

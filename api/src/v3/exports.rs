@@ -88,8 +88,8 @@ pub async fn list(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    authorize(&app, &actor, Action::View, Object::Exporter).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Exporter).await?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let exporter = exporters::find(&mut conn, &path).await?;
     let mine = Predicate::on(table::exporter_id)

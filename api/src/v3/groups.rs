@@ -3,7 +3,7 @@
 use super::users::{self, Username};
 use super::{href, path_id};
 use crate::app::App;
-use crate::auth::Actor;
+use crate::auth::{Access, Action, Actor, Object, authorize, own};
 use crate::body::{Body, Field, Fields, FromFields, Text, Unread, Wrong};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
@@ -11,6 +11,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use millrace_common::db::{self, Conn};
+use millrace_common::models::role_assignment::Lost;
 use millrace_common::models::selection::{Bind, Page, Predicate};
 use millrace_common::models::{Account, AccountGroup};
 use millrace_common::prn::Prn;
@@ -22,6 +23,8 @@ use utoipa::ToSchema;
 
 /// The model of groups, as names of resources have it.
 pub(super) const MODEL: &str = "core.group";
+
+const GROUP: Object = Object::Group;
 
 /// Characters of a name.
 const NAME: usize = 150;
@@ -151,13 +154,27 @@ pub static MEMBER_FILTERS: LazyLock<Filters<account::table>> = LazyLock::new(|| 
         .names("username", account::username)
 });
 
+/// The group that a path names, for an actor who may do this to it.
+async fn find(
+    app: &App,
+    actor: &Actor,
+    action: Action,
+    path: &str,
+) -> ApiResult<(AccountGroup, Access)> {
+    let found = AccountGroup::find(&mut *app.db.get().await?, group_id(path)?).await?;
+    let group = found.ok_or_else(none)?;
+    let access = authorize(app, actor, action, GROUP.at(group.object_id)).await?;
+    Ok((group, access))
+}
+
 /// A page of groups.
 ///
 /// # Errors
-/// 400 for a filter, 403.
+/// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    actor.administers()?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, GROUP).await?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
+    listing.narrow(access.rows(GROUP, account_group::object_id));
     let mut conn = app.db.get().await?;
     let Page { count, rows } = AccountGroup::page(&mut conn, &listing.selection)
         .await
@@ -176,9 +193,8 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    actor.administers()?;
-    let row = AccountGroup::find(&mut *app.db.get().await?, group_id(&path)?).await?;
-    let shown = GroupResponse::from(row.ok_or_else(none)?);
+    let (group, _) = find(&app, &actor, Action::View, &path).await?;
+    let shown = GroupResponse::from(group);
     Wanted::from_request(&request).answer_one(vec![shown])
 }
 
@@ -187,12 +203,13 @@ pub async fn read(
 /// # Errors
 /// 400 that names the field, 403.
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<WholeGroup>>) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Create, GROUP).await?;
     let Body(WholeGroup(name)) = body.read().await?;
     let mut conn = app.db.get().await?;
     let made = db::transaction(&mut conn, async |conn| {
         let made = AccountGroup::create(conn, &name).await.map_err(taken)?;
         actor.note(conn, "group.create", &name, &json!({})).await?;
+        own(conn, &actor, Prn::new(MODEL, made.object_id)).await?;
         Ok::<_, ApiError>(made)
     })
     .await?;
@@ -212,9 +229,9 @@ pub async fn update(
     path: Path<String>,
     body: Unread<Body<WholeGroup>>,
 ) -> ApiResult {
-    actor.administers()?;
+    let (group, _) = find(&app, &actor, Action::Change, &path).await?;
     let Body(WholeGroup(name)) = body.read().await?;
-    rename(&app, actor, &path, Some(name)).await
+    rename(&app, actor, group.id, Some(name)).await
 }
 
 /// Gives a group another name, at once.
@@ -227,13 +244,12 @@ pub async fn partial_update(
     path: Path<String>,
     body: Unread<Body<SomeOfGroup>>,
 ) -> ApiResult {
-    actor.administers()?;
+    let (group, _) = find(&app, &actor, Action::Change, &path).await?;
     let Body(SomeOfGroup(name)) = body.read().await?;
-    rename(&app, actor, &path, name).await
+    rename(&app, actor, group.id, name).await
 }
 
-async fn rename(app: &App, actor: Actor, path: &str, name: Option<String>) -> ApiResult {
-    let id = group_id(path)?;
+async fn rename(app: &App, actor: Actor, id: i32, name: Option<String>) -> ApiResult {
     let mut conn = app.db.get().await?;
     let row = db::transaction(&mut conn, async |conn| {
         let stored = AccountGroup::lock(conn, id).await?.ok_or_else(none)?;
@@ -256,14 +272,17 @@ async fn rename(app: &App, actor: Actor, path: &str, name: Option<String>) -> Ap
 /// # Errors
 /// 403, 404.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    actor.administers()?;
-    let id = group_id(&path)?;
+    let (AccountGroup { id, .. }, _) = find(&app, &actor, Action::Delete, &path).await?;
     let mut conn = app.db.get().await?;
     db::transaction(&mut conn, async |conn| {
         let stored = AccountGroup::lock(conn, id).await?.ok_or_else(none)?;
+        let lost = Lost::with_group(conn, id).await?;
         AccountGroup::delete(conn, id).await?;
+        let details = json!({
+            "id": id, "users": lost.users, "roles": lost.roles, "assignments": lost.assignments,
+        });
         actor
-            .note(conn, "group.delete", &stored.name, &json!({}))
+            .note(conn, "group.delete", &stored.name, &details)
             .await?;
         Ok::<_, ApiError>(())
     })
@@ -281,16 +300,14 @@ pub async fn list_members(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    actor.administers()?;
-    let id = group_id(&path)?;
-    let mut listing = Listing::from_request(&app, &request, &MEMBER_FILTERS)?;
+    let (AccountGroup { id, .. }, access) = find(&app, &actor, Action::View, &path).await?;
+    let mut listing = Listing::from_request(&app, &access, &request, &MEMBER_FILTERS)?;
     let is_member = Predicate::on(account::id)
         .then(" IN (SELECT account_id FROM account_group_member WHERE group_id = ")
         .bind(Bind::Integer(id.into()))
         .then(")");
     listing.selection.predicate = listing.selection.predicate.and(is_member);
     let mut conn = app.db.get().await?;
-    AccountGroup::find(&mut conn, id).await?.ok_or_else(none)?;
     let Page { count, rows } = Account::page(&mut conn, &listing.selection)
         .await
         .map_err(|e| listing.blame(e))?;
@@ -308,8 +325,7 @@ pub async fn add_member(
     path: Path<String>,
     body: Unread<Body<NewMember>>,
 ) -> ApiResult {
-    actor.administers()?;
-    let id = group_id(&path)?;
+    let (AccountGroup { id, .. }, _) = find(&app, &actor, Action::Change, &path).await?;
     let Body(NewMember(username)) = body.read().await?;
     let mut conn = app.db.get().await?;
     let member = db::transaction(&mut conn, async |conn| {
@@ -336,9 +352,9 @@ pub async fn remove_member(
     actor: Actor,
     path: Path<(String, String)>,
 ) -> ApiResult {
-    actor.administers()?;
     let (group, account) = path.into_inner();
-    let (id, account) = (group_id(&group)?, users::user_id(&account)?);
+    let (AccountGroup { id, .. }, _) = find(&app, &actor, Action::Change, &group).await?;
+    let account = users::user_id(&account)?;
     let mut conn = app.db.get().await?;
     db::transaction(&mut conn, async |conn| {
         let group = AccountGroup::lock(conn, id).await?.ok_or_else(none)?;

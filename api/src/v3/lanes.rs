@@ -85,8 +85,8 @@ fn is(value: &str) -> Predicate<lane::table> {
 /// # Errors
 /// 400 for a filter; 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&app, &actor, Action::View, Object::Lane).await?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Lane).await?;
+    let listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let Page { count, rows } = Lane::page(&mut conn, &listing.selection)
         .await

@@ -3,13 +3,13 @@
 use super::href;
 use super::users::{self, Email, PartOfName, Password, UserFields, Username};
 use crate::app::App;
-use crate::auth::{Actor, Pair, Refusal, Token, sessions};
+use crate::auth::{Actor, Pair, Proof, Refusal, Source, Token, sessions};
 use crate::body::{Body, Fields, FromFields};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::Wanted;
 use actix_web::http::header;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use millrace_common::models::{Account, LoginSession};
 use millrace_common::prn::Prn;
 use serde::Serialize;
@@ -123,15 +123,17 @@ pub async fn read(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResu
 /// # Errors
 /// 401.
 pub async fn create(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    if !request.headers().contains_key(header::AUTHORIZATION) {
-        // A session does not prolong itself.
-        return Err(Refusal::Missing.answer(request.headers()));
-    }
+    // A session does not prolong itself.
+    let proof = request.extensions().get::<Proof>().cloned();
+    let proof = proof.ok_or_else(|| Refusal::Missing.answer(request.headers()))?;
     let (settings, token) = (&app.settings.logins, Token::draw());
     let row = myself(&app, actor).await?;
     let mut conn = app.db.get().await?;
     let seconds = sessions::seconds(settings);
-    LoginSession::begin(&mut conn, &token.hash(), actor.id, seconds).await?;
+    let shown = (actor.id, &*proof.hash);
+    if !LoginSession::begin(&mut conn, &token.hash(), shown, seconds).await? {
+        return Err(Refusal::Wrong.answer(request.headers()));
+    }
     let over_https = request.connection_info().scheme() == "https";
     let cookies = token.cookies(settings, over_https);
     Ok(with_cookies(&mut HttpResponse::Created(), cookies).json(LoginResponse::from(row)))
@@ -141,7 +143,12 @@ pub async fn create(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiRe
 ///
 /// # Errors
 /// 400 that names the field, 401.
-pub async fn update(app: Data<App>, actor: Actor, body: Body<SomeOfLogin>) -> ApiResult {
+pub async fn update(
+    app: Data<App>,
+    actor: Actor,
+    request: HttpRequest,
+    body: Body<SomeOfLogin>,
+) -> ApiResult {
     let Body(SomeOfLogin {
         old_password,
         fields,
@@ -150,7 +157,8 @@ pub async fn update(app: Data<App>, actor: Actor, body: Body<SomeOfLogin>) -> Ap
     if fields.password.is_some() {
         let username = stored.username.clone();
         let password = old_password.unwrap_or_default();
-        is_right(&app, Pair { username, password }).await?;
+        let source = Source::of(&request, &app.settings.api.proxies);
+        is_right(&app, Pair { username, password }, source).await?;
     }
     let change = fields
         .into_change(&app, Some(&stored), "new_password")
@@ -165,8 +173,8 @@ pub async fn update(app: Data<App>, actor: Actor, body: Body<SomeOfLogin>) -> Ap
     }))
 }
 
-async fn is_right(app: &App, pair: Pair) -> ApiResult<()> {
-    match app.credentials.verify(&app.db, pair).await {
+async fn is_right(app: &App, pair: Pair, source: Source) -> ApiResult<()> {
+    match app.credentials.verify(&app.db, pair, source).await {
         Ok(_) => Ok(()),
         Err(Refusal::Wrong) => Err(ApiError::field("old_password", "The password is wrong.")),
         Err(refusal) => Err(refusal.answer(&header::HeaderMap::new())),

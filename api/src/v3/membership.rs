@@ -2,7 +2,7 @@
 
 use crate::auth::Access;
 use crate::error::ApiResult;
-use crate::listing::{Filters, Kind, Listing};
+use crate::listing::{Defaults, Filters, Kind, Listing};
 use crate::v3::href::{self, Target};
 use crate::v3::references;
 use diesel::QueryResult;
@@ -138,8 +138,9 @@ const PREVIOUS: &str = "CROSS JOIN LATERAL (SELECT coalesce(max(p.number), -1) A
      FROM repository_version p WHERE p.repository_id = v.repository_id AND p.complete \
      AND p.number < v.number) before";
 
-fn version<T, C>(
-    value: &str,
+/// The units of a version. One that may not be seen has none, as one that is not there.
+fn version<T: 'static, C>(
+    (value, defaults): (&str, Defaults<'_>),
     unit: C,
     join: &'static str,
     on: &'static str,
@@ -153,7 +154,9 @@ where
         .then(join)
         .then(" JOIN repository_content m ON m.repository_id = v.repository_id AND ")
         .then(on)
-        .then(" WHERE v.complete AND ");
+        .then(" WHERE v.complete AND ")
+        .column(defaults.of_repositories::<T>("v.repository_id"))
+        .then(" AND ");
     Ok(wanted.add_to(condition).then(")"))
 }
 
@@ -165,38 +168,38 @@ where
     C: Expression + AppearsOnTable<T> + QueryFragment<Pg> + Copy + Send + Sync + 'static,
 {
     filters
-        .filter(
+        .filter_by_settings(
             "repository_version",
             Kind::Reference,
             "in this version, or in the newest one of this repository",
-            move |v| version(v, unit, "", PRESENT),
+            move |v, defaults| version((v, defaults), unit, "", PRESENT),
         )
-        .filter(
+        .filter_by_settings(
             "repository_version_added",
             Kind::Reference,
             "added by this version",
-            move |v| {
+            move |v, defaults| {
                 // Between two versions that were no neighbours once, units may have gone and come again.
                 let on = "m.version_added > before.number AND m.version_added <= v.number \
                      AND (m.version_removed IS NULL OR m.version_removed > v.number) \
                      AND (v.number = before.number + 1 OR NOT EXISTS (SELECT FROM repository_content o \
                           WHERE o.repository_id = v.repository_id AND o.content_id = m.content_id \
                             AND o.version_added <= before.number AND o.version_removed > before.number))";
-                version(v, unit, PREVIOUS, on)
+                version((v, defaults), unit, PREVIOUS, on)
             },
         )
-        .filter(
+        .filter_by_settings(
             "repository_version_removed",
             Kind::Reference,
             "removed by this version",
-            move |v| {
+            move |v, defaults| {
                 let on = "m.version_removed > before.number AND m.version_removed <= v.number \
                      AND m.version_added <= before.number \
                      AND (v.number = before.number + 1 OR NOT EXISTS (SELECT FROM repository_content o \
                           WHERE o.repository_id = v.repository_id AND o.content_id = m.content_id \
                             AND o.version_added > before.number AND o.version_added <= v.number \
                             AND (o.version_removed IS NULL OR o.version_removed > v.number)))";
-                version(v, unit, PREVIOUS, on)
+                version((v, defaults), unit, PREVIOUS, on)
             },
         )
 }

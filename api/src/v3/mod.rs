@@ -33,7 +33,7 @@
 //!
 //! pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
 //!     let access = authorize(&app, &actor, Action::View, Object::Widget).await?;
-//!     let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+//!     let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
 //!     let visible = access.rows(Object::Widget, widget::pulp_id);
 //!     listing.narrow(visible);
 //!     let mut conn = app.db.get().await?;

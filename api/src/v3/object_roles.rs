@@ -15,7 +15,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use millrace_common::db::{self, Conn};
 use millrace_common::models::Role;
 use millrace_common::models::object_role::{Holders, Ids, ObjectKey, ObjectRole};
-use millrace_common::prn::Prn;
+use millrace_common::models::role_assignment::shown_name;
 use millrace_common::roles;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -372,7 +372,7 @@ async fn note(
     } else {
         "assignment.delete"
     };
-    let prn = Prn::new(object.model, object.id).to_string();
+    let prn = shown_name(conn, object.model, object.id).await?.to_string();
     let details = json!({"role": asked.role, "users": asked.users, "groups": asked.groups});
     Ok(actor.note(conn, action, &prn, &details).await?)
 }

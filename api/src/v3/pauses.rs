@@ -120,8 +120,8 @@ pub static FILTERS: LazyLock<Filters<pause::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter; 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&app, &actor, Action::View, Object::Pause).await?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Pause).await?;
+    let listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let Page { count, rows } = Pause::page(&mut conn, &listing.selection)
         .await

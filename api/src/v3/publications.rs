@@ -5,7 +5,7 @@ use crate::auth::{Access, Action, Actor, Object, authorize};
 use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
-use crate::listing::{Filters, Kind, Listing, Types, Wanted, truth};
+use crate::listing::{Defaults, Filters, Kind, Listing, Types, Wanted, truth};
 use crate::v3::membership::VersionRef;
 use crate::v3::{content, path_id, references};
 use actix_web::web::{Data, Path};
@@ -125,16 +125,19 @@ fn common_filters() -> Filters<table::table> {
                 VersionRef::Newest(_) => Err(format!("URI not valid: {v}")),
             },
         )
-        .filter("content", Kind::Reference, "serves this unit", |v| {
-            serves(vec![reference(v, "content")?])
-        })
-        .filter(
+        .filter_by_settings(
+            "content",
+            Kind::Reference,
+            "serves this unit",
+            |v, defaults| Ok(serves(vec![reference(v, "content")?], defaults)),
+        )
+        .filter_by_settings(
             "content__in",
             Kind::Texts,
             "serves one of these units",
-            |v| {
+            |v, defaults| {
                 let units = v.split(',').map(|one| reference(one.trim(), "content"));
-                serves(units.collect::<Result<_, _>>()?)
+                Ok(serves(units.collect::<Result<_, _>>()?, defaults))
             },
         );
     filters.filter("checkpoint", Kind::Boolean, "is a checkpoint", |v| {
@@ -157,8 +160,9 @@ fn of_versions(condition: &'static str) -> Predicate<table::table> {
         .then(condition)
 }
 
-fn serves(units: Vec<Uuid>) -> Result<Predicate<table::table>, String> {
-    Ok(Predicate::sql(
+/// The publications of versions that hold one of these units, of those that may be seen.
+fn serves(units: Vec<Uuid>, defaults: Defaults<'_>) -> Predicate<table::table> {
+    Predicate::sql(
         "EXISTS (SELECT FROM repository_version v \
            JOIN repository_content m ON m.repository_id = v.repository_id \
             AND m.version_added <= v.number \
@@ -166,7 +170,9 @@ fn serves(units: Vec<Uuid>) -> Result<Predicate<table::table>, String> {
           WHERE v.pulp_id = publication.repository_version_id AND m.content_id = ANY (",
     )
     .bind(Bind::Uuids(units))
-    .then("))"))
+    .then(") AND ")
+    .column(defaults.of_units::<table::table>("m.content_id"))
+    .then(")")
 }
 
 /// The types that there are.
@@ -191,7 +197,7 @@ pub static FILE_FILTERS: LazyLock<Filters<table::table>> =
 /// 400 for a filter.
 pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, PUBLICATION).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let columns = (table::pulp_id, table::pulp_type);
     let visible = access.rows_of_types("publication", TYPES, columns);
     listing.narrow(visible);
@@ -206,7 +212,7 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, PUBLICATION).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILE_FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILE_FILTERS)?;
     let mine = Predicate::sql("publication.pulp_type = 'file.file'")
         .and(access.rows(PUBLICATION, table::pulp_id));
     listing.narrow(mine);

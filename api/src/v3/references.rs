@@ -3,8 +3,12 @@
 use crate::auth::Access;
 use crate::error::{ApiError, ApiResult};
 use crate::v3::href::{self, Target};
+use millrace_common::content::ContentTypes;
 use millrace_common::db::Conn;
-use millrace_common::ids::{ContentId, DomainId, RemoteId, RepositoryId, VersionId};
+use millrace_common::ids::{
+    ArtifactId, ContentId, DomainId, RemoteId, RepositoryId, UploadId, VersionId,
+};
+use millrace_common::models::object::Located;
 use millrace_common::models::selection::Predicate;
 use millrace_common::models::{Content, Remote, Repository, RepositoryVersion};
 use millrace_common::prn::{self, Prn};
@@ -165,6 +169,43 @@ pub async fn sees_version(
         }
         None => Ok(false),
     }
+}
+
+/// True where an object that was found may be seen.
+///
+/// # Errors
+/// As the session.
+pub async fn is_seen(
+    conn: &mut Conn,
+    access: &Access,
+    types: &ContentTypes,
+    found: &Located,
+) -> ApiResult<bool> {
+    if access.is_unlimited() {
+        return Ok(true);
+    }
+    let id = found.pulp_id;
+    let prn = match (found.kind.as_str(), &found.pulp_type) {
+        ("version", _) => {
+            let repository = RepositoryId(found.owner.unwrap_or_default());
+            return sees_version(conn, access, repository).await;
+        }
+        ("content", _) => {
+            let visible = access.units(types);
+            return Ok(!Content::among(conn, &[id.into()], visible)
+                .await?
+                .is_empty());
+        }
+        ("artifact", _) => return access.made(conn, &ArtifactId(id).into()).await,
+        ("repository", Some(kind)) => prn::repository(kind, id.into()),
+        ("remote", Some(kind)) => prn::remote(kind, id.into()),
+        ("publication", Some(kind)) => prn::publication(kind, id.into()),
+        ("distribution", Some(kind)) => prn::distribution(kind, id.into()),
+        ("upload", _) => UploadId(id).into(),
+        // The rest is for administrators, or found by the tasks that made it.
+        _ => return Ok(false),
+    };
+    access.sees(conn, &prn.model, id).await
 }
 
 /// Turns the addresses in these fields of a body into PRNs, which are of objects that may be seen, where there are such

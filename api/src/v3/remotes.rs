@@ -92,7 +92,7 @@ pub static FILTERS: LazyLock<Filters<remote::table>> =
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::Remote("")).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let visible = access.rows_of_types("remote", TYPES, (remote::pulp_id, remote::pulp_type));
     listing.narrow(visible);
     let mut conn = app.db.get().await?;

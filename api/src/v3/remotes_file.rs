@@ -111,7 +111,7 @@ async fn get(conn: &mut Conn, id: RemoteId) -> ApiResult<Remote> {
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, REMOTE).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mine =
         Predicate::sql("remote.pulp_type = 'file.file'").and(access.rows(REMOTE, table::pulp_id));
     listing.narrow(mine);

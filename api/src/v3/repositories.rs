@@ -136,7 +136,7 @@ pub fn visible() -> Predicate<repository::table> {
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::Repository("")).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let columns = (repository::pulp_id, repository::pulp_type);
     let types = app.catalog.content.repository_types();
     let visible = visible().and(access.rows_of_types("repository", types, columns));

@@ -114,7 +114,7 @@ pub async fn list<K: RepositoryCalls>(
     request: HttpRequest,
 ) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, object::<K>()).await?;
-    let mut listing = Listing::from_request(&app, &request, K::filters())?;
+    let mut listing = Listing::from_request(&app, &access, &request, K::filters())?;
     let mine = Predicate::sql("repository.pulp_type = ")
         .bind(Bind::Text(K::PULP_TYPE.to_owned()))
         .and(repositories::visible())

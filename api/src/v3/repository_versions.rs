@@ -1,7 +1,7 @@
 //! `repository_versions/` and `repositories/<component>/<name>/<id>/versions/` (contract 4.7).
 
 use crate::app::App;
-use crate::auth::{Action, Actor, Object, authorize};
+use crate::auth::{Access, Action, Actor, Object, authorize};
 use crate::body::{Body, Fields, FromFields, Unread};
 use crate::dispatching::dispatch_and_accept;
 use crate::error::{ApiError, ApiResult};
@@ -110,7 +110,7 @@ pub async fn list_all(app: Data<App>, actor: Actor, request: HttpRequest) -> Api
     .bind(Bind::Uuid(DomainId::DEFAULT.0))
     .then(")")
     .and(access.versions(&app.catalog.content));
-    answer(&app, &request, visible).await
+    answer(&app, &access, &request, visible).await
 }
 
 /// A page of versions of a repository.
@@ -123,15 +123,20 @@ pub async fn list<K: RepositoryCalls>(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    let (repository, _) = find::<K>(&app, &actor, Action::View, &path).await?;
+    let (repository, access) = find::<K>(&app, &actor, Action::View, &path).await?;
     let mine =
         Predicate::sql("repository_version.complete AND repository_version.repository_id = ")
             .bind(Bind::Uuid(repository.pulp_id.0));
-    answer(&app, &request, mine).await
+    answer(&app, &access, &request, mine).await
 }
 
-async fn answer(app: &App, request: &HttpRequest, of: Predicate<table::table>) -> ApiResult {
-    let mut listing = Listing::from_request(app, request, &FILTERS)?;
+async fn answer(
+    app: &App,
+    access: &Access,
+    request: &HttpRequest,
+    of: Predicate<table::table>,
+) -> ApiResult {
+    let mut listing = Listing::from_request(app, access, request, &FILTERS)?;
     listing.narrow(of);
     let mut conn = app.db.get().await?;
     let Page { count, rows } = RepositoryVersion::page(&mut conn, &listing.selection)

@@ -2,7 +2,7 @@
 
 use super::{href, path_id, time};
 use crate::app::App;
-use crate::auth::Actor;
+use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::{Body, Field, Fields, FromFields, Text, Unread, Wrong};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use millrace_common::db::{self, Conn};
 use millrace_common::ids::RoleId;
+use millrace_common::models::role_assignment::Lost;
 use millrace_common::models::selection::{Bind, Page, Predicate};
 use millrace_common::models::{Role, RoleChange};
 use millrace_common::prn::Prn;
@@ -196,8 +197,8 @@ fn model_of(reference: &str) -> Option<String> {
 /// # Errors
 /// 400 for a filter, 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    actor.administers()?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Role).await?;
+    let listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let Page { count, rows } = Role::page(&mut conn, &listing.selection)
         .await
@@ -216,7 +217,7 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::View, Object::Role).await?;
     let row = Role::find(&mut *app.db.get().await?, role_id(&path)?).await?;
     let shown = RoleResponse::from(row.ok_or_else(none)?);
     Wanted::from_request(&request).answer_one(vec![shown])
@@ -227,7 +228,7 @@ pub async fn read(
 /// # Errors
 /// 400 that names the field, 403.
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<WholeRole>>) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Create, Object::Role).await?;
     let Body(WholeRole(new)) = body.read().await?;
     let mut conn = app.db.get().await?;
     let made = db::transaction(&mut conn, async |conn| {
@@ -254,7 +255,7 @@ pub async fn update(
     path: Path<String>,
     body: Unread<Body<WholeRole>>,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Change, Object::Role).await?;
     let id = open(&app, &path).await?;
     let Body(WholeRole(fields)) = body.read().await?;
     change(&app, actor, id, fields).await
@@ -270,7 +271,7 @@ pub async fn partial_update(
     path: Path<String>,
     body: Unread<Body<SomeOfRole>>,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Change, Object::Role).await?;
     let id = open(&app, &path).await?;
     let Body(SomeOfRole(fields)) = body.read().await?;
     change(&app, actor, id, fields).await
@@ -298,13 +299,20 @@ async fn change(app: &App, actor: Actor, id: RoleId, fields: RoleChange) -> ApiR
 /// # Errors
 /// 403, 404.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Delete, Object::Role).await?;
     let id = role_id(&path)?;
     let mut conn = app.db.get().await?;
     db::transaction(&mut conn, async |conn| {
         let stored = unlocked(Role::lock(conn, id).await?)?;
+        let lost = Lost::with_role(conn, id).await?;
         Role::delete(conn, id).await?;
-        note(conn, actor, "role.delete", &stored, &RoleChange::default()).await?;
+        let details = json!({
+            "description": stored.description, "permissions": stored.permissions,
+            "users": lost.users, "groups": lost.groups, "assignments": lost.assignments,
+        });
+        actor
+            .note(conn, "role.delete", &stored.name, &details)
+            .await?;
         Ok::<_, ApiError>(())
     })
     .await?;

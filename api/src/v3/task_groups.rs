@@ -19,13 +19,13 @@ use millrace_common::models::selection::Page;
 use millrace_common::models::task::MinimalTask;
 use millrace_common::models::task_group::{GroupProgressReport, TaskGroup};
 use millrace_common::prn::Prn;
-use millrace_common::schema::{task, task_group};
+use millrace_common::schema::task_group;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use utoipa::ToSchema;
 
-/// A group of tasks, and how many of them are in each state.
+/// A group of tasks, and how many of them are in each state, of those that one sees.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "named as in the contract")]
 pub struct TaskGroupResponse {
@@ -82,7 +82,7 @@ pub static FILTERS: LazyLock<Filters<task_group::table>> = LazyLock::new(|| {
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::TaskGroup).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let visible = access.task_groups();
     listing.narrow(visible);
     let mut conn = app.db.get().await?;
@@ -183,15 +183,14 @@ async fn render(
 ) -> QueryResult<Vec<TaskGroupResponse>> {
     let ids: Vec<TaskGroupId> = groups.iter().map(|group| group.pulp_id).collect();
     let mut around: HashMap<TaskGroupId, Around> = HashMap::new();
-    for (group, state, count) in TaskGroup::count_members(conn, &ids).await? {
+    let visible = access.tasks(Action::View);
+    for (group, state, count) in TaskGroup::count_members(conn, &ids, visible.clone()).await? {
         if let Some(group) = group {
             around.entry(group).or_default().counts.insert(state, count);
         }
     }
     if with_members {
-        for task in
-            MinimalTask::of_groups(conn, &ids, access.tasks(Action::View, task::pulp_id)).await?
-        {
+        for task in MinimalTask::of_groups(conn, &ids, visible).await? {
             if let Some(group) = task.task_group {
                 around.entry(group).or_default().tasks.push(task.into());
             }

@@ -9,7 +9,7 @@ use crate::body::{Body, Unread};
 use crate::dispatching::dispatch_made;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
-use crate::v3::artifacts::receive;
+use crate::v3::artifacts::receive_if;
 use crate::v3::labels::{self, SetLabel, UnsetLabel};
 use crate::v3::{membership, path_id, references};
 use actix_web::HttpRequest;
@@ -20,13 +20,14 @@ use millrace_common::db::Conn;
 use millrace_common::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
 use millrace_common::models::selection::Predicate;
 use millrace_common::models::{self, Artifact, Content, Labeled, Repository, TemporaryFile};
-use millrace_common::prn;
+use millrace_common::prn::{self, Prn};
 use millrace_common::schema::content as table;
 use millrace_common::storage::Stored;
 use millrace_common::tasking::NewTask;
 use millrace_common::tasks::kinds::unit_data::{self, UnitData};
 use millrace_common::tasks::{GeneralCreate, GeneralCreateFromTempFile, file_url};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::future::Future;
 use utoipa::ToSchema;
 
@@ -64,7 +65,7 @@ fn pulp_type<K: UnitCalls>() -> &'static str {
 /// 400 for a filter.
 pub async fn list<K: UnitCalls>(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::Content).await?;
-    let mut listing = Listing::from_request(&app, &request, K::filters())?;
+    let mut listing = Listing::from_request(&app, &access, &request, K::filters())?;
     let of_type = Predicate::sql(K::OF_TYPE).and(access.units(&app.catalog.content));
     listing.narrow(of_type);
     let mut conn = app.db.get().await?;
@@ -132,8 +133,16 @@ pub async fn show<K: UnitCalls>(conn: &mut Conn, row: Content) -> ApiResult<K> {
 /// 400 for what is wrong with which field, 403.
 pub async fn create<K: UnitCalls>(app: Data<App>, actor: Actor, body: Unread<Upload>) -> ApiResult {
     let access = authorize(&app, &actor, Action::Create, Object::Content).await?;
+    let types = &app.catalog.content;
+    if !access
+        .modifies_any(&mut *app.db.get().await?, types)
+        .await?
+    {
+        return Err(ApiError::forbidden());
+    }
     let mut upload = body.read().await?;
-    let stored = receive(&app, &mut upload).await?;
+    let may = async |texts: &[(String, String)]| may_bring::<K>(&app, &access, texts).await;
+    let stored = receive_if(&app, &mut upload, may).await?;
     let mut data = upload.into_object()?;
     unit_data::one_source(&data, stored.is_some())?;
     let references = ["artifact", "upload", "repository"];
@@ -155,6 +164,25 @@ pub async fn create<K: UnitCalls>(app: Data<App>, actor: Actor, body: Unread<Upl
     match stored {
         Some(stored) if K::JUDGES_FILES => from_temp_file(&app, &actor, &kind, unit, stored).await,
         stored => from_sources(&app, &actor, &kind, unit, stored).await,
+    }
+}
+
+/// Refuses a file whose repository is known already and would not take it.
+async fn may_bring<K: UnitCalls>(
+    app: &App,
+    access: &Access,
+    texts: &[(String, String)],
+) -> ApiResult<()> {
+    let named = texts.iter().rev().find(|(name, _)| name == "repository");
+    let Some((name, reference)) = named.filter(|_| !access.is_unlimited()) else {
+        return Ok(());
+    };
+    let mut data = Map::from_iter([(name.clone(), reference.clone().into())]);
+    references::into_prns(&mut *app.db.get().await?, access, &mut data, &[name]).await?;
+    let prn = data.get(name).and_then(Value::as_str).and_then(Prn::parse);
+    match prn.and_then(|prn| prn.uuid()) {
+        Some(id) => holds(app, access, id.into(), pulp_type::<K>()).await,
+        None => Ok(()),
     }
 }
 

@@ -73,8 +73,8 @@ fn online(wanted: bool) -> Predicate<app_status::table> {
 /// # Errors
 /// 400 for a filter; 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    authorize(&app, &actor, Action::View, Object::Worker).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::Worker).await?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let is_worker = Predicate::of(app_status::app_type.eq("worker"));
     listing.selection.predicate = listing.selection.predicate.and(is_worker);
     let mut conn = app.db.get().await?;

@@ -2,9 +2,9 @@
 
 use super::{
     Api, Content, Encryption, Logins, SecretUrl, Settings, SettingsError, Storage, StorageBackend,
-    Tasks, values,
+    Tasks, network, values,
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Component;
 use url::Url;
 
@@ -142,6 +142,11 @@ impl Api {
         if !proxies.all(|address| address.parse::<IpAddr>().is_ok()) {
             return invalid("api.remote_user_from", "must be addresses of machines");
         }
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut proxies = self.proxies.iter();
+        if !proxies.all(|proxy| network::holds(proxy, any).is_some()) {
+            return invalid("api.proxies", "must be addresses of machines or networks");
+        }
         if self.page_limit < 1 {
             return invalid("api.page_limit", "must be at least 1");
         }
@@ -173,6 +178,9 @@ impl Logins {
         if !(self.lock_seconds..=86_400).contains(&self.lock_max_seconds) {
             let message = "must be between logins.lock_seconds and 86400, a day";
             return invalid("logins.lock_max_seconds", message);
+        }
+        if !(1..=86_400).contains(&self.spare_seconds) {
+            return invalid("logins.spare_seconds", "must be between 1 and 86400, a day");
         }
         Ok(())
     }
@@ -273,6 +281,7 @@ mod tests {
             ("SESSION_HOURS", "8761"),
             ("FAILURES", "0"),
             ("LOCK_SECONDS", "0"),
+            ("SPARE_SECONDS", "0"),
             ("LOCK_SECONDS", "301"),
             ("LOCK_MAX_SECONDS", "86401"),
         ] {

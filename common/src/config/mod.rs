@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 mod bounds;
 mod encryption;
 mod error;
+pub mod network;
 mod values;
 
 pub use encryption::{Authorities, Encryption};
@@ -94,6 +95,7 @@ section!(
         delete_orphans_limit: usize,
         remote_user_header: String,
         remote_user_from: List<String>,
+        proxies: List<String>,
     }
 );
 impl Api {
@@ -126,6 +128,7 @@ section!(
         failures: i32,
         lock_seconds: u32,
         lock_max_seconds: u32,
+        spare_seconds: u32,
     }
 );
 section!(

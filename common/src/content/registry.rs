@@ -64,6 +64,15 @@ impl ContentTypes {
             })
     }
 
+    /// The field of the units of a type that says where their file lies in a repository, where they are made from files.
+    #[must_use]
+    pub fn path_field(&self, definition: &Definition) -> Option<&'static str> {
+        let mut kinds = self.kinds.iter();
+        kinds
+            .find(|kind| definition.pulp_type.as_deref() == Some(kind.pulp_type))
+            .map(|kind| kind.path_field)
+    }
+
     /// Adds a type that is only described.
     pub fn describe(&mut self, definition: &str) {
         self.insert(definition);

@@ -89,6 +89,8 @@ pub struct UnitKind {
     pub serializer_name: &'static str,
     /// See [`FromFile::NEEDS_PATH`].
     pub needs_path: bool,
+    /// See [`FromFile::PATH_FIELD`].
+    pub path_field: &'static str,
     /// See [`FromFile::read`].
     pub read: Read,
     /// See [`FromFile::show`].
@@ -104,6 +106,7 @@ impl UnitKind {
             app_label: T::APP_LABEL,
             serializer_name: T::SERIALIZER,
             needs_path: T::NEEDS_PATH,
+            path_field: T::PATH_FIELD,
             read: |ctx, file, path| {
                 Box::pin(async move { NewUnit::of::<T>(&T::read(ctx, file, path).await?) })
             },

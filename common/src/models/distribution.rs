@@ -49,12 +49,18 @@ pub struct DistributionChange {
     pub checkpoint: Option<bool>,
 }
 
-#[derive(QueryableByName)]
-struct PathRow {
+/// A distribution whose base path lies above or below another one.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct InTheWay {
+    /// Its id.
+    #[diesel(sql_type = SqlUuid)]
+    pub id: DistributionId,
+    /// Its name.
     #[diesel(sql_type = Text)]
-    name: String,
+    pub name: String,
+    /// Its base path.
     #[diesel(sql_type = Text)]
-    base_path: String,
+    pub base_path: String,
 }
 
 /// The paths above this one, and it: `a/b` gives `a` and `a/b`.
@@ -153,12 +159,12 @@ impl Distribution {
         domain: DomainId,
         base_path: &str,
         but: Option<DistributionId>,
-    ) -> QueryResult<Option<(String, String)>> {
-        let row: Option<PathRow> = sql_query(
-            "(SELECT name, base_path FROM distribution WHERE pulp_domain = $1 \
+    ) -> QueryResult<Option<InTheWay>> {
+        sql_query(
+            "(SELECT pulp_id AS id, name, base_path FROM distribution WHERE pulp_domain = $1 \
                 AND base_path COLLATE \"C\" = ANY ($2) AND pulp_id IS DISTINCT FROM $4 LIMIT 1) \
              UNION ALL \
-             (SELECT name, base_path FROM distribution WHERE pulp_domain = $1 \
+             (SELECT pulp_id AS id, name, base_path FROM distribution WHERE pulp_domain = $1 \
                 AND base_path COLLATE \"C\" > $3 || '/' AND base_path COLLATE \"C\" < $3 || '0' \
                 AND pulp_id IS DISTINCT FROM $4 LIMIT 1) LIMIT 1",
         )
@@ -168,8 +174,7 @@ impl Distribution {
         .bind::<Nullable<SqlUuid>, _>(but)
         .get_result(conn)
         .await
-        .optional()?;
-        Ok(row.map(|row| (row.name, row.base_path)))
+        .optional()
     }
 
     /// The distributions that name one of these publications, the newest first.

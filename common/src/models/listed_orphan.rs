@@ -13,8 +13,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Units that one page looks at.
-const LOOK: i64 = 1000;
+/// Units that one page looks at, at first and at most.
+const LOOK: (i64, i64) = (125, 1000);
 /// Bytes of fields after which a page ends: what a listing keeps in memory, several times.
 const BYTES: i64 = 512 * 1024;
 
@@ -36,6 +36,8 @@ pub struct Orphan {
 pub struct OrphanCursor {
     created: DateTime<Utc>,
     id: ContentId,
+    /// Units that the next page looks at.
+    look: i64,
 }
 
 impl Default for OrphanCursor {
@@ -44,7 +46,18 @@ impl Default for OrphanCursor {
         Self {
             created: DateTime::UNIX_EPOCH,
             id: ContentId(Uuid::nil()),
+            look: LOOK.0,
         }
+    }
+}
+
+/// How many units the next page looks at, where this one looked at so many, found so many orphans and took so many of
+/// those: all that it looks at are read whole, and of large ones few are taken.
+fn next_look(look: i64, found: i64, taken: i64) -> i64 {
+    if taken < found {
+        (2 * look * taken / found).max(1)
+    } else {
+        (2 * look).min(LOOK.1)
     }
 }
 
@@ -65,6 +78,8 @@ struct PageRow {
     last_created: DateTime<Utc>,
     #[diesel(sql_type = SqlUuid)]
     last_id: ContentId,
+    #[diesel(sql_type = BigInt)]
+    found: i64,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pulp_id: Option<ContentId>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -116,19 +131,18 @@ impl OrphansOf {
             .bind::<Timestamptz, _>(self.before)
             .bind::<Timestamptz, _>(behind.created)
             .bind::<SqlUuid, _>(behind.id)
-            .bind::<BigInt, _>(LOOK)
+            .bind::<BigInt, _>(behind.look)
             .bind::<BigInt, _>(BYTES)
             .load(conn)
             .await?;
         let Some(first) = rows.as_slice().first() else {
             return Ok(None);
         };
-        let cursor = OrphanCursor {
-            created: first.last_created,
-            id: first.last_id,
-        };
-        let found = rows.into_iter().filter_map(PageRow::orphan).collect();
-        Ok(Some((found, cursor)))
+        let (created, id, found) = (first.last_created, first.last_id, first.found);
+        let taken: Vec<Orphan> = rows.into_iter().filter_map(PageRow::orphan).collect();
+        let count = i64::try_from(taken.len()).unwrap_or(i64::MAX);
+        let look = next_look(behind.look, found, count);
+        Ok(Some((taken, OrphanCursor { created, id, look })))
     }
 
     /// The orphan with this id.
@@ -170,4 +184,24 @@ pub async fn count_by_type(
     .await?;
     let pairs = rows.into_iter().map(|row| (row.pulp_type, row.units));
     Ok(pairs.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_looks_at_about_twice_as_many_as_it_takes() {
+        // Large units: 52 of them are all that a page takes, from the second on of 104.
+        assert_eq!(next_look(125, 125, 52), 104);
+        assert_eq!(next_look(104, 104, 52), 104);
+        assert_eq!(next_look(104, 104, 1), 2);
+        assert_eq!(next_look(1, 1, 1), 2);
+        // One orphan in ten.
+        assert_eq!(next_look(1000, 100, 50), 1000);
+        assert_eq!(next_look(1000, 100, 5), 100);
+        // Small ones, or none.
+        assert_eq!(next_look(125, 125, 125), 250);
+        assert_eq!(next_look(1000, 0, 0), 1000);
+    }
 }

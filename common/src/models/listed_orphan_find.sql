@@ -1,5 +1,5 @@
 -- $1 domain, $2 type, $3 moment, $4 unit.
-SELECT c.pulp_created AS last_created, c.pulp_id AS last_id, c.pulp_id, c.pulp_last_updated, c.fields,
+SELECT c.pulp_created AS last_created, c.pulp_id AS last_id, 1::bigint AS found, c.pulp_id, c.pulp_last_updated, c.fields,
        file.storage_key, file.size, stored.path
   FROM content c
   LEFT JOIN LATERAL (

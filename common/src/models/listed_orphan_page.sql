@@ -21,7 +21,7 @@ last AS (
         UNION ALL
         SELECT pulp_created, pulp_id, 1 FROM page
     ) edge ORDER BY edge.place, edge.pulp_created DESC, edge.pulp_id DESC LIMIT 1)
-SELECT last.last_created, last.last_id, t.pulp_id, t.pulp_last_updated, t.fields,
+SELECT last.last_created, last.last_id, (SELECT count(*) FROM found) AS found, t.pulp_id, t.pulp_last_updated, t.fields,
        file.storage_key, file.size, stored.path
   FROM last
   LEFT JOIN taken t ON true

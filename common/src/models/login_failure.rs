@@ -1,46 +1,79 @@
-//! Wrong passwords in a row, by name: whether or not there is an account of that name.
+//! Wrong passwords in a row, by name, whether or not there is an account of that name: of all who gave one, and of each
+//! address that one came from.
 
 use crate::config::Logins;
 use crate::db::Conn;
 use crate::schema::login_failure;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Binary, Double, Integer, Nullable};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable};
 use diesel_async::RunQueryDsl;
 
-/// What is known of the failures of a name.
+/// Whose failures are meant: digests, of a name, and of the name with an address.
+#[derive(Clone, Copy, Debug)]
+pub struct Guesser {
+    /// All who give a password for the name.
+    pub name: [u8; 32],
+    /// Those of them who come from the address.
+    pub source: [u8; 32],
+}
+
+/// What is known of failures. Seconds that are not positive are over.
 #[derive(Clone, Copy, Debug, QueryableByName)]
 pub struct LoginFailure {
-    /// Seconds for which no password is looked at; none, where one is.
+    /// True where a password for the name was wrong since the last right one.
+    #[diesel(sql_type = Nullable<Bool>)]
+    pub name_failed: Option<bool>,
+    /// Seconds for which no password from the address is looked at.
     #[diesel(sql_type = Nullable<Double>)]
-    pub locked_seconds: Option<f64>,
+    pub source_seconds: Option<f64>,
+    /// Seconds for which none for the name is, but for one now and then from an address that is not locked.
+    #[diesel(sql_type = Nullable<Double>)]
+    pub name_seconds: Option<f64>,
+    /// Seconds until the next of those.
+    #[diesel(sql_type = Nullable<Double>)]
+    pub spare_seconds: Option<f64>,
 }
 
 impl LoginFailure {
-    /// The failures of the name with this digest; `None`: there was none since the last success.
+    /// The failures of a name.
     ///
     /// # Errors
     /// As the session.
-    pub async fn find(conn: &mut Conn, username_hash: &[u8]) -> QueryResult<Option<Self>> {
-        sql_query(
-            "SELECT CASE WHEN locked_until > clock_timestamp() \
-                         THEN extract(epoch FROM locked_until - clock_timestamp())::float8 END AS locked_seconds \
-               FROM login_failure WHERE username_hash = $1",
-        )
-        .bind::<Binary, _>(username_hash)
-        .get_result(conn)
-        .await
-        .optional()
+    pub async fn find(conn: &mut Conn, of: &Guesser, settings: &Logins) -> QueryResult<Self> {
+        sql_query(include_str!("login_failure_find.sql"))
+            .bind::<Binary, _>(of.name.as_slice())
+            .bind::<Binary, _>(of.source.as_slice())
+            .bind::<Double, _>(f64::from(settings.spare_seconds))
+            .get_result(conn)
+            .await
     }
 
-    /// Notes a wrong password. From the number that the settings say on, the name is locked, each time for twice as
-    /// long.
+    /// Takes the one password that is looked at now and then although the name is locked; false: another was looked at
+    /// lately.
     ///
     /// # Errors
     /// As the session.
-    pub async fn note(conn: &mut Conn, username_hash: &[u8], settings: &Logins) -> QueryResult<()> {
+    pub async fn take_spare(conn: &mut Conn, of: &Guesser, settings: &Logins) -> QueryResult<bool> {
+        let taken = sql_query(
+            "UPDATE login_failure SET spared = clock_timestamp() WHERE username_hash = $1 \
+                AND (spared IS NULL OR spared <= clock_timestamp() - make_interval(secs => $2))",
+        )
+        .bind::<Binary, _>(of.name.as_slice())
+        .bind::<Double, _>(f64::from(settings.spare_seconds))
+        .execute(conn)
+        .await?;
+        Ok(taken > 0)
+    }
+
+    /// Notes a wrong password. From the number that the settings say on, the address is locked for the name, and the
+    /// name itself, each time for twice as long.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn note(conn: &mut Conn, of: &Guesser, settings: &Logins) -> QueryResult<()> {
         sql_query(include_str!("login_failure_note.sql"))
-            .bind::<Binary, _>(username_hash)
+            .bind::<Array<Binary>, _>([of.name.as_slice(), of.source.as_slice()].as_slice())
             .bind::<Integer, _>(settings.failures)
             .bind::<Double, _>(f64::from(settings.lock_seconds))
             .bind::<Double, _>(f64::from(settings.lock_max_seconds))
@@ -49,12 +82,13 @@ impl LoginFailure {
             .map(drop)
     }
 
-    /// Forgets the failures of a name: the right password was given.
+    /// Forgets failures: the right password was given.
     ///
     /// # Errors
     /// As the session.
-    pub async fn clear(conn: &mut Conn, username_hash: &[u8]) -> QueryResult<()> {
-        diesel::delete(login_failure::table.find(username_hash))
+    pub async fn clear(conn: &mut Conn, keys: &[[u8; 32]]) -> QueryResult<()> {
+        let keys = keys.iter().map(<[u8; 32]>::as_slice);
+        diesel::delete(login_failure::table.filter(login_failure::username_hash.eq_any(keys)))
             .execute(conn)
             .await
             .map(drop)

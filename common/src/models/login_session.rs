@@ -4,7 +4,7 @@ use crate::db::Conn;
 use crate::schema::login_session;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Binary, Bool, Double, Integer};
+use diesel::sql_types::{BigInt, Binary, Bool, Double, Integer, Text};
 use diesel_async::RunQueryDsl;
 
 /// A session that is valid.
@@ -39,26 +39,30 @@ impl LoginSession {
         .optional()
     }
 
-    /// Begins a session of so many seconds.
+    /// Begins a session of so many seconds for who has shown the password with this hash; false: it is not the account's
+    /// any more, or the account is not active.
     ///
     /// # Errors
     /// As the session of the database.
     pub async fn begin(
         conn: &mut Conn,
         token_hash: &[u8],
-        account: i32,
+        (account, password): (i32, &str),
         seconds: i64,
-    ) -> QueryResult<()> {
-        sql_query(
+    ) -> QueryResult<bool> {
+        // Locked: who changes the password either has, or finds the session and ends it.
+        let begun = sql_query(
             "INSERT INTO login_session (token_hash, account_id, expires) \
-             VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))",
+             SELECT $1, a.id, clock_timestamp() + make_interval(secs => $3) FROM account a \
+              WHERE a.id = $2 AND a.password = $4 AND a.is_active FOR SHARE",
         )
         .bind::<Binary, _>(token_hash)
         .bind::<Integer, _>(account)
         .bind::<BigInt, _>(seconds)
+        .bind::<Text, _>(password)
         .execute(conn)
-        .await
-        .map(drop)
+        .await?;
+        Ok(begun > 0)
     }
 
     /// Ends the session of this cookie; false: there is none.

@@ -64,6 +64,7 @@ impl Holders {
     pub async fn keep(conn: &mut Conn, users: &[String], groups: &[String]) -> QueryResult<Self> {
         let found: Vec<(String, i32)> = account::table
             .filter(account::username.eq_any(users))
+            .filter(account::gone.eq(false))
             .order(account::id)
             .select((account::username, account::id))
             .for_key_share()

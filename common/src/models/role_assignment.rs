@@ -8,7 +8,7 @@ use crate::schema::{role, role_assignment};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Bool, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -158,6 +158,78 @@ impl RoleAssignment {
             .await?;
         Ok(found.into_iter().map(|role| (role.pulp_id, role)).collect())
     }
+}
+
+/// Up to so many names.
+const NAMES: i64 = 100;
+
+/// What holders of roles lose with a role or a group, by name: the first of them.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Lost {
+    /// Accounts: holders of the role, members of the group.
+    #[diesel(sql_type = Array<Text>)]
+    pub users: Vec<String>,
+    /// Groups that hold the role.
+    #[diesel(sql_type = Array<Text>)]
+    pub groups: Vec<String>,
+    /// Roles that the group holds.
+    #[diesel(sql_type = Array<Text>)]
+    pub roles: Vec<String>,
+    /// Assignments that go.
+    #[diesel(sql_type = BigInt)]
+    pub assignments: i64,
+}
+
+impl Lost {
+    /// What goes with a role.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn with_role(conn: &mut Conn, role: RoleId) -> QueryResult<Self> {
+        sql_query(
+            "SELECT ARRAY(SELECT DISTINCT u.username FROM role_assignment a JOIN account u ON u.id = a.account_id \
+                           WHERE a.role_id = $1 ORDER BY 1 LIMIT $2) AS users, \
+                    ARRAY(SELECT DISTINCT g.name FROM role_assignment a JOIN account_group g ON g.id = a.group_id \
+                           WHERE a.role_id = $1 ORDER BY 1 LIMIT $2) AS groups, '{}'::text[] AS roles, \
+                    (SELECT count(*) FROM role_assignment WHERE role_id = $1) AS assignments",
+        )
+        .bind::<SqlUuid, _>(role)
+        .bind::<BigInt, _>(NAMES)
+        .get_result(conn)
+        .await
+    }
+
+    /// What goes with a group.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn with_group(conn: &mut Conn, group: i32) -> QueryResult<Self> {
+        sql_query(
+            "SELECT ARRAY(SELECT u.username FROM account_group_member m JOIN account u ON u.id = m.account_id \
+                           WHERE m.group_id = $1 ORDER BY 1 LIMIT $2) AS users, '{}'::text[] AS groups, \
+                    ARRAY(SELECT DISTINCT r.name FROM role_assignment a JOIN role r ON r.pulp_id = a.role_id \
+                           WHERE a.group_id = $1 ORDER BY 1 LIMIT $2) AS roles, \
+                    (SELECT count(*) FROM role_assignment WHERE group_id = $1) AS assignments",
+        )
+        .bind::<Integer, _>(group)
+        .bind::<BigInt, _>(NAMES)
+        .get_result(conn)
+        .await
+    }
+}
+
+/// The name of an object on which roles are held, as clients know it.
+///
+/// # Errors
+/// As the session.
+pub async fn shown_name(conn: &mut Conn, model: &str, id: Uuid) -> QueryResult<Prn> {
+    if model == "core.group" {
+        let found = super::AccountGroup::by_objects(conn, &[id]).await?;
+        if let Some(number) = found.get(&id) {
+            return Ok(Prn::new(model, number));
+        }
+    }
+    Ok(Prn::new(model, id))
 }
 
 #[derive(QueryableByName)]

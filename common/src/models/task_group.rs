@@ -89,16 +89,18 @@ impl TaskGroup {
         Ok(())
     }
 
-    /// How many members of these groups are in each state.
+    /// How many members of these groups are in each state, of those that fulfil a condition.
     ///
     /// # Errors
     /// As the session.
     pub async fn count_members(
         conn: &mut Conn,
         groups: &[TaskGroupId],
+        condition: Predicate<task::table>,
     ) -> QueryResult<Vec<(Option<TaskGroupId>, String, i64)>> {
         task::table
             .filter(task::task_group.eq_any(groups))
+            .filter(condition)
             .group_by((task::task_group, task::state))
             .select((task::task_group, task::state, count_star()))
             .load(conn)

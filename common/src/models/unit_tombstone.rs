@@ -5,7 +5,7 @@ use crate::ids::{ContentId, TaskId};
 use crate::schema::unit_tombstone;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 /// Something that is to be removed.
@@ -25,12 +25,15 @@ pub struct UnitTombstone {
 /// What other units have to do with a path.
 #[derive(Clone, Copy, Debug, QueryableByName)]
 pub struct PathUse {
-    /// One lies there.
+    /// One lies there, or in a directory that it is in: whatever is there is that one's.
     #[diesel(sql_type = Bool)]
     pub named: bool,
     /// One lies below it.
     #[diesel(sql_type = Bool)]
     pub holds_others: bool,
+    /// One lies beside the directory with the links, of which this is one: what they lead to may be its.
+    #[diesel(sql_type = Bool)]
+    pub shares_others: bool,
 }
 
 #[derive(QueryableByName)]
@@ -131,10 +134,26 @@ impl UnitTombstone {
     /// As the session.
     pub async fn uses(conn: &mut Conn, claimed: &[Self]) -> QueryResult<Vec<PathUse>> {
         let paths: Vec<&str> = claimed.iter().map(|one| one.path.as_str()).collect();
+        let around: Vec<Option<&str>> = paths.iter().map(|path| around(path)).collect();
+        let above = (1_i64..)
+            .zip(&paths)
+            .flat_map(|(n, path)| directories(path).map(move |directory| (n, directory)));
+        let (numbers, directories): (Vec<i64>, Vec<&str>) = above.unzip();
         sql_query(include_str!("unit_tombstone_uses.sql"))
             .bind::<Array<Text>, _>(paths)
+            .bind::<Array<Nullable<Text>>, _>(around)
+            .bind::<Array<BigInt>, _>(numbers)
+            .bind::<Array<Text>, _>(directories)
             .load(conn)
             .await
+    }
+
+    /// Fails where the session has ended, and its lock with it.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn check_lock(conn: &mut Conn) -> QueryResult<()> {
+        conn.batch_execute("SELECT 1").await
     }
 
     /// Forgets what is gone.
@@ -186,6 +205,20 @@ impl UnitTombstone {
         conn.batch_execute(&format!("SELECT pg_advisory_unlock({KEY})"))
             .await
     }
+}
+
+/// The directories that a path lies in.
+fn directories(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    ends.filter(|at| *at > 0)
+        .filter_map(|at| path.get(..at))
+        .filter(|directory| directory.len() < path.len())
+}
+
+/// The directory around the one with the links, where a path may be such a link.
+fn around(path: &str) -> Option<&str> {
+    let (links, _) = path.rsplit_once('/')?;
+    links.strip_suffix("/links")
 }
 
 /// A key in a namespace of its own.

@@ -34,6 +34,8 @@ const WORD: i64 = 100_000;
 pub struct Import<'a> {
     /// The type of all units.
     pub definition: &'a Definition,
+    /// The field of its units that says where their file lies in a repository, if it has one.
+    pub path_field: Option<&'a str>,
     /// Below it they must lie.
     pub storage_root: &'a Path,
     /// True: a unit that is there already is left as it is, and the line dropped.
@@ -129,6 +131,7 @@ impl Import<'_> {
         let (mut units, mut bytes) = (Vec::with_capacity(LINES), 0);
         let mut faults: Vec<(i64, Fault)> = Vec::new();
         let (mut line, mut number) = (Vec::new(), 0);
+        let of = (self.definition, self.path_field);
         while faults.len() < FAULTS {
             line.clear();
             let read = (&mut file)
@@ -146,7 +149,7 @@ impl Import<'_> {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            match line::read(&line, number, self.definition, self.storage_root) {
+            match line::read(&line, number, of, self.storage_root) {
                 Ok(unit) if faults.is_empty() => {
                     bytes += unit.fields.len();
                     units.push(unit);

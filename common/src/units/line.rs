@@ -1,7 +1,7 @@
 //! A unit as one line of JSON.
 
 use super::place::Place;
-use crate::content::{Definition, key_of};
+use crate::content::{Definition, check_relative_path, key_of};
 use crate::models::unit_import::ImportedUnit;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -39,14 +39,15 @@ impl Fault {
 /// Fields of a Pulp 2 that say nothing here: what they say follows from other things, or is made anew.
 const WITHOUT_MEANING: [&str; 4] = ["_ns", "_href", "_last_updated", "_rev"];
 
-/// Reads a line. `root`: see [`Place::read`].
+/// Reads a line. The field of the type's units that says where their file lies in a repository must be such a path, as
+/// where they are made here. `root`: see [`Place::read`].
 ///
 /// # Errors
 /// What is wrong with which field.
 pub fn read(
     text: &[u8],
     line: i64,
-    definition: &Definition,
+    (definition, path_field): (&Definition, Option<&str>),
     root: &Path,
 ) -> Result<ImportedUnit, Fault> {
     let Object(mut fields) = serde_json::from_slice(text).map_err(|error| {
@@ -60,6 +61,12 @@ pub fn read(
         if name.contains('\0') || holds_nul(value) {
             return Err(Fault::of(name, "must not hold a NUL"));
         }
+    }
+    if let Some((name, value)) = path_field.and_then(|name| fields.get_key_value(name)) {
+        let text = value
+            .as_str()
+            .ok_or_else(|| Fault::of(name, "must be a text"))?;
+        check_relative_path(text).map_err(|what| Fault::of(name, format!("is no path: {what}")))?;
     }
     let key = |names: &[String]| -> Result<Option<Vec<u8>>, Fault> {
         let texts: Vec<String> = names
@@ -91,11 +98,15 @@ pub fn shown_key(fields: &Map<String, Value>, definition: &Definition) -> String
 fn take_id(fields: &mut Map<String, Value>) -> Result<Option<Uuid>, Fault> {
     match fields.remove("_id") {
         None => Ok(None),
-        Some(Value::String(text)) => match text.parse() {
+        Some(Value::String(text)) => match text.parse::<Uuid>() {
             // Lists of units begin behind this one.
             Ok(id) if id == Uuid::nil() => Err(Fault::of("_id", "must not be zero")),
-            Ok(id) => Ok(Some(id)),
-            Err(_) => Ok(None),
+            // Clients know the unit by this text.
+            Ok(id) if id.to_string() == text => Ok(Some(id)),
+            _ => Err(Fault::of(
+                "_id",
+                "must be a UUID in lower case; leave it out for a new one",
+            )),
         },
         Some(_) => Err(Fault::of("_id", "must be a text")),
     }
@@ -198,7 +209,8 @@ mod tests {
         let mut types = ContentTypes::default();
         register_all(&mut types);
         let definition = types.by_id(type_id).unwrap();
-        read(text.as_bytes(), 7, definition, Path::new("/var/lib/pulp"))
+        let of = (definition, types.path_field(definition));
+        read(text.as_bytes(), 7, of, Path::new("/var/lib/pulp"))
     }
 
     #[test]
@@ -257,6 +269,11 @@ mod tests {
                 with(r#""_id": "00000000-0000-0000-0000-000000000000""#),
                 "_id",
             ),
+            (with(r#""_id": "507f1f77bcf86cd799439011""#), "_id"),
+            (
+                with(r#""_id": "D0DC2044-1edc-4298-bf10-a472ea943fe1""#),
+                "_id",
+            ),
             (with(r#""_odd": 1"#), "_odd"),
             (with(r#""from": ["\u0000"]"#), "from"),
         ] {
@@ -277,5 +294,11 @@ mod tests {
         let text = r#"{"relative_path": 5, "digest": "d"}"#;
         let fault = read_as("file", text).unwrap_err();
         assert_eq!(fault, Fault::of("relative_path", "must be a text"));
+        for path in ["", "/a", "a/../b", "a//b", "a b"] {
+            let text = format!(r#"{{"relative_path": "{path}", "digest": "d"}}"#);
+            let fault = read_as("file", &text).unwrap_err();
+            assert_eq!(fault.field.as_deref(), Some("relative_path"), "{path}");
+        }
+        assert!(read_as("file", r#"{"relative_path": "a/b", "digest": "d"}"#).is_ok());
     }
 }

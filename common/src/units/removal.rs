@@ -24,6 +24,10 @@ const JANITOR_WAITS_MS: u32 = 1;
 /// Longest time that one round of the janitor removes.
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// Time between two looks whether the lock is held still, while something is removed; and the longest wait for an answer.
+const LOOK: Duration = Duration::from_millis(500);
+const ANSWER: Duration = Duration::from_secs(3);
+
 /// The removal of what the units of a task have stored.
 pub struct Removal<'a> {
     ctx: &'a TaskContext,
@@ -84,10 +88,11 @@ impl<'a> Removal<'a> {
             self.is_free = ctx.unless_stopped(locking).await?;
             if self.is_free {
                 let batch = Batch::of(conn, ctx.settings(), claimed).await?;
-                let stop = ctx.clone();
-                let done = ctx
-                    .blocking(move || batch.remove(|| stop.checkpoint().is_err()))
-                    .await?;
+                let (stop, lost) = (ctx.clone(), Flag::default());
+                let seen = lost.clone();
+                let removing = ctx
+                    .blocking(move || batch.remove(|| seen.is_set() || stop.checkpoint().is_err()));
+                let done = watched(removing, &lost, lock_is_lost(conn)).await?;
                 UnitTombstone::forget(conn, &done).await?;
                 UnitTombstone::unlock(conn).await?;
             }
@@ -116,23 +121,64 @@ pub async fn remove_due(db: &Db, settings: &Settings) -> Result<(), Error> {
             break;
         }
         let batch = Batch::of(conn, settings, claimed).await?;
-        // Given up where this is dropped: the lock goes with the session, and nothing may be removed after that.
-        let dropped = Arc::new(AtomicBool::new(false));
-        let guard = Dropped(Arc::clone(&dropped));
-        let removing =
-            tokio::task::spawn_blocking(move || batch.remove(|| dropped.load(Ordering::Relaxed)));
-        let done = removing.await.map_err(Error::internal)?;
-        drop(guard);
-        UnitTombstone::forget(conn, &done).await?;
+        let lost = Flag::default();
+        let seen = lost.clone();
+        let removing = tokio::task::spawn_blocking(move || batch.remove(|| seen.is_set()));
+        let done = watched(removing, &lost, lock_is_lost(conn)).await;
+        UnitTombstone::forget(conn, &done.map_err(Error::internal)?).await?;
     }
     Ok(())
 }
 
-struct Dropped(Arc<AtomicBool>);
+/// Says that nothing more may be removed.
+#[derive(Clone, Default)]
+struct Flag(Arc<AtomicBool>);
 
-impl Drop for Dropped {
-    fn drop(&mut self) {
+impl Flag {
+    fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Sets a flag where it is dropped.
+struct OnDrop<'f>(&'f Flag);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
+/// Waits for a removal that goes on elsewhere, and lets it know by the flag when the lock is lost, or nobody waits any more:
+/// the lock goes with the session, and after that the paths may be those of new units.
+async fn watched<T>(
+    removing: impl Future<Output = T>,
+    lost: &Flag,
+    lock_is_lost: impl Future<Output = ()>,
+) -> T {
+    let _guard = OnDrop(lost);
+    let mut removing = std::pin::pin!(removing);
+    tokio::select! {
+        done = &mut removing => done,
+        () = lock_is_lost => {
+            lost.set();
+            removing.await
+        }
+    }
+}
+
+/// Ends when the session with the lock does not answer in time any more.
+async fn lock_is_lost(conn: &mut crate::db::Conn) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let answer = tokio::time::timeout(ANSWER, UnitTombstone::check_lock(conn)).await;
+        if !matches!(answer, Ok(Ok(()))) {
+            return;
+        }
     }
 }
 
@@ -165,6 +211,7 @@ impl Batch {
                 path: one.path,
                 again: one.tries > 1,
                 holds_others: by_others.holds_others,
+                shares_others: by_others.shares_others,
             };
             batch.stored.push((one.id, stored));
         }
@@ -201,4 +248,27 @@ impl Batch {
 fn log_fault(stored: &Stored, fault: &Fault) {
     let path = &stored.path;
     warn!(path = path.as_str(); "what a unit has stored cannot be removed: '{path}': {fault}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_removal_stops_when_its_lock_is_lost_or_nobody_waits() {
+        let lost = Flag::default();
+        let removing = async {
+            while !lost.is_set() {
+                tokio::task::yield_now().await;
+            }
+            "stopped"
+        };
+        assert_eq!(watched(removing, &lost, async {}).await, "stopped");
+
+        let (dropped, held) = (Flag::default(), std::future::pending());
+        let mut waiting = Box::pin(watched(std::future::pending::<()>(), &dropped, held));
+        assert!(futures_util::poll!(&mut waiting).is_pending() && !dropped.is_set());
+        drop(waiting);
+        assert!(dropped.is_set());
+    }
 }

@@ -22,6 +22,8 @@ pub struct Stored {
     pub again: bool,
     /// Other units lie below it.
     pub holds_others: bool,
+    /// Other units lie where it leads to, if it is one of the links on something that is shared.
+    pub shares_others: bool,
 }
 
 /// Why something was not removed.
@@ -82,7 +84,7 @@ impl Storage {
         let name = Path::new(place.name());
         match kind {
             FileType::Symlink if place.may_be_shared() => {
-                self.unlink_shared(&place, &parent)?;
+                self.unlink_shared(&place, &parent, stored.shares_others)?;
                 return Ok(true);
             }
             FileType::Directory if place.is_of_type() => {
@@ -131,7 +133,12 @@ impl Storage {
 
     /// Removes a link and, where it is the last one, what it leads to. That goes first: while the link is there, a
     /// removal that was cut off can be told from one that has ended.
-    fn unlink_shared(&self, place: &Place, links: &OwnedFd) -> Result<(), Fault> {
+    fn unlink_shared(
+        &self,
+        place: &Place,
+        links: &OwnedFd,
+        shares_others: bool,
+    ) -> Result<(), Fault> {
         let name = Path::new(place.name());
         let target = rustix::fs::readlinkat(links, name, Vec::new())?;
         let target = OsStr::from_bytes(target.to_bytes()).to_str();
@@ -139,6 +146,10 @@ impl Storage {
         if let Some(neighbour) = neighbour
             && is_alone(links, name)?
         {
+            if shares_others {
+                let text = "other units lie in what it leads to";
+                return Err(Fault::Refused(text.to_owned()));
+            }
             let directory = place.parent();
             let above = directory.parent().unwrap_or(Path::new(CONTENT));
             let above = open_below(&self.root, above, WAY, Mode::empty())?;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 const CID: &str = "0123456789abcdef0123456789abcdef";
 
-/// Changes of all kinds; gives the address of the account that they are about.
-async fn change_all(app: &TestApp) -> String {
+/// Changes of all kinds; gives the address of the account, and the name of the group, that they are about.
+async fn change_all(app: &TestApp) -> [String; 2] {
     let jane = account(app, "jane").await;
     let body = json!({"password": "another fine sentence", "email": "j@example.org"});
     let request = app
@@ -52,13 +52,13 @@ async fn change_all(app: &TestApp) -> String {
         .await
         .expect(200);
     app.delete(href(&jane)).await;
-    href(&jane).to_owned()
+    [&jane["pulp_href"], &group["prn"]].map(|text| text.as_str().unwrap().to_owned())
 }
 
 #[tokio::test]
 async fn every_change_is_noted_with_who_what_and_when_and_without_secrets() {
     let app = TestApp::start().await;
-    let user = change_all(&app).await;
+    let [user, group] = change_all(&app).await;
     let log = app.get("audit-log/?ordering=id").await.expect(200);
     let entries: Vec<String> = log["results"]
         .as_array()
@@ -80,6 +80,7 @@ async fn every_change_is_noted_with_who_what_and_when_and_without_secrets() {
             "admin user.create jane",
             "admin user.update jane",
             "admin group.create zoo",
+            &format!("admin assignment.create {group}"),
             "admin group.add_user zoo",
             "admin group.remove_user zoo",
             "admin role.create mine",
@@ -88,6 +89,7 @@ async fn every_change_is_noted_with_who_what_and_when_and_without_secrets() {
             &format!("admin assignment.delete {user}"),
             "admin role.delete mine",
             "admin group.update zoo",
+            &format!("- assignment.delete {group}"),
             "admin group.delete other",
             "jane user.update jane",
             "admin user.delete jane",
@@ -105,6 +107,66 @@ async fn every_change_is_noted_with_who_what_and_when_and_without_secrets() {
     let text = app.api.as_ref().unwrap().log();
     assert!(text.contains("user.update jane by admin"), "{text}");
     assert!(!text.contains("another fine sentence"));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_goes_with_an_object_a_role_or_a_group_is_noted() {
+    let app = TestApp::with_workers(1).await;
+    account(&app, "jane").await;
+    let details = async |action: &str, object: &str| -> Value {
+        let query = format!("audit-log/?action={action}&object={object}&limit=1");
+        let page = app.get(&query).await.expect(200);
+        page["results"][0]["details"].clone()
+    };
+    // With an object, whoever deletes it.
+    let zoo = app.repository("zoo").await;
+    app.grant("jane", "file.filerepository_viewer", Some(href(&zoo)))
+        .await;
+    let task = app.delete(href(&zoo)).await.task();
+    app.completed(&task).await;
+    let prn = zoo["prn"].as_str().unwrap();
+    assert_eq!(
+        details("assignment.delete", prn).await,
+        json!({"role": "file.filerepository_viewer", "users": ["jane"], "groups": [], "deleted_with": prn})
+    );
+    // With a group: it is called as clients know it.
+    let group = app.group("keepers", &["jane"]).await;
+    let prn = group["prn"].as_str().unwrap();
+    let add = json!({"role": "core.group_viewer", "users": ["jane"]});
+    app.post(&format!("{}add_role/", href(&group)), &add)
+        .await
+        .expect(201);
+    assert_eq!(
+        details("assignment.create", prn).await,
+        json!({"role": "core.group_viewer", "users": ["jane"], "groups": []})
+    );
+    let role = json!({"name": "mine", "permissions": ["core.view_task"], "description": "d"});
+    let role = app.post("roles/", &role).await.expect(201);
+    let held = json!({"role": "mine", "content_object": null});
+    app.post(&format!("{}roles/", href(&group)), &held)
+        .await
+        .expect(201);
+    app.grant("jane", "mine", None).await;
+    app.delete(href(&role)).await;
+    assert_eq!(
+        details("role.delete", "mine").await,
+        json!({"permissions": ["core.view_task"], "description": "d", "users": ["jane"],
+               "groups": ["keepers"], "assignments": 2})
+    );
+    let held = json!({"role": "core.task_viewer", "content_object": null});
+    app.post(&format!("{}roles/", href(&group)), &held)
+        .await
+        .expect(201);
+    app.delete(href(&group)).await;
+    assert_eq!(
+        details("group.delete", "keepers").await,
+        json!({"id": group["id"], "users": ["jane"], "roles": ["core.task_viewer"], "assignments": 1})
+    );
+    assert_eq!(
+        details("assignment.delete", prn).await["users"],
+        json!(["jane"])
+    );
     app.finish().await;
 }
 

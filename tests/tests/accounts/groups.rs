@@ -157,3 +157,70 @@ async fn groups_are_filtered() {
     app.get("groups/?id__in=x").await.expect(400);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_group_is_seen_and_changed_by_who_holds_a_role_on_it() {
+    let app = TestApp::start().await;
+    let keepers = app.group("keepers", &["admin"]).await;
+    let users = format!("{}users/", href(&keepers));
+    let (one, maker) = (app.person("one").await, app.person("maker").await);
+    let name = json!({"name": "new"});
+    assert_eq!(one.hrefs("groups/").await, Vec::<String>::new());
+    for hidden in [
+        one.get(href(&keepers)).await,
+        one.patch(href(&keepers), &name).await,
+        one.delete(href(&keepers)).await,
+        one.get(&users).await,
+        one.post(&users, &json!({"username": "one"})).await,
+    ] {
+        assert_eq!(
+            hidden.expect(404),
+            json!({"detail": "No Group matches the given query."})
+        );
+    }
+    one.post("groups/", &name).await.expect(403);
+
+    app.grant("one", "core.group_viewer", Some(href(&keepers)))
+        .await;
+    assert_eq!(one.hrefs("groups/").await, [href(&keepers)]);
+    one.get(href(&keepers)).await.expect(200);
+    assert_eq!(one.get(&users).await.expect(200)["count"], 1);
+    for refused in [
+        one.patch(href(&keepers), &name).await,
+        one.delete(href(&keepers)).await,
+        one.post(&users, &json!({"username": "one"})).await,
+        one.delete(&format!("{users}1/")).await,
+        one.get(&format!("{}list_roles/", href(&keepers))).await,
+        // What a group may do is given by administrators.
+        one.get(&format!("{}roles/", href(&keepers))).await,
+    ] {
+        refused.expect(403);
+    }
+
+    app.grant("maker", "core.group_creator", None).await;
+    let mine = maker.post("groups/", &name).await.expect(201);
+    assert_eq!(maker.hrefs("groups/").await, [href(&mine)]);
+    let users = format!("{}users/", href(&mine));
+    maker
+        .post(&users, &json!({"username": "one"}))
+        .await
+        .expect(201);
+    let member = maker.get(&users).await.expect(200)["results"][0]["pulp_href"].clone();
+    let member = member
+        .as_str()
+        .unwrap()
+        .rsplit('/')
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    maker.delete(&format!("{users}{member}/")).await.expect(204);
+    maker
+        .patch(href(&mine), &json!({"name": "other"}))
+        .await
+        .expect(200);
+    let roles = format!("{}roles/", href(&mine));
+    let admin = json!({"role": "core.task_owner", "content_object": null});
+    maker.post(&roles, &admin).await.expect(403);
+    maker.delete(href(&mine)).await.expect(204);
+    app.finish().await;
+}

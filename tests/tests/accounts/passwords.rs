@@ -120,3 +120,63 @@ async fn a_password_from_the_command_line_counts_too_and_is_noted() {
     assert_eq!(log["results"][0]["object"], "jane");
     app.finish().await;
 }
+
+#[tokio::test]
+async fn the_command_line_takes_no_password_that_the_api_would_not() {
+    let app = TestApp::start().await;
+    account(&app, "jane").await;
+    for (password, fault) in [
+        ("", "too short"),
+        ("short", "too short"),
+        ("password1", "too common"),
+        ("93847561029", "entirely numeric"),
+    ] {
+        let set = app.run_command(&["set-password", "jane"], &format!("{password}\n"));
+        let said = String::from_utf8_lossy(&set.stderr);
+        assert!(!set.status.success() && said.contains(fault), "{said}");
+    }
+    let jane = app.client().with("jane", PASSWORD);
+    jane.get("tasks/").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_command_line_makes_administrators_but_never_leaves_none() {
+    let app = TestApp::start().await;
+    account(&app, "jane").await;
+    let jane = app.client().with("jane", PASSWORD);
+    jane.get("users/").await.expect(403);
+    let run = |arguments: &[&str]| app.run_command(arguments, "");
+    assert!(run(&["make-admin", "jane"]).status.success());
+    eventually(SOON, async || {
+        let answer = jane.get("users/").await;
+        holds(answer.status == 200, || format!("{}", answer.status))
+    })
+    .await;
+    assert!(run(&["make-admin", "--undo", "admin"]).status.success());
+    for (arguments, fault) in [
+        (
+            ["make-admin", "--undo", "jane"],
+            "is the last active administrator",
+        ),
+        (
+            ["make-admin", "--undo", "nobody"],
+            "there is no account `nobody`",
+        ),
+    ] {
+        let refused = run(&arguments);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains(fault), "{said}");
+    }
+    let log = jane.get("audit-log/?action=user.update").await.expect(200);
+    let changes: Vec<(&Value, &Value)> = log["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (&entry["object"], &entry["details"]["is_superuser"]))
+        .collect();
+    let (admin, user) = (Value::from("admin"), Value::from("jane"));
+    let (yes, no) = (Value::from(true), Value::from(false));
+    assert_eq!(changes, [(&admin, &no), (&user, &yes)]);
+    app.finish().await;
+}

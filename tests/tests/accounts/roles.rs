@@ -169,6 +169,22 @@ async fn a_migration_brings_built_in_roles_to_what_the_program_knows() {
         let migrated = app.run_command(&["migrate"], "");
         assert!(migrated.status.success(), "{migrated:?}");
     }
+    let noted: Vec<String> = app
+        .sql
+        .texts(
+            "SELECT action || ' ' || object || ' ' || (details ->> 'locked') FROM audit_entry \
+              WHERE action LIKE 'role.%' AND actor IS NULL ORDER BY object",
+        )
+        .await;
+    assert_eq!(
+        noted,
+        [
+            "role.update core.old false",
+            "role.update core.task_owner true",
+            "role.create core.task_viewer true",
+        ],
+        "each change once"
+    );
     let after = app.get("roles/?name=core.task_owner").await.expect(200)["results"][0].clone();
     assert_eq!(
         (&after["permissions"], &after["locked"]),

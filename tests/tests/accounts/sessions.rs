@@ -283,6 +283,31 @@ async fn an_administrator_ends_sessions_by_a_new_password_or_by_deactivation() {
 }
 
 #[tokio::test]
+async fn a_password_that_changes_meanwhile_begins_no_session() {
+    let app = TestApp::start().await;
+    account(&app, "jane").await;
+    let jane = app.client().with("jane", PASSWORD);
+    jane.get("tasks/").await.expect(200);
+    let change = app.db.sql().await;
+    change
+        .run("BEGIN; UPDATE account SET password = 'another' WHERE username = 'jane'")
+        .await;
+    let login = tokio::spawn(async move { jane.send(jane.request(Method::POST, "login/")).await });
+    millrace_tests::eventually(std::time::Duration::from_secs(30), async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+                        WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO login_session%'";
+        let waiting = app.sql.number(waiting).await;
+        millrace_tests::eventually::holds(waiting == 1, || format!("{waiting}"))
+    })
+    .await;
+    change.run("COMMIT").await;
+    login.await.unwrap().expect(401);
+    let sessions = "SELECT count(*) FROM login_session";
+    assert_eq!(app.sql.number(sessions).await, 0);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_session_is_over_after_its_time_and_then_swept() {
     let app = TestApp::builder()
         .set("worker.sweep_seconds", 1)
@@ -309,9 +334,10 @@ async fn a_session_is_over_after_its_time_and_then_swept() {
 }
 
 #[tokio::test]
-async fn requests_of_a_session_are_not_hashed_as_passwords_are() {
+async fn passwords_are_hashed_but_not_of_who_is_known_or_has_a_session() {
     let app = TestApp::builder()
         .set("api.credential_cache_seconds", 0)
+        .set("logins.failures", 1000)
         .start()
         .await;
     let session = Session::begin(&app.client()).await;
@@ -324,11 +350,16 @@ async fn requests_of_a_session_are_not_hashed_as_passwords_are() {
     for _ in 0..20 {
         app.get("login/").await.expect(200);
     }
-    let of_password = started.elapsed();
-    assert!(
-        of_session * 2 < of_password,
-        "{of_session:?} against {of_password:?}"
-    );
+    let of_known = started.elapsed();
+    let started = std::time::Instant::now();
+    for _ in 0..20 {
+        let guess = app.client().with("admin", "a guess");
+        guess.get("login/").await.expect(401);
+    }
+    let of_guesses = started.elapsed();
+    for fast in [of_session, of_known] {
+        assert!(fast * 2 < of_guesses, "{fast:?} against {of_guesses:?}");
+    }
     let me: Value = session.get("login/").await.expect(200);
     assert_eq!(me["username"], "admin");
 }

@@ -101,8 +101,12 @@ async fn units_are_made_for_repositories_that_may_be_modified() {
             .send(keeper.request(Method::POST, FILES).multipart(form))
             .await
     };
-    let refused = post(form("cat", Some(href(&zoo)))).await.expect(400);
     let no_object = json!(["Invalid hyperlink - Object does not exist."]);
+    post(form("cat", Some(href(&zoo)))).await.expect(403);
+    let own = app.repository("own").await;
+    app.grant("keeper", "file.filerepository_owner", Some(href(&own)))
+        .await;
+    let refused = post(form("cat", Some(href(&zoo)))).await.expect(400);
     assert_eq!(refused, json!({"repository": no_object}));
     app.grant("keeper", "file.filerepository_viewer", Some(href(&zoo)))
         .await;
@@ -127,6 +131,49 @@ async fn units_are_made_for_repositories_that_may_be_modified() {
     app.grant("keeper", "file.file_uploader", None).await;
     keeper.try_unit("dog", "d", None).await.expect(201);
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_come_is_not_stored() {
+    let app = TestApp::start().await;
+    let (zoo, farm) = (app.repository("zoo").await, app.repository("farm").await);
+    let (nobody, keeper) = (app.person("nobody").await, app.person("keeper").await);
+    app.grant("keeper", "file.filerepository_owner", Some(href(&zoo)))
+        .await;
+    // Every file that is begun has an intent, whatever becomes of it.
+    app.sql
+        .run(
+            "CREATE TABLE begun (); CREATE FUNCTION begin_file() RETURNS trigger LANGUAGE plpgsql AS \
+               $$ BEGIN INSERT INTO begun DEFAULT VALUES; RETURN NULL; END $$; \
+             CREATE TRIGGER begun AFTER INSERT ON intent FOR EACH ROW EXECUTE FUNCTION begin_file()",
+        )
+        .await;
+    let begun = async || app.sql.number("SELECT count(*) FROM begun").await;
+    let named_first = |repository: &str| {
+        let part = Part::text("text").file_name("f");
+        let form = Form::new().text("repository", repository.to_owned());
+        form.text("relative_path", "cat").part("file", part)
+    };
+    let post = async |client: &Client, path: &str, form: Form| {
+        client
+            .send(client.request(Method::POST, path).multipart(form))
+            .await
+            .status
+            .as_u16()
+    };
+    for path in [FILES, "content/rpm/packages/"] {
+        assert_eq!(post(&nobody, path, form("cat", None)).await, 403, "{path}");
+        let named = named_first(href(&farm));
+        assert_eq!(post(&keeper, path, named).await, 400, "{path}");
+    }
+    app.grant("keeper", "file.filerepository_viewer", Some(href(&farm)))
+        .await;
+    assert_eq!(post(&keeper, FILES, named_first(href(&farm))).await, 403);
+    let packages = "content/rpm/packages/";
+    assert_eq!(post(&keeper, packages, named_first(href(&zoo))).await, 400);
+    assert_eq!(begun().await, 0);
+    assert_eq!(post(&keeper, FILES, named_first(href(&zoo))).await, 202);
+    assert_eq!(begun().await, 1);
 }
 
 #[tokio::test]
@@ -186,5 +233,78 @@ async fn labels_of_units_need_a_permission_of_their_own() {
     app.grant("viewer", "file.filerepository_viewer", None)
         .await;
     viewer.post(&path, &label).await.expect(403);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_hidden_holds_nothing_that_a_filter_tells_of() {
+    let app = TestApp::with_workers(1).await;
+    let (zoo, farm) = (app.repository("zoo").await, app.repository("farm").await);
+    let cat = app.unit("cat", "c").await;
+    app.modify(&zoo, std::slice::from_ref(&cat), &[]).await;
+    app.modify(&farm, std::slice::from_ref(&cat), &[]).await;
+    app.modify(&farm, &[], std::slice::from_ref(&cat)).await;
+    let one = app.person("one").await;
+    app.grant("one", "file.filerepository_viewer", Some(href(&zoo)))
+        .await;
+    for list in [FILES, "content/"] {
+        for (filter, number) in [
+            ("repository_version", 1),
+            ("repository_version_added", 1),
+            ("repository_version_removed", 2),
+        ] {
+            let version = format!("{}versions/{number}/", href(&farm));
+            for query in [
+                format!("{filter}={version}"),
+                format!("{filter}={version}&ordering=pulp_id"),
+                format!("q={filter}=%27{version}%27"),
+            ] {
+                let path = format!("{list}?{query}");
+                assert_eq!(app.hrefs(&path).await, [cat.as_str()], "{path}");
+                assert_eq!(one.hrefs(&path).await, Vec::<String>::new(), "{path}");
+            }
+        }
+        let seen = format!(
+            "{list}?repository_version={}versions/1/&ordering=pulp_id",
+            href(&zoo)
+        );
+        assert_eq!(one.hrefs(&seen).await, [cat.as_str()], "{seen}");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_serves_a_unit_is_not_told_to_who_does_not_see_the_unit() {
+    let app = TestApp::with_workers(1).await;
+    let zoo = app.repository("zoo").await;
+    let cat = app.unit("cat", "c").await;
+    app.modify(&zoo, std::slice::from_ref(&cat), &[]).await;
+    let publication = published(&app, href(&zoo)).await;
+    let body = json!({"name": "d", "base_path": "d", "publication": publication});
+    let task = app.post(DISTRIBUTIONS, &body).await.task();
+    let distribution = app.completed(&task).await["created_resources"][0].clone();
+    let distribution = distribution.as_str().unwrap();
+    let one = app.person("one").await;
+    app.grant("one", "file.filepublication_viewer", Some(&publication))
+        .await;
+    app.grant("one", "file.filedistribution_viewer", Some(distribution))
+        .await;
+    let lists = [
+        (
+            format!("{PUBLICATIONS}?content={cat}"),
+            publication.as_str(),
+        ),
+        (format!("{PUBLICATIONS}?content__in={cat}"), &publication),
+        (format!("{DISTRIBUTIONS}?with_content={cat}"), distribution),
+    ];
+    for (list, object) in &lists {
+        assert_eq!(app.hrefs(list).await, [*object], "{list}");
+        assert_eq!(one.hrefs(list).await, Vec::<String>::new(), "{list}");
+    }
+    app.grant("one", "file.filerepository_viewer", Some(href(&zoo)))
+        .await;
+    for (list, object) in &lists {
+        assert_eq!(one.hrefs(list).await, [*object], "{list}");
+    }
     app.finish().await;
 }

@@ -222,3 +222,27 @@ async fn who_may_synchronize_needs_the_remote_too() {
     }
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_base_path_that_overlaps_a_hidden_one_does_not_tell_its_name() {
+    let app = TestApp::with_workers(1).await;
+    let body = json!({"name": "secret", "base_path": "shop/here"});
+    let task = app.post(DISTRIBUTIONS, &body).await.task();
+    let hidden = app.completed(&task).await["created_resources"][0].clone();
+    let maker = app.person("maker").await;
+    app.grant("maker", "file.filedistribution_creator", None)
+        .await;
+    let body = json!({"name": "mine", "base_path": "shop"});
+    let overlaps = |text: &str| json!({"base_path": {"base_path": text}});
+    assert_eq!(
+        maker.post(DISTRIBUTIONS, &body).await.expect(400),
+        overlaps("Overlaps with another distribution")
+    );
+    app.grant("maker", "file.filedistribution_viewer", hidden.as_str())
+        .await;
+    assert_eq!(
+        maker.post(DISTRIBUTIONS, &body).await.expect(400),
+        overlaps("Overlaps with existing distribution 'secret'")
+    );
+    app.finish().await;
+}

@@ -203,6 +203,41 @@ async fn a_directory_stays_while_other_units_lie_in_it() {
 }
 
 #[tokio::test]
+async fn what_lies_in_the_directory_of_another_unit_goes_with_that() {
+    let pulp = Pulp::start().await;
+    let inner = pulp.write("content/t/dir/deep/inner");
+    pulp.erratum("outer", Some(&pulp.text("content/t/dir")));
+    let inner = pulp.erratum("inner", Some(&inner));
+    let one = json!({"content_unit_list": [{"content_type_id": "erratum", "unit_id": inner}]});
+    let task = pulp.removed("delete_orphans_by_id", one).await;
+    assert_eq!(done(&task, "clean-up.failed"), Some(0));
+    assert!(pulp.is("content/t/dir/deep/inner"));
+    assert_eq!(remove(&pulp).await, (1, 0));
+    assert!(!pulp.is("content/t/dir"));
+    pulp.app.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_shared_link_leads_to_stays_while_other_units_lie_in_it() {
+    let pulp = Pulp::start().await;
+    let inner = pulp.write(&format!("{SHARED}/content/deep/inner"));
+    std::fs::create_dir_all(pulp.at(&format!("{SHARED}/links"))).unwrap();
+    let link = format!("{SHARED}/links/one");
+    symlink("../content", pulp.at(&link)).unwrap();
+    let linked = pulp.erratum("linked", Some(&pulp.text(&link)));
+    pulp.erratum("inner", Some(&inner));
+    let one = json!({"content_unit_list": [{"content_type_id": "erratum", "unit_id": linked}]});
+    let task = pulp.removed("delete_orphans_by_id", one).await;
+    assert_eq!(done(&task, "clean-up.failed"), Some(1));
+    assert!(pulp.is(&format!("{SHARED}/content/deep/inner")));
+    remove(&pulp).await;
+    hurry(&pulp).await;
+    pulp.until_removed().await;
+    assert!(!pulp.is(&format!("{SHARED}/content")) && !pulp.is(&link));
+    pulp.app.finish().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_reached_as_nothing_is_mounted_waits() {
     let pulp = Pulp::start().await;
     pulp.erratum("one", Some(&pulp.write("content/t/file")));

@@ -62,6 +62,10 @@ async fn a_bad_line_is_named_with_its_number_and_field_and_nothing_is_imported()
             r#"{"errata_id": "a", "_storage_path": "content/t/a"}"#,
             "`_storage_path` must be an absolute path",
         ),
+        (
+            r#"{"errata_id": "a", "_id": "507f1f77bcf86cd799439011"}"#,
+            "`_id` must be a UUID",
+        ),
         (r#"{"errata_id": "a", "_odd": 1}"#, "`_odd` is no field"),
         (
             r#"{"errata_id": "a", "from": "\u0000"}"#,
@@ -197,5 +201,23 @@ async fn a_type_or_file_that_is_not_there_is_named() {
         help.contains("_storage_path") && help.contains("--skip-existing"),
         "{help}"
     );
+    pulp.app.finish().await;
+}
+
+#[tokio::test]
+async fn a_path_that_version_3_would_not_take_is_refused_here_too() {
+    let pulp = pulp().await;
+    for path in ["/etc/passwd", "a/../../b", "a b"] {
+        let unit = json!({"relative_path": path, "digest": "d"});
+        let output = pulp.try_import("file", &[unit], &[]);
+        let text = said(&output);
+        assert!(
+            text.contains("line 1: `relative_path` is no path"),
+            "{text}"
+        );
+    }
+    assert_eq!(pulp.units().await, 0);
+    pulp.import("file", &[json!({"relative_path": "a/b", "digest": "d"})]);
+    assert_eq!(pulp.units().await, 1);
     pulp.app.finish().await;
 }

@@ -10,7 +10,7 @@ use self::requests::NewAssignment;
 use self::shown::render;
 use super::{groups, href, path_id, references, users};
 use crate::app::App;
-use crate::auth::Actor;
+use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::{Body, Unread};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Kind, Listing, Wanted};
@@ -19,7 +19,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use millrace_common::db::{self, Conn};
 use millrace_common::ids::{AssignmentId, DomainId};
-use millrace_common::models::role_assignment::{has_assignments, keep_object};
+use millrace_common::models::role_assignment::{has_assignments, keep_object, shown_name};
 use millrace_common::models::selection::{Bind, Page, Predicate};
 use millrace_common::models::{Account, AccountGroup, Holder, Role, RoleAssignment, Scope};
 use millrace_common::prn::Prn;
@@ -205,9 +205,9 @@ pub async fn list<H: Holders>(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    actor.administers()?;
+    let access = authorize(&app, &actor, Action::ManageRoles, Object::Role).await?;
     let id = H::id(&path)?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     listing.selection.predicate = listing.selection.predicate.and(held_by(H::holder(id)));
     let mut conn = app.db.get().await?;
     if !H::exists(&mut conn, id).await? {
@@ -227,7 +227,7 @@ pub async fn read<H: Holders>(
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::ManageRoles, Object::Role).await?;
     let (id, assignment) = ids::<H>(&path)?;
     let mut conn = app.db.get().await?;
     let row = RoleAssignment::find(&mut conn, H::holder(id), assignment).await?;
@@ -248,7 +248,7 @@ pub async fn create<H: Holders>(
     path: Path<String>,
     body: Unread<Body<NewAssignment>>,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::ManageRoles, Object::Role).await?;
     let id = H::id(&path)?;
     let Body(new) = body.read().await?;
     let mut conn = app.db.get().await?;
@@ -288,7 +288,7 @@ pub async fn remove<H: Holders>(
     actor: Actor,
     path: Path<(String, String)>,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::ManageRoles, Object::Role).await?;
     let (id, assignment) = ids::<H>(&path)?;
     let (holder, href) = (H::holder(id), H::href(id));
     let mut conn = app.db.get().await?;
@@ -364,8 +364,10 @@ async fn note(
     row: &RoleAssignment,
     role: &str,
 ) -> diesel::QueryResult<()> {
-    let object = row.object_model.clone().zip(row.object_id);
-    let object = object.map(|(model, id)| Prn::new(model, id).to_string());
+    let object = match row.object_model.as_deref().zip(row.object_id) {
+        Some((model, id)) => Some(shown_name(conn, model, id).await?.to_string()),
+        None => None,
+    };
     let details = json!({"role": role, "content_object_prn": object, "domain": row.pulp_domain});
     actor.note(conn, action, holder, &details).await
 }

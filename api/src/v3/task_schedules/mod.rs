@@ -97,7 +97,7 @@ pub static FILTERS: LazyLock<Filters<task_schedule::table>> = LazyLock::new(|| {
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, SCHEDULE).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let visible = access.rows(SCHEDULE, task_schedule::pulp_id);
     listing.narrow(visible);
     let mut conn = app.db.get().await?;

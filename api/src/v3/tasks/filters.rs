@@ -1,8 +1,11 @@
 //! The filters of `tasks/`.
 
+use crate::auth::Access;
 use crate::error::{ApiError, ApiResult};
-use crate::listing::{Filters, Kind};
+use crate::listing::{Defaults, Filters, Kind};
 use crate::v3::href::{self, Target};
+use crate::v3::references;
+use millrace_common::content::ContentTypes;
 use millrace_common::db::Conn;
 use millrace_common::models::object::{locate, version_ids};
 use millrace_common::models::selection::{Bind, Predicate};
@@ -67,7 +70,7 @@ pub static FILTERS: LazyLock<Filters<task::table>> = LazyLock::new(|| {
             "dispatched this task",
             child,
         )
-        .filter(
+        .filter_by_settings(
             "created_resources",
             Kind::Reference,
             "made this object",
@@ -91,7 +94,7 @@ fn child(value: &str) -> Result<Tasks, String> {
         .then(")"))
 }
 
-fn created(value: &str) -> Result<Tasks, String> {
+fn created(value: &str, defaults: Defaults<'_>) -> Result<Tasks, String> {
     let made = Predicate::on(task::pulp_id)
         .then(" IN (SELECT c.task_id FROM created_resource c WHERE c.prn = ");
     if let Some(prn) = Prn::parse(value) {
@@ -101,43 +104,54 @@ fn created(value: &str) -> Result<Tasks, String> {
         Some(Target::Object(prn)) => Ok(made.bind(Bind::Text(prn.to_string())).then(")")),
         Some(Target::Version { repository, number }) => {
             let repository = repository.uuid().ok_or("URI not valid")?;
-            Ok(version_prn(made, repository, number).then(")"))
+            Ok(version_prn(made, defaults, (repository, number)).then(")"))
         }
         None => Err(format!("URI not valid: {value}")),
     }
 }
 
-/// Refuses a value of `created_resources` that leads to nothing (contract 4.3): that takes a look at the
-/// database.
+/// Refuses a value of `created_resources` that leads to nothing that may be seen (contract 4.3): that takes a look at
+/// the database.
 ///
 /// # Errors
 /// 400 for the parameter.
-pub async fn check_created(conn: &mut Conn, value: &str) -> ApiResult<()> {
-    let is_there = match (Prn::parse(value), href::parse(value)) {
+pub async fn check_created(
+    conn: &mut Conn,
+    access: &Access,
+    types: &ContentTypes,
+    value: &str,
+) -> ApiResult<()> {
+    let id = match (Prn::parse(value), href::parse(value)) {
         (None, Some(Target::Version { repository, number })) => {
             let key = (repository.uuid().unwrap_or_default(), number);
-            version_ids(conn, &[key]).await?.contains_key(&key)
+            version_ids(conn, &[key]).await?.get(&key).copied()
         }
-        (Some(prn), _) | (None, Some(Target::Object(prn))) => {
-            let id = prn.uuid().unwrap_or_default();
-            locate(conn, &[id]).await?.contains_key(&id)
-        }
-        (None, None) => false,
+        (Some(prn), _) | (None, Some(Target::Object(prn))) => prn.uuid(),
+        (None, None) => None,
     };
-    if is_there {
+    let id = id.unwrap_or_default();
+    if let Some(found) = locate(conn, &[id]).await?.remove(&id)
+        && references::is_seen(conn, access, types, &found).await?
+    {
         return Ok(());
     }
     let message = format!("URI not valid: {value}");
     Err(ApiError::field("created_resources", message))
 }
 
-/// Adds the PRN of a version, which only the database knows; null where there is no such version.
-fn version_prn(condition: Tasks, repository: Uuid, number: i32) -> Tasks {
+/// Adds the PRN of a version, which only the database knows; null where there is none that may be seen.
+fn version_prn(
+    condition: Tasks,
+    defaults: Defaults<'_>,
+    (repository, number): (Uuid, i32),
+) -> Tasks {
     condition
         .then("(SELECT 'prn:core.repositoryversion:' || v.pulp_id FROM repository_version v WHERE v.complete AND v.repository_id = ")
         .bind(Bind::Uuid(repository))
         .then(" AND v.number = ")
         .bind(Bind::Integer(number.into()))
+        .then(" AND ")
+        .column(defaults.of_repositories::<task::table>("v.repository_id"))
         .then(")")
 }
 
@@ -167,7 +181,7 @@ impl Resource {
     }
 
     /// The tasks whose record holds it behind this prefix.
-    fn recorded(&self, prefix: &'static str) -> Tasks {
+    fn recorded(&self, defaults: Defaults<'_>, prefix: &'static str) -> Tasks {
         let record = Predicate::on(task::reserved_resources_record).then(" @> ");
         match self {
             Self::Named(name) => record.bind(Bind::Texts(vec![format!("{prefix}{name}")])),
@@ -176,73 +190,75 @@ impl Resource {
                     .then("ARRAY[")
                     .bind(Bind::Text(prefix.to_owned()))
                     .then(" || ");
-                version_prn(record, *repository, *number).then("]")
+                version_prn(record, defaults, (*repository, *number)).then("]")
             }
         }
     }
 
-    fn exclusive(&self) -> Tasks {
-        self.recorded("")
+    fn exclusive(&self, defaults: Defaults<'_>) -> Tasks {
+        self.recorded(defaults, "")
     }
 
-    fn shared(&self) -> Tasks {
-        self.recorded("shared:")
+    fn shared(&self, defaults: Defaults<'_>) -> Tasks {
+        self.recorded(defaults, "shared:")
     }
 
-    fn either(&self) -> Tasks {
-        self.exclusive().or(self.shared())
+    fn either(&self, defaults: Defaults<'_>) -> Tasks {
+        self.exclusive(defaults).or(self.shared(defaults))
     }
 }
 
+type Way = fn(&Resource, Defaults<'_>) -> Tasks;
+
 /// The tasks that reserve all of these, in this way.
-fn all(value: &str, way: fn(&Resource) -> Tasks) -> Result<Tasks, String> {
+fn all(value: &str, defaults: Defaults<'_>, way: Way) -> Result<Tasks, String> {
     let names = value.split(',').map(str::trim).filter(|n| !n.is_empty());
     let names: BTreeSet<Resource> = names.map(Resource::read).collect();
     if names.len() > NAMES {
         return Err(format!("More than {NAMES} resources."));
     }
-    Ok(names
-        .iter()
-        .fold(Predicate::always(), |all, name| all.and(way(name))))
+    Ok(names.iter().fold(Predicate::always(), |all, name| {
+        all.and(way(name, defaults))
+    }))
 }
 
 fn resources(filters: Filters<task::table>) -> Filters<task::table> {
     filters
-        .filter(
+        .filter_by_settings(
             "reserved_resources",
             Kind::Text,
             "reserves this in either way",
-            |v| Ok(Resource::read(v).either()),
+            |v, defaults| Ok(Resource::read(v).either(defaults)),
         )
-        .filter(
+        .filter_by_settings(
             "reserved_resources__in",
             Kind::Texts,
             "reserves all of these in either way",
-            |v| all(v, Resource::either),
+            |v, defaults| all(v, defaults, Resource::either),
         )
-        .filter(
+        .filter_by_settings(
             "exclusive_resources",
             Kind::Text,
             "reserves this exclusively",
-            |v| Ok(Resource::read(v).exclusive()),
+            |v, defaults| Ok(Resource::read(v).exclusive(defaults)),
         )
-        .filter(
+        .filter_by_settings(
             "exclusive_resources__in",
             Kind::Texts,
             "reserves all of these exclusively",
-            |v| all(v, Resource::exclusive),
+            |v, defaults| all(v, defaults, Resource::exclusive),
         )
-        .filter(
+        .filter_by_settings(
             "shared_resources",
             Kind::Text,
             "reserves this shared",
-            |v| Ok(Resource::read(v).shared()),
+            |v, defaults| Ok(Resource::read(v).shared(defaults)),
         )
-        .filter(
+        .filter_by_settings(
             "shared_resources__in",
             Kind::Texts,
             "reserves all of these shared",
-            |v| all(v, Resource::shared),
+            |v, defaults| all(v, defaults, Resource::shared),
         )
 }
 
@@ -271,10 +287,16 @@ mod tests {
 
     #[test]
     fn many_resources_are_refused_and_the_same_one_counts_once() {
+        let defaults = Defaults {
+            page_limit: 1000,
+            orphan_protection_time: 0,
+            types: &ContentTypes::default(),
+            access: &Access::UNLIMITED,
+        };
         let many: Vec<String> = (0..=NAMES).map(|n| n.to_string()).collect();
-        assert!(all(&many.join(","), Resource::either).is_err());
-        assert!(all(&many[1..].join(","), Resource::either).is_ok());
-        assert!(all(&"a,".repeat(32_000), Resource::either).is_ok());
+        assert!(all(&many.join(","), defaults, Resource::either).is_err());
+        assert!(all(&many[1..].join(","), defaults, Resource::either).is_ok());
+        assert!(all(&"a,".repeat(32_000), defaults, Resource::either).is_ok());
     }
 
     #[test]

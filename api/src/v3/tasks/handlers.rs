@@ -14,7 +14,6 @@ use millrace_common::db::Conn;
 use millrace_common::ids::TaskId;
 use millrace_common::models::selection::Page;
 use millrace_common::models::task::{MinimalTask, Task};
-use millrace_common::schema::task;
 
 /// A page of tasks.
 ///
@@ -22,13 +21,13 @@ use millrace_common::schema::task;
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::Task).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
-    let visible = access.tasks(Action::View, task::pulp_id);
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
+    let visible = access.tasks(Action::View);
     listing.narrow(visible);
     let mut conn = app.db.get().await?;
     for (name, value) in pairs(&request) {
         if name == "created_resources" && !value.is_empty() {
-            check_created(&mut conn, &value).await?;
+            check_created(&mut conn, &access, &app.catalog.content, &value).await?;
         }
     }
     if listing.wanted.is_minimal() {

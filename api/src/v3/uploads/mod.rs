@@ -51,7 +51,7 @@ pub static FILTERS: LazyLock<Filters<upload::table>> = LazyLock::new(|| {
 /// 400 for a filter.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
     let access = authorize(&app, &actor, Action::View, Object::Upload).await?;
-    let mut listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let mut listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let visible = access.rows(Object::Upload, upload::pulp_id);
     listing.narrow(visible);
     let mut conn = app.db.get().await?;

@@ -1,7 +1,6 @@
 //! `users/` (contract 4.15): accounts, for administrators.
 
 mod change;
-mod passwords;
 mod requests;
 
 pub use requests::UserRequest;
@@ -12,7 +11,7 @@ pub(super) use requests::{Email, PartOfName, Password, UserFields, Username};
 use self::requests::{SomeOfUser, WholeUser};
 use super::{href, path_id, time};
 use crate::app::App;
-use crate::auth::Actor;
+use crate::auth::{Action, Actor, Object, authorize};
 use crate::body::{Body, Unread};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
@@ -20,8 +19,8 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use millrace_common::db::{self, Conn};
-use millrace_common::models::selection::Page;
-use millrace_common::models::{Account, LoginSession};
+use millrace_common::models::Account;
+use millrace_common::models::selection::{Page, Predicate};
 use millrace_common::prn::Prn;
 use millrace_common::representation::HiddenField;
 use millrace_common::schema::account;
@@ -32,6 +31,8 @@ use utoipa::ToSchema;
 
 /// Tasks that one transaction takes from an account that goes.
 const TASKS: i64 = 5000;
+/// Of which one request does so many.
+const PIECES: usize = 4;
 
 /// The model of accounts, as names of resources have it.
 pub(super) const MODEL: &str = "auth.user";
@@ -75,6 +76,7 @@ pub struct UserGroupResponse {
 /// The filters of `users/`.
 pub static FILTERS: LazyLock<Filters<account::table>> = LazyLock::new(|| {
     Filters::newest_first(account::date_joined, account::id)
+        .only(Predicate::sql("NOT account.gone"))
         .sortable("id", account::id)
         .sortable("date_joined", account::date_joined)
         .sortable("username", account::username)
@@ -97,8 +99,8 @@ pub static FILTERS: LazyLock<Filters<account::table>> = LazyLock::new(|| {
 /// # Errors
 /// 400 for a filter, 403.
 pub async fn list(app: Data<App>, actor: Actor, request: HttpRequest) -> ApiResult {
-    actor.administers()?;
-    let listing = Listing::from_request(&app, &request, &FILTERS)?;
+    let access = authorize(&app, &actor, Action::View, Object::User).await?;
+    let listing = Listing::from_request(&app, &access, &request, &FILTERS)?;
     let mut conn = app.db.get().await?;
     let Page { count, rows } = Account::page(&mut conn, &listing.selection)
         .await
@@ -116,7 +118,7 @@ pub async fn read(
     path: Path<String>,
     request: HttpRequest,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::View, Object::User).await?;
     let mut conn = app.db.get().await?;
     let row = Account::find(&mut conn, user_id(&path)?).await?;
     let shown = render(&mut conn, vec![row.ok_or_else(none)?]).await?;
@@ -128,7 +130,7 @@ pub async fn read(
 /// # Errors
 /// 400 that names the field, 403.
 pub async fn create(app: Data<App>, actor: Actor, body: Unread<Body<WholeUser>>) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Create, Object::User).await?;
     let Body(WholeUser(fields)) = body.read().await?;
     let new = fields.into_change(&app, None, "password").await?;
     let mut conn = app.db.get().await?;
@@ -157,7 +159,7 @@ pub async fn update(
     path: Path<String>,
     body: Unread<Body<WholeUser>>,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Change, Object::User).await?;
     let Body(WholeUser(fields)) = body.read().await?;
     changed(&app, actor, &path, fields).await
 }
@@ -172,7 +174,7 @@ pub async fn partial_update(
     path: Path<String>,
     body: Unread<Body<SomeOfUser>>,
 ) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Change, Object::User).await?;
     let Body(SomeOfUser(fields)) = body.read().await?;
     changed(&app, actor, &path, fields).await
 }
@@ -194,7 +196,7 @@ async fn changed(app: &App, actor: Actor, path: &str, fields: UserFields) -> Api
 /// # Errors
 /// 403, 404, 409 for the last administrator.
 pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResult {
-    actor.administers()?;
+    authorize(&app, &actor, Action::Delete, Object::User).await?;
     let id = user_id(&path)?;
     if id == actor.id {
         return Err(ApiError::detail(
@@ -203,12 +205,15 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResu
         ));
     }
     let mut conn = app.db.get().await?;
-    // Nobody is let in from here on, whenever its tasks have all been taken from it.
     db::transaction(&mut conn, async |conn| shut(conn, actor, id).await).await?;
     app.credentials.forget(id).await;
-    let forget = async |conn: &mut Conn| Account::forget_tasks(conn, id, TASKS).await;
-    while db::transaction(&mut conn, forget).await? > 0 {}
-    Account::delete(&mut conn, id).await?;
+    // Of very many tasks the rest is left to the janitor.
+    for _ in 0..PIECES {
+        let bury = async |conn: &mut Conn| Account::bury(conn, id, TASKS).await;
+        if db::transaction(&mut conn, bury).await? {
+            break;
+        }
+    }
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -220,12 +225,7 @@ async fn shut(conn: &mut Conn, actor: Actor, id: i32) -> ApiResult<()> {
         ));
     }
     let stored = Account::lock(conn, id).await?.ok_or_else(none)?;
-    let inactive = millrace_common::models::AccountChange {
-        is_active: Some(false),
-        ..Default::default()
-    };
-    Account::change(conn, id, &inactive).await?;
-    let ended = LoginSession::end_all(conn, id).await?;
+    let ended = Account::remove(conn, id).await?;
     let details = json!({"id": id, "sessions_ended": ended});
     actor
         .note(conn, "user.delete", &stored.username, &details)

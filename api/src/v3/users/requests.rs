@@ -1,7 +1,7 @@
 //! What clients send about accounts.
 
-use super::passwords;
 use crate::app::App;
+use crate::auth::faults;
 use crate::body::{Field, Fields, FromFields, RawText, Text, Wrong};
 use crate::error::{ApiError, ApiResult};
 use millrace_common::models::{Account, AccountChange};
@@ -156,7 +156,7 @@ impl UserFields {
             ("last name", &last_name),
             ("email address", &email),
         ];
-        let faults = passwords::faults(password, &called);
+        let faults = faults(password, &called);
         if faults.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ pub use groups::GroupOfAccount;
 
 use super::selection::{Page, Selection};
 use crate::db::Conn;
-use crate::schema::{account, task};
+use crate::schema::{account, account_group_member, permission_grant, role_assignment, task};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -56,6 +56,17 @@ impl AccountChange {
 }
 
 impl Account {
+    /// What somebody is called, and by which of his values: his password should not be like it.
+    #[must_use]
+    pub fn called(&self) -> [(&'static str, &str); 4] {
+        [
+            ("username", &self.username),
+            ("first name", &self.first_name),
+            ("last name", &self.last_name),
+            ("email address", &self.email),
+        ]
+    }
+
     /// The account of this name.
     ///
     /// # Errors
@@ -63,6 +74,7 @@ impl Account {
     pub async fn by_name(conn: &mut Conn, username: &str) -> QueryResult<Option<Self>> {
         account::table
             .filter(account::username.eq(username))
+            .filter(account::gone.eq(false))
             .select(Self::as_select())
             .first(conn)
             .await
@@ -74,7 +86,8 @@ impl Account {
     /// # Errors
     /// As the session.
     pub async fn find(conn: &mut Conn, id: i32) -> QueryResult<Option<Self>> {
-        let row = account::table.find(id).select(Self::as_select());
+        let row = account::table.find(id).filter(account::gone.eq(false));
+        let row = row.select(Self::as_select());
         row.first(conn).await.optional()
     }
 
@@ -83,7 +96,8 @@ impl Account {
     /// # Errors
     /// As the session.
     pub async fn lock(conn: &mut Conn, id: i32) -> QueryResult<Option<Self>> {
-        let row = account::table.find(id).select(Self::as_select());
+        let row = account::table.find(id).filter(account::gone.eq(false));
+        let row = row.select(Self::as_select());
         row.for_no_key_update().first(conn).await.optional()
     }
 
@@ -137,21 +151,64 @@ impl Account {
             .await
     }
 
-    /// Deletes an account with all that it held. What names it for its work must have been taken from it before, piece
-    /// by piece: [`Account::forget_tasks`].
+    /// Takes an account from everybody's sight, with all that it held; gives the number of its sessions. What names it for
+    /// its work is taken from it afterwards, piece by piece: [`Account::bury`]. Its name is free at once.
     ///
     /// # Errors
     /// As the session.
-    pub async fn delete(conn: &mut Conn, id: i32) -> QueryResult<bool> {
-        let deleted = diesel::delete(account::table.find(id));
-        Ok(deleted.execute(conn).await? > 0)
+    pub async fn remove(conn: &mut Conn, id: i32) -> QueryResult<usize> {
+        let ended = super::LoginSession::end_all(conn, id).await?;
+        diesel::delete(role_assignment::table.filter(role_assignment::account_id.eq(id)))
+            .execute(conn)
+            .await?;
+        diesel::delete(account_group_member::table.filter(account_group_member::account_id.eq(id)))
+            .execute(conn)
+            .await?;
+        diesel::delete(permission_grant::table.filter(permission_grant::account_id.eq(id)))
+            .execute(conn)
+            .await?;
+        diesel::update(account::table.find(id))
+            .set((
+                // No account that is made is called so.
+                account::username.eq(format!("deleted account {id}")),
+                account::password.eq(""),
+                account::is_active.eq(false),
+                account::is_superuser.eq(false),
+                account::gone.eq(true),
+            ))
+            .execute(conn)
+            .await?;
+        Ok(ended)
+    }
+
+    /// Forgets that an account which is gone dispatched up to `limit` tasks; where there are no more, deletes its row.
+    /// True: that is done. In a transaction.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn bury(conn: &mut Conn, id: i32, limit: i64) -> QueryResult<bool> {
+        if Self::forget_tasks(conn, id, limit).await? > 0 {
+            return Ok(false);
+        }
+        let row = account::table.find(id).filter(account::gone.eq(true));
+        diesel::delete(row).execute(conn).await?;
+        Ok(true)
+    }
+
+    /// An account that is gone and has a row still.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn any_gone(conn: &mut Conn) -> QueryResult<Option<i32>> {
+        let gone = account::table.filter(account::gone).select(account::id);
+        gone.first(conn).await.optional()
     }
 
     /// Forgets that an account dispatched up to `limit` tasks; gives their number.
     ///
     /// # Errors
     /// As the session.
-    pub async fn forget_tasks(conn: &mut Conn, id: i32, limit: i64) -> QueryResult<usize> {
+    async fn forget_tasks(conn: &mut Conn, id: i32, limit: i64) -> QueryResult<usize> {
         let some = task::table
             .filter(task::created_by.eq(id))
             .order(task::pulp_id)

@@ -45,6 +45,19 @@ impl Account {
         Ok(made > 0)
     }
 
+    /// Makes an account an administrator, or one like any other; false: it was so already.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn set_superuser(conn: &mut Conn, id: i32, is_superuser: bool) -> QueryResult<bool> {
+        let other = account::table.find(id);
+        let changed = diesel::update(other.filter(account::is_superuser.ne(is_superuser)))
+            .set(account::is_superuser.eq(is_superuser))
+            .execute(conn)
+            .await?;
+        Ok(changed > 0)
+    }
+
     /// Sets the password hash of an account and ends its sessions; gives their number. `None`: there is no account of
     /// this name. In a transaction.
     ///

@@ -13,5 +13,7 @@ SELECT mine.groups,
              -- Who dispatched a task owns it, without a row that says so.
              SELECT p.name FROM role r CROSS JOIN unnest(r.permissions) p (name)
               WHERE $3 = 'core.task' AND r.name = ANY ($5)
-                AND EXISTS (SELECT FROM task t WHERE t.pulp_id = $4 AND t.created_by = $1)) AS particular
+                AND EXISTS (SELECT FROM task t WHERE t.pulp_id = $4 AND t.created_by = $1)) AS particular,
+       EXISTS (SELECT FROM role_assignment a
+                WHERE a.object_model = 'core.task' AND (a.account_id = $1 OR a.group_id = ANY (mine.groups))) AS on_tasks
   FROM mine

@@ -9,7 +9,7 @@ use diesel::expression::{AppearsOnTable, Expression, TypedExpressionType};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{SingleValue, SqlType, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Integer, SingleValue, SqlType, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use std::marker::PhantomData;
 
@@ -46,11 +46,23 @@ impl Held {
     /// their objects.
     #[must_use]
     pub fn units(&self, models: &[(String, String)]) -> Predicate<content::table> {
+        self.of_units("content.pulp_id", models)
+    }
+
+    /// The rows of which this column is the id of a unit that may be seen.
+    #[must_use]
+    pub fn of_units<T: 'static>(
+        &self,
+        column: &'static str,
+        models: &[(String, String)],
+    ) -> Predicate<T> {
         // What is added to a version that is not complete is not there yet.
         Predicate::sql(
-            "EXISTS (SELECT FROM repository_content m JOIN repository r ON r.pulp_id = m.repository_id \
-              WHERE m.content_id = content.pulp_id AND m.version_added < r.next_version AND ",
+            "EXISTS (SELECT FROM repository_content member JOIN repository r ON r.pulp_id = member.repository_id \
+              WHERE member.version_added < r.next_version AND member.content_id = ",
         )
+        .then(column)
+        .then(" AND ")
         .column(self.rows_of_types(REPOSITORY.0, REPOSITORY.1, models))
         .then(")")
     }
@@ -58,15 +70,25 @@ impl Held {
     /// The versions of repositories that may be seen.
     #[must_use]
     pub fn versions(&self, models: &[(String, String)]) -> Predicate<repository_version::table> {
+        self.of_repositories("repository_version.repository_id", models)
+    }
+
+    /// The rows of which this column is the id of a repository that may be seen. `models` are the types of repositories,
+    /// and the models of their objects.
+    #[must_use]
+    pub fn of_repositories<T: 'static>(
+        &self,
+        column: &'static str,
+        models: &[(String, String)],
+    ) -> Predicate<T> {
         let visible = self.rows_of_types(REPOSITORY.0, REPOSITORY.1, models);
         if visible.is_always() {
             return visible;
         }
-        Predicate::sql(
-            "repository_version.repository_id IN (SELECT r.pulp_id FROM repository r WHERE ",
-        )
-        .column(visible)
-        .then(")")
+        Predicate::sql(column)
+            .then(" IN (SELECT r.pulp_id FROM repository r WHERE ")
+            .column(visible)
+            .then(")")
     }
 
     /// True where every task of a group has this permission.
@@ -79,9 +101,10 @@ impl Held {
         permission: &str,
         group: TaskGroupId,
     ) -> QueryResult<bool> {
-        let others = task::table
-            .filter(task::task_group.eq(group))
-            .filter(self.tasks(task::pulp_id, permission).negated());
+        let others = task::table.filter(task::task_group.eq(group)).filter(
+            self.tasks((task::pulp_id, task::created_by), permission)
+                .negated(),
+        );
         let is_other: bool = diesel::select(diesel::dsl::exists(others))
             .get_result(conn)
             .await?;
@@ -91,7 +114,11 @@ impl Held {
     /// The groups with a task that may be seen and that no other task dispatched (contract 2.13).
     #[must_use]
     pub fn task_groups(&self) -> Predicate<task_group::table> {
-        let tasks = self.tasks(Inner::<SqlUuid>("t.pulp_id", PhantomData), "core.view_task");
+        let columns = (
+            Inner::<SqlUuid>("t.pulp_id", PhantomData),
+            Inner::<Integer>("t.created_by", PhantomData),
+        );
+        let tasks = self.tasks(columns, "core.view_task");
         Predicate::sql(
             "task_group.pulp_id IN (SELECT t.task_group FROM task t \
               WHERE t.task_group IS NOT NULL AND t.parent_task IS NULL AND ",

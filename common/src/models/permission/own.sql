@@ -9,6 +9,8 @@ given AS (
         ON CONFLICT DO NOTHING
     RETURNING role_id, object_model, object_id)
 INSERT INTO audit_entry (actor, action, object, details, logging_cid)
-SELECT m.username, 'assignment.create', 'prn:' || g.object_model || ':' || g.object_id,
+SELECT m.username, 'assignment.create', 'prn:' || g.object_model || ':' || coalesce(
+           (SELECT o.id::text FROM account_group o WHERE o.object_id = g.object_id AND g.object_model = 'core.group'),
+           g.object_id::text),
        jsonb_build_object('role', r.name, 'users', jsonb_build_array(m.username)), m.cid
   FROM given g JOIN role r ON r.pulp_id = g.role_id CROSS JOIN maker m

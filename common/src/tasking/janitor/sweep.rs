@@ -1,9 +1,12 @@
 //! The slow round: the net under promotion, leftovers of dead processes, files to unlink.
 
 use super::Janitor;
+use crate::db::{Conn, transaction};
 use crate::error::Error;
 use crate::metrics::engine;
-use crate::models::{LoginFailure, LoginSession, TemporaryFile, idempotency_key, task_use};
+use crate::models::{
+    Account, LoginFailure, LoginSession, TemporaryFile, idempotency_key, task_use,
+};
 use crate::schema::janitor;
 use crate::storage::intents::bury_abandoned;
 use crate::storage::tombstones::unlink_due;
@@ -28,6 +31,9 @@ const KEYS: i64 = 10_000;
 
 /// Old logins and their failures removed by one statement.
 const LOGINS: i64 = 10_000;
+
+/// Tasks of a deleted account that are taken from it by one statement.
+const TASKS: i64 = 5000;
 
 /// Lanes that one sweep looks at.
 const LANES: i32 = 1000;
@@ -62,6 +68,10 @@ impl Janitor {
         while idempotency_key::remove_expired(&mut conn, hours, KEYS).await? > 0 {}
         while LoginSession::remove_expired(&mut conn, LOGINS).await? > 0 {}
         while LoginFailure::remove_old(&mut conn, LOGINS).await? > 0 {}
+        while let Some(id) = Account::any_gone(&mut conn).await? {
+            let bury = async |conn: &mut Conn| Account::bury(conn, id, TASKS).await;
+            while !transaction(&mut conn, bury).await? {}
+        }
         Ok(())
     }
 

@@ -41,6 +41,7 @@ impl Pulp {
             path: self.at(path).to_str().unwrap().to_owned(),
             again: false,
             holds_others: false,
+            shares_others: false,
         }
     }
 

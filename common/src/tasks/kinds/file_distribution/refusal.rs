@@ -4,6 +4,7 @@ use super::super::FieldErrors;
 use super::{NO_OBJECT, UNIQUE};
 use crate::content::file::PULP_TYPE;
 use crate::db::Conn;
+use crate::models::distribution::InTheWay;
 use crate::models::{Distribution, Publication, Repository, RepositoryVersion};
 use diesel::result::Error as DieselError;
 use std::fmt;
@@ -13,15 +14,18 @@ use std::fmt;
 pub enum Refusal {
     /// These fields are wrong.
     Fields(FieldErrors),
-    /// Its base path lies above or below that of the distribution with this name.
-    Overlap(String),
+    /// Its base path lies above or below that of this distribution.
+    Overlap(InTheWay),
 }
 
 impl Refusal {
-    /// What is said of the base path where it overlaps.
+    /// What is said of the base path where it overlaps. `None`: with one of which the reader is not to know the name.
     #[must_use]
-    pub fn overlap_text(name: &str) -> String {
-        format!("Overlaps with existing distribution '{name}'")
+    pub fn overlap_text(name: Option<&str>) -> String {
+        match name {
+            Some(name) => format!("Overlaps with existing distribution '{name}'"),
+            None => "Overlaps with another distribution".to_owned(),
+        }
     }
 }
 
@@ -29,7 +33,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fields(errors) => errors.fmt(f),
-            Self::Overlap(name) => FieldErrors::one("base_path", Self::overlap_text(name)).fmt(f),
+            // A task's error is read by who dispatched it, whatever he may see.
+            Self::Overlap(_) => FieldErrors::one("base_path", Self::overlap_text(None)).fmt(f),
         }
     }
 }
@@ -52,7 +57,7 @@ pub async fn refusal(
     let in_the_way = Distribution::overlapping(conn, domain, &wanted.base_path, but).await?;
     if in_the_way
         .as_ref()
-        .is_some_and(|(_, path)| *path == wanted.base_path)
+        .is_some_and(|other| other.base_path == wanted.base_path)
     {
         errors.add("base_path", UNIQUE);
     }
@@ -60,8 +65,8 @@ pub async fn refusal(
         errors.add(field, NO_OBJECT);
     }
     if errors.0.is_empty() {
-        if let Some((name, _)) = in_the_way {
-            return Ok(Some(Refusal::Overlap(name)));
+        if let Some(other) = in_the_way {
+            return Ok(Some(Refusal::Overlap(other)));
         }
         if let Some(message) = combination(wanted) {
             errors.add("non_field_errors", message);

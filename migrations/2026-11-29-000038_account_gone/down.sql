@@ -1,0 +1,2 @@
+DELETE FROM account WHERE gone;
+ALTER TABLE account DROP COLUMN gone;
