@@ -20,8 +20,6 @@ pub enum Line {
     StalledUp,
     /// Keeps what the server sends.
     StalledDown,
-    /// Both.
-    Stalled,
     /// Passes it on so much later, each way.
     Delayed(Duration),
 }
@@ -31,7 +29,6 @@ impl Line {
         match self {
             Self::StalledUp => up,
             Self::StalledDown => !up,
-            Self::Stalled => true,
             _ => false,
         }
     }

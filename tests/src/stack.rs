@@ -23,6 +23,15 @@ pub fn setting(name: &str) -> Option<String> {
     read(name)
 }
 
+/// What a random run begins with: `MILLRACE_TEST_SEED`, or a new one; printed, so that the run can be repeated.
+#[must_use]
+pub fn seed() -> u64 {
+    let seed =
+        setting("MILLRACE_TEST_SEED").map_or_else(rand::random, |seed| seed.parse().unwrap());
+    println!("MILLRACE_TEST_SEED={seed}");
+    seed
+}
+
 /// Address of a database in which databases may be created.
 #[must_use]
 pub fn database_url() -> String {

@@ -58,9 +58,7 @@ async fn recovered(world: &World, before: Duration, healed: Instant) -> Duration
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_system_that_breaks_again_and_again_keeps_every_promise() {
-    let seed: u64 =
-        stack::setting("MILLRACE_TEST_SEED").map_or_else(rand::random, |s| s.parse().unwrap());
-    println!("MILLRACE_TEST_SEED={seed}");
+    let seed = stack::seed();
     let mut rng = StdRng::seed_from_u64(seed);
     let faults = faults(&mut rng);
     let mut world = World::build().await;

@@ -120,6 +120,11 @@ async fn files_without_a_row_are_told_and_removed_only_when_told_to_and_old() {
 #[tokio::test]
 async fn with_the_database_of_another_store_nothing_is_removed_without_force() {
     let app = TestApp::start().await;
+    let few = stray(&app, "");
+    let arguments = ["fsck", "--repair", "--min-age", "0"];
+    let (code, text) = app.end_command(&arguments, &[]).await;
+    assert_eq!(code, 2, "{text}");
+    assert!(app.media().join(few).exists());
     let strays: Vec<String> = (0..30).map(|_| stray(&app, "")).collect();
     let there = || {
         strays
@@ -131,11 +136,11 @@ async fn with_the_database_of_another_store_nothing_is_removed_without_force() {
         .end_command(&["fsck", "--repair", "--min-age", "0"], &[])
         .await;
     assert_eq!((code, there()), (2, 30), "{text}");
-    assert!(text.contains("30 of 30 files are amiss"), "{text}");
+    assert!(text.contains("31 of 31 files are amiss"), "{text}");
     assert!(text.contains("--force"), "{text}");
     let (code, _, summary) = fsck(&app, &["--repair", "--force", "--min-age", "0"]).await;
     assert_eq!((code, there()), (1, 0));
-    assert_eq!(summary["repaired"], 30);
+    assert_eq!(summary["repaired"], 31);
 }
 
 #[tokio::test]

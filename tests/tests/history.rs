@@ -20,9 +20,7 @@ const KILLS: u32 = 14;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_random_history_with_killed_workers_keeps_every_promise() {
-    let seed: u64 =
-        stack::setting("MILLRACE_TEST_SEED").map_or_else(rand::random, |s| s.parse().unwrap());
-    println!("MILLRACE_TEST_SEED={seed}");
+    let seed = stack::seed();
     let mut app = TestApp::builder()
         .plugin()
         .without_api()

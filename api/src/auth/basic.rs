@@ -228,7 +228,7 @@ impl Credentials {
             LoginFailure::note(&mut conn, &guesser, &self.logins).await?;
             return Err(Refusal::Wrong);
         };
-        if failure.name_failed.is_some() {
+        if failure.name_failed == Some(true) {
             // Who comes in although others have locked the name has no part in what they guessed.
             let of_all = (!is_left(failure.name_seconds)).then_some(guesser.name);
             let keys: Vec<_> = of_all.into_iter().chain([guesser.source]).collect();

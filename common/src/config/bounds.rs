@@ -34,7 +34,22 @@ impl Settings {
                 "must be amqp://user:password@host:port/vhost, or amqps:// for TLS",
             );
         }
+        let broker = Url::parse(self.broker.url.expose());
+        // To the client library an address without a name is this machine, and of version 6 it knows none.
+        if !broker.is_ok_and(|url| url.host_str().is_some_and(|host| !host.starts_with('['))) {
+            return invalid(
+                "broker.url",
+                "must name a host: a name or an address of version 4",
+            );
+        }
         let management = &self.broker.management_url;
+        let is_plain = !is(&self.broker.url, &["amqps"]) && !is(management, &["https"]);
+        if !self.broker.ca_file.as_os_str().is_empty() && is_plain {
+            return invalid(
+                "broker.ca_file",
+                "verifies nothing: broker.url is not amqps://",
+            );
+        }
         if !management.is_empty() && !is(management, &["http", "https"]) {
             return invalid("broker.management_url", "must be http://host:port or empty");
         }

@@ -4,9 +4,10 @@ use super::{BATCH, Finding, Run, What};
 use crate::db;
 use crate::error::Error;
 use crate::models::{Tombstone, stored_file};
-use crate::storage::{Listed, StorageKey, tombstones};
+use crate::storage::tombstones::{self, Unlinked};
+use crate::storage::{Listed, StorageKey};
 use futures_util::stream::{StreamExt, TryStreamExt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) async fn check(run: &mut Run<'_>) -> Result<(), Error> {
     let mut batches = run.fsck.storage.list().try_chunks(BATCH);
@@ -70,12 +71,14 @@ async fn is_there(run: &Run<'_>, key: &StorageKey, file: &Listed) -> Result<bool
     })
 }
 
-async fn report(run: &mut Run<'_>, found: Vec<(StorageKey, Listed)>) -> Result<(), Error> {
-    let done = if run.fsck.options.repair {
-        remove(run, &found).await?
-    } else {
-        None
-    };
+async fn report(run: &mut Run<'_>, mut found: Vec<(StorageKey, Listed)>) -> Result<(), Error> {
+    let mut left = None;
+    if run.fsck.options.repair && !found.is_empty() {
+        let (buried, unlinked) = remove(run, &found).await?;
+        // What has a row by now is no finding.
+        found.retain(|(key, _)| buried.contains(key));
+        left = Some(unlinked.failed);
+    }
     for (_, file) in found {
         run.add(Finding {
             what: What::FileWithoutRow,
@@ -85,31 +88,31 @@ async fn report(run: &mut Run<'_>, found: Vec<(StorageKey, Listed)>) -> Result<(
                 file.modified.format("%Y-%m-%dT%H:%M:%SZ")
             ),
             name: file.name,
-            done: done.clone(),
+            done: left.map(|left| match left {
+                0 => "removed".to_owned(),
+                _ => "buried; the janitor removes it".to_owned(),
+            }),
         });
     }
     Ok(())
 }
 
-/// As all files go: buried first, so that the janitor removes what this does not come to.
-async fn remove(run: &Run<'_>, found: &[(StorageKey, Listed)]) -> Result<Option<String>, Error> {
+/// As all files go: buried first, so that the janitor removes what this does not come to. Gives what was buried.
+async fn remove(
+    run: &Run<'_>,
+    found: &[(StorageKey, Listed)],
+) -> Result<(BTreeSet<StorageKey>, Unlinked), Error> {
     let size = |file: &Listed| i64::try_from(file.size).ok();
     let files: Vec<Tombstone> = found
         .iter()
         .map(|(key, file)| Tombstone::of(key.clone(), size(file)))
         .collect();
-    if files.is_empty() {
-        return Ok(None);
-    }
     let (db, storage) = (run.fsck.db, run.fsck.storage);
     let buried = db::transaction(&mut *db.get().await?, async |conn| {
         Ok::<_, Error>(stored_file::bury_unknown(conn, &files).await?)
     })
     .await?;
     let unlinked = tombstones::unlink(db, storage, &buried).await?;
-    Ok(Some(if unlinked.failed == 0 {
-        "removed".to_owned()
-    } else {
-        "removed, or left to the janitor".to_owned()
-    }))
+    let keys = buried.into_iter().map(|tombstone| tombstone.storage_key);
+    Ok((keys.collect(), unlinked))
 }

@@ -24,7 +24,7 @@ use std::time::Duration;
 /// Rows or files that are looked at in one go.
 const BATCH: usize = 1000;
 
-/// Fewer are mended, whatever part of all they are.
+/// So few are mended, whatever part of all they are, if not all.
 const FEW: u64 = 20;
 
 /// What is looked at, and what is done about it.
@@ -168,7 +168,8 @@ impl Run<'_> {
     /// should be.
     fn doubt(&self, wrong: u64, seen: u64, of: &str) -> Result<(), Error> {
         let Options { repair, force, .. } = self.fsck.options;
-        if !repair || force || wrong <= FEW || wrong * 2 <= seen {
+        let is_plausible = wrong * 2 <= seen || wrong <= FEW && wrong < seen;
+        if !repair || force || wrong == 0 || is_plausible {
             return Ok(());
         }
         Err(Error::Conflict(format!(

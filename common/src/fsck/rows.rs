@@ -102,7 +102,7 @@ async fn again(run: &mut Run<'_>, kind: Kind, file: StoredFile) -> Result<(), Er
     let done = match (kind, fsck.options.repair, what) {
         // One that cannot be read now may be read tomorrow.
         (_, _, What::UnreadableFile) => None,
-        (Kind::Artifact, true, _) => mend(run, &file).await?,
+        (Kind::Artifact, true, what) => mend(run, &file, what).await?,
         _ => None,
     };
     run.add(Finding {
@@ -116,10 +116,12 @@ async fn again(run: &mut Run<'_>, kind: Kind, file: StoredFile) -> Result<(), Er
 
 /// A unit that a remote has a source for gets its file from there when somebody asks for it. What no remote has stays
 /// as it is: an upload of the same bytes restores it.
-async fn mend(run: &Run<'_>, file: &StoredFile) -> Result<Option<String>, Error> {
+async fn mend(run: &Run<'_>, file: &StoredFile, what: What) -> Result<Option<String>, Error> {
     let (db, storage) = (run.fsck.db, run.fsck.storage);
+    // A file that is missing may only be out of sight here: then its row still finds it.
+    let bury = what == What::WrongFile;
     let detached = db::transaction(&mut *db.get().await?, async |conn| {
-        Ok::<_, Error>(stored_file::detach(conn, file).await?)
+        Ok::<_, Error>(stored_file::detach(conn, file, bury).await?)
     })
     .await?;
     tombstones::unlink(db, storage, &detached.buried).await?;

@@ -146,19 +146,20 @@ pub struct Detached {
     pub buried: Vec<Tombstone>,
 }
 
-/// Takes an artifact away from those units for which a remote has its file, in the caller's transaction, and buries it
-/// where nobody else has it. Without such a unit, or where the artifact has another file by now, nothing changes.
+/// Takes an artifact away from those units for which a remote has its file, in the caller's transaction. `bury`: and
+/// buries it where nobody else has it; else it stays, for whoever has the same bytes again, and as long as orphans do.
+/// Without such a unit, or where the artifact has another file by now, nothing changes.
 ///
 /// # Errors
 /// As the session.
-pub async fn detach(conn: &mut Conn, file: &StoredFile) -> QueryResult<Detached> {
+pub async fn detach(conn: &mut Conn, file: &StoredFile, bury: bool) -> QueryResult<Detached> {
     let id = ArtifactId(file.id);
-    // Whoever restores the file meanwhile is waited for, and then it is another one.
+    // Whoever restores the file meanwhile is waited for, and then it is another one; so is whoever links it.
     let locked: Option<ArtifactId> = artifact::table
         .find(id)
         .filter(artifact::storage_key.eq(&file.storage_key))
         .select(artifact::pulp_id)
-        .for_no_key_update()
+        .for_update()
         .first(conn)
         .await
         .optional()?;
@@ -177,7 +178,7 @@ pub async fn detach(conn: &mut Conn, file: &StoredFile) -> QueryResult<Detached>
         .count()
         .get_result(conn)
         .await?;
-    let buried = if units > 0 && left == 0 {
+    let buried = if bury && units > 0 && left == 0 {
         Artifact::bury_many(conn, &[id], None).await?
     } else {
         Vec::new()

@@ -13,6 +13,9 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct StorageKey(String);
 
+/// What `object_store` adds to the name of a file that it writes: the number of its attempt, and a key has one only.
+const STAGED: &str = "#1";
+
 impl StorageKey {
     /// A key that no file has had.
     #[must_use]
@@ -30,6 +33,18 @@ impl StorageKey {
         let parsed = Uuid::try_parse(id).ok()?;
         (id == parsed.to_string() && directory.len() == 2 && id.starts_with(directory))
             .then(|| Self(name.to_owned()))
+    }
+
+    /// The key whose file is called that, or is about to become it; `None`: no key's is.
+    #[must_use]
+    pub fn of_file(name: &str) -> Option<Self> {
+        Self::parse(name.strip_suffix(STAGED).unwrap_or(name))
+    }
+
+    /// What its file is called while a local store writes it; a process that is killed leaves that behind.
+    #[must_use]
+    pub fn staged(&self) -> String {
+        format!("{self}{STAGED}")
     }
 
     /// As text, relative to the root of the store.
@@ -81,6 +96,20 @@ mod tests {
             &format!("/{key}"),
         ] {
             assert_eq!(StorageKey::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_its_key_s_or_what_is_about_to_become_it() {
+        let key = StorageKey::new();
+        assert_eq!(StorageKey::of_file(key.as_str()), Some(key.clone()));
+        assert_eq!(StorageKey::of_file(&key.staged()), Some(key.clone()));
+        for other in ["#", "#2", "#1x", "#1#1", "1"] {
+            assert_eq!(
+                StorageKey::of_file(&format!("{key}{other}")),
+                None,
+                "{other}"
+            );
         }
     }
 }

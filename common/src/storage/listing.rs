@@ -32,14 +32,7 @@ impl Listed {
     /// The key whose file it is, or is about to become; `None`: it has no name that we give.
     #[must_use]
     pub fn key(&self) -> Option<StorageKey> {
-        match self.name.split_once('#') {
-            // What is being written lies beside its key.
-            Some((key, number)) if number.bytes().all(|b| b.is_ascii_digit()) => {
-                StorageKey::parse(key)
-            }
-            Some(_) => None,
-            None => StorageKey::parse(&self.name),
-        }
+        StorageKey::of_file(&self.name)
     }
 }
 
@@ -64,10 +57,11 @@ impl Storage {
     }
 
     fn list_remote(&self) -> BoxStream<'static, Found> {
-        let prefix = self.prefix.to_string();
+        // As the store spells it: some characters have another form in names.
+        let prefix = Location::from(&*self.prefix).to_string();
         let below = match prefix.as_str() {
             "" => DIRECTORY.to_owned(),
-            prefix => format!("{prefix}/{DIRECTORY}"),
+            _ => format!("{}/{DIRECTORY}", self.prefix),
         };
         let found = self.store.list(Some(&Location::from(below)));
         let name = move |location: &Location| {

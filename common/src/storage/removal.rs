@@ -46,13 +46,17 @@ async fn delete_remote(storage: Storage, key: StorageKey) -> Result<(), Error> {
 
 /// A thread has many files to remove: handing each over costs more than the removal.
 async fn delete_local(root: &Path, keys: &[StorageKey]) -> Vec<Result<(), Error>> {
-    let paths: Vec<PathBuf> = keys.iter().map(|key| root.join(key.as_str())).collect();
+    let at = |name: &str| root.join(name);
+    let paths: Vec<[PathBuf; 2]> = keys
+        .iter()
+        .map(|key| [at(&key.staged()), at(key.as_str())])
+        .collect();
     let slices = paths.chunks(paths.len().div_ceil(THREADS).max(1));
     let threads: Vec<_> = slices
-        .map(<[PathBuf]>::to_vec)
+        .map(<[_]>::to_vec)
         .map(|slice| {
             let count = slice.len();
-            let remove = move || slice.iter().map(|path| remove_local(path)).collect();
+            let remove = move || slice.iter().map(remove_local).collect();
             (count, tokio::task::spawn_blocking(remove))
         })
         .collect();
@@ -71,12 +75,10 @@ fn panicked() -> Error {
     Error::internal("a thread that removes files panicked")
 }
 
-fn remove_local(path: &Path) -> io::Result<()> {
-    // The store writes `<key>#1` and renames it; a killed process leaves that behind.
-    let mut staged = path.as_os_str().to_owned();
-    staged.push("#1");
-    ignore_missing(std::fs::remove_file(staged))?;
-    ignore_missing(std::fs::remove_file(path))
+fn remove_local(paths: &[PathBuf; 2]) -> io::Result<()> {
+    paths
+        .iter()
+        .try_for_each(|path| ignore_missing(std::fs::remove_file(path)))
 }
 
 fn ignore_missing(removed: io::Result<()>) -> io::Result<()> {

@@ -158,8 +158,8 @@ async fn pass(
         });
         // Files go while the database works on the next page.
         let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
-        removed?;
         progress.add(count(buried.len())).await?;
+        removed?;
         let (last, more) = next?;
         let Some(last) = last else { return Ok(()) };
         (behind, buried) = (last, more);

@@ -1,8 +1,9 @@
 //! Ports for what a test starts.
 
-use std::fs::{File, create_dir_all};
+use std::fs::{File, Permissions, create_dir_all, set_permissions};
 use std::net::TcpListener;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
 /// Below the ports from which Linux serves connections that go out (32768 to 60999, unless told otherwise), and
@@ -20,12 +21,16 @@ static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
 pub fn free_port() -> u16 {
     let dir = std::env::temp_dir().join("millrace-test-ports");
     create_dir_all(&dir).unwrap();
+    // For all users of the machine; only who made it may say so.
+    let _ = set_permissions(&dir, Permissions::from_mode(0o1777));
     let mut held = HELD.lock().unwrap();
     // Processes begin at different places, so that they seldom meet.
     let begin = u16::try_from(std::process::id() % 700).unwrap() * 20;
     let ports = PORTS.skip(usize::from(begin)).chain(PORTS);
     for port in ports {
-        let file = File::create(dir.join(port.to_string())).unwrap();
+        let path = dir.join(port.to_string());
+        // Whoever may read it may lock it.
+        let file = File::open(&path).or_else(|_| File::create(&path)).unwrap();
         if file.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             held.push(file);
             return port;

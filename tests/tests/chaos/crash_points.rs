@@ -20,10 +20,7 @@ const SLOTS: usize = 4;
 
 /// The places to die at in this run.
 fn points() -> Vec<Point> {
-    let seed: u64 =
-        stack::setting("MILLRACE_TEST_SEED").map_or_else(rand::random, |s| s.parse().unwrap());
-    println!("MILLRACE_TEST_SEED={seed}");
-    let mut rng = StdRng::seed_from_u64(seed);
+    let mut rng = StdRng::seed_from_u64(stack::seed());
     match stack::setting("MILLRACE_TEST_CRASHES").as_deref() {
         Some("all") => Point::ALL.to_vec(),
         count => {

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const LONG: Duration = Duration::from_secs(60);
+/// Far above what it takes, and below what a worker's time to live or a silent broker would cost.
+const SLOWEST: Duration = Duration::from_secs(15);
 
 fn rounds() -> usize {
     stack::setting("MILLRACE_TEST_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap())
@@ -19,6 +21,7 @@ fn print(what: &str, mut took: Vec<Duration>) {
     let at = |part: usize| took[(took.len() - 1) * part / 100].as_millis();
     let (count, middle, slow) = (took.len(), at(50), at(99));
     println!("{what}: p50 {middle} ms, p99 {slow} ms of {count}");
+    assert!(took.iter().all(|took| *took < SLOWEST), "{what}: {took:?}");
 }
 
 /// When the task began, by its own log.

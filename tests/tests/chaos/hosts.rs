@@ -18,9 +18,11 @@ const SERVERS: &str = "10.213.7.1";
 const WORKER: &str = "10.213.7.2";
 const LANES: u32 = 8;
 
-fn ip(arguments: &str) -> bool {
+fn ip(arguments: &str) {
     let done = Command::new("ip").args(arguments.split(' ')).output();
-    done.is_ok_and(|done| done.status.success())
+    let done = done.unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "ip {arguments}: {said}");
 }
 
 /// Two hosts that nobody else reaches, and a cable between them; gone with its value.
@@ -32,13 +34,17 @@ struct Hosts {
 impl Hosts {
     /// `None`, and a word of it, where this user may not make any.
     fn make() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            println!("NOT RUN: only root may make network namespaces");
+            return None;
+        }
         let id = std::process::id();
         let hosts = Self {
             servers: format!("mrs{id}"),
             worker: format!("mrw{id}"),
         };
         let (s, w) = (&hosts.servers, &hosts.worker);
-        let made = [
+        let commands = [
             format!("netns add {s}"),
             format!("netns add {w}"),
             format!("-n {s} link set lo up"),
@@ -48,14 +54,11 @@ impl Hosts {
             format!("-n {w} addr add {WORKER}/30 dev cable"),
             format!("-n {s} link set cable up"),
             format!("-n {w} link set cable up"),
-        ]
-        .iter()
-        .all(|command| ip(command));
-        if made {
-            return Some(hosts);
+        ];
+        for command in commands {
+            ip(&command);
         }
-        println!("NOT RUN: only root may make network namespaces");
-        None
+        Some(hosts)
     }
 
     /// Runs this on the host of the servers: threads and processes begun by it are there too.
@@ -73,18 +76,20 @@ impl Hosts {
     }
 
     fn pull_cable(&self) {
-        assert!(ip(&format!("-n {} link set cable down", self.worker)));
+        ip(&format!("-n {} link set cable down", self.worker));
     }
 
     fn plug_cable(&self) {
-        assert!(ip(&format!("-n {} link set cable up", self.worker)));
+        ip(&format!("-n {} link set cable up", self.worker));
     }
 }
 
 impl Drop for Hosts {
     fn drop(&mut self) {
-        ip(&format!("netns del {}", self.servers));
-        ip(&format!("netns del {}", self.worker));
+        for host in [&self.servers, &self.worker] {
+            // Not all of it may have been made.
+            let _ = Command::new("ip").args(["netns", "del", host]).output();
+        }
     }
 }
 

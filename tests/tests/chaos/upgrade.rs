@@ -2,7 +2,7 @@
 
 use super::load::Load;
 use super::{judge, world};
-use millrace_tests::TestApp;
+use millrace_tests::{TestApp, stack};
 use std::time::Duration;
 
 /// What later migrations may do while the programs of today run: columns, tables and indexes are added, engine
@@ -30,7 +30,7 @@ async fn a_schema_grows_under_load_and_programs_are_replaced_one_by_one() {
     let mut app = TestApp::builder().plugin().workers(2).start().await;
     let (other, client) = app.another_api(&["serve"], &[]).await;
     let file = app.dir().join("history");
-    let load = Load::begin(&[app.client(), client], &file, rand::random());
+    let load = Load::begin(&[app.client(), client], &file, stack::seed());
     for statement in EXPAND {
         world::pause(0.3).await;
         app.sql.run(statement).await;

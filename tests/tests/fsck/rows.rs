@@ -39,9 +39,12 @@ async fn what_a_remote_has_is_fetched_again_when_somebody_asks() {
 
     let (code, _, summary) = fsck(app, &["--repair"]).await;
     assert_eq!((code, &summary["repaired"]), (1, &json!(2)));
-    assert_eq!(app.sql.number(artifacts).await, before - 2);
+    assert_eq!(app.sql.number(artifacts).await, before - 1);
     assert!(!wrong.exists());
-    assert_clean(app).await;
+    // The missing one may be back tomorrow: its row stays, and nobody has it.
+    let (code, findings, summary) = fsck(app, &["--repair"]).await;
+    assert_eq!((code, findings.len()), (1, 1), "{findings:#?}");
+    assert_eq!(summary["repaired"], 0);
 
     for (path, text) in files {
         let request = app.anonymous(reqwest::Method::GET, &format!("/pulp/content/shop/{path}"));

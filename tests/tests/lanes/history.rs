@@ -32,9 +32,7 @@ struct Verdict {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_random_history_of_many_sessions_keeps_order_and_leaves_nothing_behind() {
     let db = TestDb::create().await;
-    let seed =
-        stack::setting("MILLRACE_TEST_SEED").map_or_else(rand::random, |s| s.parse().unwrap());
-    println!("MILLRACE_TEST_SEED={seed}");
+    let seed = stack::seed();
     let verdict = play(&db, seed).await;
     assert_eq!(verdict.violations, Vec::<String>::new());
     assert_eq!(verdict.left_behind, 0);

@@ -333,9 +333,7 @@ impl Play {
 
 #[tokio::test]
 async fn random_changes_make_what_sets_in_memory_make() {
-    let seed: u64 =
-        stack::setting("MILLRACE_TEST_SEED").map_or_else(rand::random, |s| s.parse().unwrap());
-    println!("MILLRACE_TEST_SEED={seed}");
+    let seed = stack::seed();
     let mut play = Play::open(seed).await;
     for step in 1..=STEPS {
         let of = play.rng.random_range(0..2);

@@ -110,9 +110,12 @@ pub(super) async fn api(settings: &Settings, report: &mut Report) {
 
 /// True where an address leads to this machine.
 fn stays_here(url: &str) -> bool {
-    // Such an address has no authority that counts: a socket is a file.
-    if url.is_empty() || url.contains("host=/") || url.contains("host=%2") {
+    if url.is_empty() {
         return true;
+    }
+    // Hosts of PostgreSQL may stand behind the path as well; a socket is a file.
+    if url.contains("host=") || url.contains("hostaddr=") {
+        return url.contains("host=/") || url.contains("host=%2");
     }
     let Ok(url) = Url::parse(url) else {
         return false;

@@ -39,8 +39,8 @@ pub async fn delete(
         // Files go while the database works on the next batch. What cannot be removed now is tried again at the
         // end, and counted there.
         let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
-        removed?;
         progress.add(count(buried.len())).await?;
+        removed?;
         (behind, buried) = next?;
         if behind.is_none() {
             break;
