@@ -16,35 +16,7 @@ impl Settings {
                 message: message.to_owned(),
             })
         };
-        let is = |url: &SecretUrl, schemes: &[&str]| {
-            Url::parse(url.expose()).is_ok_and(|u| schemes.contains(&u.scheme()))
-        };
-        if !is(&self.database.url, &["postgres", "postgresql"]) {
-            return invalid(
-                "database.url",
-                "must be postgres://user:password@host:port/name",
-            );
-        }
-        if let Err(why) = Encryption::take_from(self.database.url.expose()) {
-            return invalid("database.url", &why);
-        }
-        if !is(&self.broker.url, &["amqp", "amqps"]) {
-            return invalid(
-                "broker.url",
-                "must be amqp://user:password@host:port/vhost, or amqps:// for TLS",
-            );
-        }
-        let management = &self.broker.management_url;
-        if !management.is_empty() && !is(management, &["http", "https"]) {
-            return invalid("broker.management_url", "must be http://host:port or empty");
-        }
-        let origin = &self.api.content_origin;
-        if !origin.is_empty() && !values::is_origin(origin) {
-            return invalid(
-                "api.content_origin",
-                "must be http://host:port or empty; without credentials, as every client is told it",
-            );
-        }
+        self.validate_addresses()?;
         self.content.validate()?;
         self.api.validate()?;
         if self.database.pool_size == 0 {
@@ -95,6 +67,45 @@ impl Settings {
         }
         self.validate_paths()?;
         self.storage.validate()?;
+        Ok(())
+    }
+
+    fn validate_addresses(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        let is = |url: &SecretUrl, schemes: &[&str]| {
+            Url::parse(url.expose()).is_ok_and(|u| schemes.contains(&u.scheme()))
+        };
+        if !is(&self.database.url, &["postgres", "postgresql"]) {
+            return invalid(
+                "database.url",
+                "must be postgres://user:password@host:port/name",
+            );
+        }
+        if let Err(why) = Encryption::take_from(self.database.url.expose()) {
+            return invalid("database.url", &why);
+        }
+        if !is(&self.broker.url, &["amqp", "amqps"]) {
+            return invalid(
+                "broker.url",
+                "must be amqp://user:password@host:port/vhost, or amqps:// for TLS",
+            );
+        }
+        let management = &self.broker.management_url;
+        if !management.is_empty() && !is(management, &["http", "https"]) {
+            return invalid("broker.management_url", "must be http://host:port or empty");
+        }
+        let origin = &self.api.content_origin;
+        if !origin.is_empty() && !values::is_origin(origin) {
+            return invalid(
+                "api.content_origin",
+                "must be http://host:port or empty; without credentials, as every client is told it",
+            );
+        }
         Ok(())
     }
 
