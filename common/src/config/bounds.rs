@@ -16,50 +16,7 @@ impl Settings {
                 message: message.to_owned(),
             })
         };
-        let is = |url: &SecretUrl, schemes: &[&str]| {
-            Url::parse(url.expose()).is_ok_and(|u| schemes.contains(&u.scheme()))
-        };
-        if !is(&self.database.url, &["postgres", "postgresql"]) {
-            return invalid(
-                "database.url",
-                "must be postgres://user:password@host:port/name",
-            );
-        }
-        if let Err(why) = Encryption::take_from(self.database.url.expose()) {
-            return invalid("database.url", &why);
-        }
-        if !is(&self.broker.url, &["amqp", "amqps"]) {
-            return invalid(
-                "broker.url",
-                "must be amqp://user:password@host:port/vhost, or amqps:// for TLS",
-            );
-        }
-        let broker = Url::parse(self.broker.url.expose());
-        // To the client library an address without a name is this machine, and of version 6 it knows none.
-        if !broker.is_ok_and(|url| url.host_str().is_some_and(|host| !host.starts_with('['))) {
-            return invalid(
-                "broker.url",
-                "must name a host: a name or an address of version 4",
-            );
-        }
-        let management = &self.broker.management_url;
-        let is_plain = !is(&self.broker.url, &["amqps"]) && !is(management, &["https"]);
-        if !self.broker.ca_file.as_os_str().is_empty() && is_plain {
-            return invalid(
-                "broker.ca_file",
-                "verifies nothing: broker.url is not amqps://",
-            );
-        }
-        if !management.is_empty() && !is(management, &["http", "https"]) {
-            return invalid("broker.management_url", "must be http://host:port or empty");
-        }
-        let origin = &self.api.content_origin;
-        if !origin.is_empty() && !values::is_origin(origin) {
-            return invalid(
-                "api.content_origin",
-                "must be http://host:port or empty; without credentials, as every client is told it",
-            );
-        }
+        self.validate_addresses()?;
         self.content.validate()?;
         self.api.validate()?;
         if self.database.pool_size == 0 {
@@ -110,6 +67,60 @@ impl Settings {
         }
         self.validate_paths()?;
         self.storage.validate()?;
+        Ok(())
+    }
+
+    fn validate_addresses(&self) -> Result<(), SettingsError> {
+        let invalid = |key, message: &str| {
+            Err(SettingsError::Invalid {
+                key,
+                message: message.to_owned(),
+            })
+        };
+        let is = |url: &SecretUrl, schemes: &[&str]| {
+            Url::parse(url.expose()).is_ok_and(|u| schemes.contains(&u.scheme()))
+        };
+        if !is(&self.database.url, &["postgres", "postgresql"]) {
+            return invalid(
+                "database.url",
+                "must be postgres://user:password@host:port/name",
+            );
+        }
+        if let Err(why) = Encryption::take_from(self.database.url.expose()) {
+            return invalid("database.url", &why);
+        }
+        if !is(&self.broker.url, &["amqp", "amqps"]) {
+            return invalid(
+                "broker.url",
+                "must be amqp://user:password@host:port/vhost, or amqps:// for TLS",
+            );
+        }
+        let broker = Url::parse(self.broker.url.expose());
+        // To the client library an address without a name is this machine, and of version 6 it knows none.
+        if !broker.is_ok_and(|url| url.host_str().is_some_and(|host| !host.starts_with('['))) {
+            return invalid(
+                "broker.url",
+                "must name a host: a name or an address of version 4",
+            );
+        }
+        let management = &self.broker.management_url;
+        let is_plain = !is(&self.broker.url, &["amqps"]) && !is(management, &["https"]);
+        if !self.broker.ca_file.as_os_str().is_empty() && is_plain {
+            return invalid(
+                "broker.ca_file",
+                "verifies nothing: broker.url is not amqps://",
+            );
+        }
+        if !management.is_empty() && !is(management, &["http", "https"]) {
+            return invalid("broker.management_url", "must be http://host:port or empty");
+        }
+        let origin = &self.api.content_origin;
+        if !origin.is_empty() && !values::is_origin(origin) {
+            return invalid(
+                "api.content_origin",
+                "must be http://host:port or empty; without credentials, as every client is told it",
+            );
+        }
         Ok(())
     }
 
