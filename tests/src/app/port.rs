@@ -1,5 +1,6 @@
 //! Ports for what a test starts.
 
+use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, Permissions, create_dir_all, set_permissions};
 use std::net::TcpListener;
 use std::ops::Range;
@@ -31,7 +32,9 @@ pub fn free_port() -> u16 {
         let path = dir.join(port.to_string());
         // Whoever may read it may lock it.
         let file = File::open(&path).or_else(|_| File::create(&path)).unwrap();
-        if file.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        {
             held.push(file);
             return port;
         }
