@@ -334,11 +334,7 @@ async fn of_two_distributions_that_overlap_and_are_made_at_once_one_is_made() {
     app.cancel(&held).await;
     app.completed(&tasks[0]).await;
     for (task, field, text) in [
-        (
-            &tasks[1],
-            "base_path",
-            "Overlaps with another distribution",
-        ),
+        (&tasks[1], "base_path", "Overlaps with another distribution"),
         (&tasks[2], "base_path", "This field must be unique."),
         (&tasks[3], "name", "This field must be unique."),
     ] {
