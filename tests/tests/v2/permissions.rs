@@ -38,6 +38,23 @@ async fn a_grant_covers_all_below_it_and_nothing_beside_it() {
 }
 
 #[tokio::test]
+async fn a_grant_and_a_request_mean_the_same_path_however_they_are_spelled() {
+    let app = TestApp::start().await;
+    let somebody = account(&app, "somebody").await;
+    let read = async |rest: &str| get(&somebody, rest).await.status.as_u16();
+    grant(&app, "somebody", "/v2/content/orphans/%66ile/", &["READ"]).await;
+    for path in ["content/orphans/file/", "content/orphans/%66ile/"] {
+        assert_eq!(read(path).await, 200, "{path}");
+    }
+    // What no request is compared with is refused.
+    for resource in ["/content/orphans/", "/v3/tasks/", "/v2/%ff/"] {
+        let body = json!({"login": "somebody", "resource": resource, "operations": ["READ"]});
+        let refused = change(&app, "grant_to_user", &body).await.expect(400);
+        assert_eq!(refused["property_names"], json!(["resource"]), "{resource}");
+    }
+}
+
+#[tokio::test]
 async fn a_grant_on_content_covers_the_bulk_action_and_one_on_orphans_does_not() {
     let app = TestApp::start().await;
     let somebody = account(&app, "somebody").await;
