@@ -25,6 +25,12 @@ pub(super) async fn connect(
         .parse()
         .map_err(|error: String| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     if uri.scheme == AMQPScheme::AMQP {
+        // Who names an authority does not want to be heard by everybody. A program that only migrates may be given
+        // the one without the other.
+        if !settings.ca_file.as_os_str().is_empty() {
+            let why = "broker.ca_file verifies nothing where broker.url is not amqps://";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why).into());
+        }
         return Connection::connect_uri(uri, properties).await;
     }
     let connector = RustlsConnector::from(tls(settings).await.map_err(io::Error::other)?);

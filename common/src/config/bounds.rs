@@ -104,13 +104,6 @@ impl Settings {
             );
         }
         let management = &self.broker.management_url;
-        let is_plain = !is(&self.broker.url, &["amqps"]) && !is(management, &["https"]);
-        if !self.broker.ca_file.as_os_str().is_empty() && is_plain {
-            return invalid(
-                "broker.ca_file",
-                "verifies nothing: broker.url is not amqps://",
-            );
-        }
         if !management.is_empty() && !is(management, &["http", "https"]) {
             return invalid("broker.management_url", "must be http://host:port or empty");
         }
