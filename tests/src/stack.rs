@@ -25,6 +25,7 @@ pub fn setting(name: &str) -> Option<String> {
 
 /// What a random run begins with: `MILLRACE_TEST_SEED`, or a new one; printed, so that the run can be repeated.
 #[must_use]
+#[expect(clippy::print_stdout, reason = "a failed test shows what it printed")]
 pub fn seed() -> u64 {
     let seed =
         setting("MILLRACE_TEST_SEED").map_or_else(rand::random, |seed| seed.parse().unwrap());
