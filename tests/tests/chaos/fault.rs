@@ -3,6 +3,7 @@
 use super::messages;
 use super::world::{FAR, World, pause};
 use millrace_tests::proxy::Line;
+use millrace_tests::stack::Instance;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::time::Duration;
@@ -87,35 +88,23 @@ impl Fault {
                 world.app.api.as_ref().unwrap().signal("CONT");
             }
             Self::DatabaseRestarted => world.database.run("restart-pg").await,
-            Self::DatabaseKilled => {
-                world.database.run("kill-pg").await;
-                world.database.run("start-pg").await;
-            }
-            Self::DatabaseFrozen => {
-                world.database.run("freeze-pg").await;
-                pause(8.0).await;
-                world.database.run("thaw-pg").await;
-            }
+            Self::DatabaseKilled => between(&world.database, ["kill-pg", "start-pg"], 0.0).await,
+            Self::DatabaseFrozen => between(&world.database, ["freeze-pg", "thaw-pg"], 8.0).await,
             Self::SessionsEnded => end_sessions(world).await,
             Self::LocksExhausted => exhaust_locks(world).await,
             Self::BrokerRestarted => world.broker.run("restart-rabbitmq").await,
             Self::BrokerKilled => {
-                world.broker.run("kill-rabbitmq").await;
-                world.broker.run("start-rabbitmq").await;
+                between(&world.broker, ["kill-rabbitmq", "start-rabbitmq"], 0.0).await;
             }
             Self::BrokerWiped => {
                 world.broker.run("wipe-rabbitmq").await;
                 world.app.vhost.make().await;
             }
             Self::BrokerFrozen => {
-                world.broker.run("freeze-rabbitmq").await;
-                pause(8.0).await;
-                world.broker.run("thaw-rabbitmq").await;
+                between(&world.broker, ["freeze-rabbitmq", "thaw-rabbitmq"], 8.0).await;
             }
             Self::BrokerAlarm => {
-                world.broker.run("alarm-rabbitmq").await;
-                pause(6.0).await;
-                world.broker.run("calm-rabbitmq").await;
+                between(&world.broker, ["alarm-rabbitmq", "calm-rabbitmq"], 6.0).await;
             }
             Self::ConnectionsClosed => world.app.vhost.close_connections().await,
             Self::QueuesDeleted => {
@@ -130,43 +119,39 @@ impl Fault {
             }
             Self::MessagesDoubled => messages::double(&world.app.vhost).await,
             Self::MessagesPoisonous => messages::poison(&world.app.vhost).await,
-            Self::CutFromDatabase => {
-                world.to_database.set(Line::Cut);
-                pause(7.0).await;
-                world.to_database.set(Line::Open);
-            }
-            Self::CutFromBroker => {
-                world.to_broker.set(Line::Cut);
-                pause(7.0).await;
-                world.to_broker.set(Line::Open);
-            }
-            Self::CutFromBoth => {
-                world.lines(Line::Cut);
-                pause(12.0).await;
-                world.lines(Line::Open);
-            }
-            Self::StalledUp => stall(world, Line::StalledUp, Line::Open).await,
-            Self::StalledDown => stall(world, Line::StalledDown, Line::Open).await,
-            Self::BrokerStalledUp => stall(world, Line::Open, Line::StalledUp).await,
-            Self::BrokerStalledDown => stall(world, Line::Open, Line::StalledDown).await,
+            Self::CutFromDatabase => lines(world, Line::Cut, Line::Open, 7.0).await,
+            Self::CutFromBroker => lines(world, Line::Open, Line::Cut, 7.0).await,
+            Self::CutFromBoth => lines(world, Line::Cut, Line::Cut, 12.0).await,
+            Self::StalledUp => lines(world, Line::StalledUp, Line::Open, 10.0).await,
+            Self::StalledDown => lines(world, Line::StalledDown, Line::Open, 10.0).await,
+            Self::BrokerStalledUp => lines(world, Line::Open, Line::StalledUp, 10.0).await,
+            Self::BrokerStalledDown => lines(world, Line::Open, Line::StalledDown, 10.0).await,
             Self::HalfOpen => {
                 world.to_database.forget_connections();
                 world.to_broker.forget_connections();
             }
             Self::Slow => {
-                world.lines(Line::Delayed(Duration::from_millis(80)));
-                pause(6.0).await;
-                world.lines(Line::Open);
+                let slow = Line::Delayed(Duration::from_millis(80));
+                lines(world, slow, slow, 6.0).await;
             }
         }
     }
 }
 
-async fn stall(world: &World, database: Line, broker: Line) {
+/// Two verbs of the stack, and so many seconds between them.
+async fn between(server: &Instance, [begin, end]: [&str; 2], seconds: f64) {
+    server.run(begin).await;
+    pause(seconds).await;
+    server.run(end).await;
+}
+
+/// The lines of what is far away are like that for so many seconds.
+async fn lines(world: &World, database: Line, broker: Line, seconds: f64) {
     world.to_database.set(database);
     world.to_broker.set(broker);
-    pause(10.0).await;
-    world.lines(Line::Open);
+    pause(seconds).await;
+    world.to_database.set(Line::Open);
+    world.to_broker.set(Line::Open);
 }
 
 /// Ends the sessions that hold locks of tasks: those of slots.

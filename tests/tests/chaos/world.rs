@@ -3,7 +3,7 @@
 
 use millrace_tests::client::Client;
 use millrace_tests::process::Process;
-use millrace_tests::proxy::{Line, Proxy};
+use millrace_tests::proxy::Proxy;
 use millrace_tests::stack::Instance;
 use millrace_tests::{Sql, TestApp, TestDb, Vhost};
 use std::net::SocketAddr;
@@ -79,12 +79,6 @@ impl World {
     /// A session of its own with the database, past all lines.
     pub async fn sql(&self) -> Sql {
         self.app.db.sql().await
-    }
-
-    /// Both lines of what is far away.
-    pub fn lines(&self, line: Line) {
-        self.to_database.set(line);
-        self.to_broker.set(line);
     }
 
     /// Names of processes that have ended although nobody killed them.
