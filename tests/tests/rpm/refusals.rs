@@ -126,6 +126,9 @@ async fn what_makes_no_sense_is_refused_by_field_and_changes_nothing() {
         answer.expect(405);
     }
     let somebody = app.somebody().await;
+    // Who may modify no repository at all is not asked for one.
+    app.grant("somebody", "file.filerepository_owner", Some(&files))
+        .await;
     let part = reqwest::multipart::Part::bytes(package).file_name("f");
     let request = somebody.request(Method::POST, PACKAGES);
     let refused = somebody
