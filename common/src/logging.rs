@@ -98,7 +98,7 @@ mod tests {
             discreet.enabled(&Metadata::builder().target(target).level(level).build())
         };
         for target in [
-            "millrace_worker::slot",
+            "millrace_common::tasking",
             "my_plugin",
             "my_plugin::tasks",
             "my_plugin_types",
