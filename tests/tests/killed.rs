@@ -12,6 +12,9 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
+/// So many runs more, where none was hit: one in many moments may miss.
+const MORE: u64 = 5;
+
 fn variable(name: &str) -> Option<u64> {
     millrace_tests::stack::setting(name).map(|text| text.parse().unwrap())
 }
@@ -21,13 +24,14 @@ fn variable(name: &str) -> Option<u64> {
 async fn play(case: &Case, moments: &[Duration]) -> (Value, Duration, i64) {
     let mut app = TestApp::with_workers(1).await;
     let call = (case.prepare)(&app).await;
-    let started = Instant::now();
     let task = app.dispatch(&call).await;
     eventually(Duration::from_secs(30), async || {
         let state = app.row(millrace_tests::client::id_of(&task)).await.0;
         holds(state != "waiting", || state.clone())
     })
     .await;
+    // Moments are within this time: of what came before, none would hit.
+    let started = Instant::now();
     for moment in moments {
         tokio::time::sleep(*moment).await;
         let last = app.workers.len() - 1;
@@ -52,11 +56,15 @@ async fn play(case: &Case, moments: &[Duration]) -> (Value, Duration, i64) {
 }
 
 async fn disturbed_runs_end_like_an_undisturbed_one(case: Case) {
-    let (wanted, took, _) = play(&case, &[]).await;
+    let (wanted, mut took, _) = play(&case, &[]).await;
     let mut hit = 0;
     let first = variable("MILLRACE_TEST_SEED").unwrap_or_else(rand::random);
     let seeds = variable("MILLRACE_TEST_SEEDS").unwrap_or(3);
-    for seed in (0..seeds).map(|n| first.wrapping_add(n)) {
+    for n in 0..seeds + MORE {
+        if n >= seeds && hit > 0 {
+            break;
+        }
+        let seed = first.wrapping_add(n);
         let mut rng = StdRng::seed_from_u64(seed);
         // Twice at most: a third loss would fail the task.
         let kills = rng.random_range(1..=2);
@@ -67,12 +75,16 @@ async fn disturbed_runs_end_like_an_undisturbed_one(case: Case) {
             "{}: MILLRACE_TEST_SEED={seed}, killed after {moments:?}",
             case.name
         );
-        let (state, _, runs) = play(&case, &moments).await;
+        let (state, lasted, runs) = play(&case, &moments).await;
         assert_eq!(state, wanted, "{}: MILLRACE_TEST_SEED={seed}", case.name);
-        hit += i64::from(runs > 1);
+        if runs > 1 {
+            hit += 1;
+        } else {
+            // It was over before: the machine is faster now than it was at first.
+            took = took.min(lasted);
+        }
     }
-    println!("{}: {hit} of {seeds} runs were hit", case.name);
-    // The first moment of a seed lies within the time that the task takes; one in many may miss it.
+    println!("{}: {hit} runs were hit", case.name);
     assert!(hit > 0, "{}: no worker was killed in time", case.name);
 }
 

@@ -266,7 +266,7 @@ async fn the_settings_keep_schedules_of_their_own() {
     until(&app, &tasks, "dispatch_interval = 1800").await;
     app.spawn_worker(&[("tasks.task_protection_time", "0"), NO_ORPHANS]);
     eventually(SOON, async || {
-        let left = app.hrefs("task-schedules/").await;
+        let left = kept(&app).await;
         holds(left.is_empty(), || format!("{left:?}"))
     })
     .await;
