@@ -12,10 +12,7 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(60);
 
 /// A worker that keeps house, and runs nothing but immediate tasks.
-const KEEPER: [(&str, &str); 2] = [
-    ("worker.slots.default", "0"),
-    ("worker.slots.storage", "0"),
-];
+const KEEPER: [(&str, &str); 2] = [("worker.slots.default", "0"), ("worker.slots.storage", "0")];
 
 /// Rows of what must not be left.
 const LEFT: &str = "SELECT 'version' FROM repository_version WHERE NOT complete \
