@@ -5,6 +5,18 @@ use millrace_tests::TestApp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+/// So many tasks of somebody that ended long ago.
+async fn old_tasks(app: &TestApp, account: &Value, count: u32) {
+    let old = format!(
+        "INSERT INTO task (pulp_id, pulp_created, pulp_last_updated, pulp_domain, ticket, state, name, class, logging_cid,
+                           finished_at, enc_args, reserved_resources_record, immediate, deferred, rerun_after_loss, created_by)
+         SELECT lpad(to_hex(n), 32, '0')::uuid, '2020-01-01', '2020-01-01', d.pulp_id, -n, 'completed', 'old', 'default', 'cid',
+                '2020-01-01', '', '{{}}', false, true, false, {} FROM generate_series(1, {count}) n, domain d",
+        account["id"]
+    );
+    app.sql.run(&old).await;
+}
+
 #[tokio::test]
 async fn an_account_is_made_shown_changed_and_deleted() {
     let app = TestApp::start().await;
@@ -253,14 +265,7 @@ async fn nobody_deletes_himself_and_the_last_administrator_stays() {
 async fn an_account_goes_and_its_many_tasks_stay() {
     let app = TestApp::start().await;
     let jane = account(&app, "jane").await;
-    let old = format!(
-        "INSERT INTO task (pulp_id, pulp_created, pulp_last_updated, pulp_domain, ticket, state, name, class, logging_cid,
-                           finished_at, enc_args, reserved_resources_record, immediate, deferred, rerun_after_loss, created_by)
-         SELECT lpad(to_hex(n), 32, '0')::uuid, '2020-01-01', '2020-01-01', d.pulp_id, -n, 'completed', 'old', 'default', 'cid',
-                '2020-01-01', '', '{{}}', false, true, false, {} FROM generate_series(1, 12000) n, domain d",
-        jane["id"]
-    );
-    app.sql.run(&old).await;
+    old_tasks(&app, &jane, 12_000).await;
     let group = app
         .post("groups/", &json!({"name": "zoo"}))
         .await
@@ -405,14 +410,7 @@ async fn an_account_with_very_many_tasks_is_gone_at_once_and_its_tasks_follow() 
         .start()
         .await;
     let jane = account(&app, "jane").await;
-    let old = format!(
-        "INSERT INTO task (pulp_id, pulp_created, pulp_last_updated, pulp_domain, ticket, state, name, class, logging_cid,
-                           finished_at, enc_args, reserved_resources_record, immediate, deferred, rerun_after_loss, created_by)
-         SELECT lpad(to_hex(n), 32, '0')::uuid, '2020-01-01', '2020-01-01', d.pulp_id, -n, 'completed', 'old', 'default', 'cid',
-                '2020-01-01', '', '{{}}', false, true, false, {} FROM generate_series(1, 30000) n, domain d",
-        jane["id"]
-    );
-    app.sql.run(&old).await;
+    old_tasks(&app, &jane, 30_000).await;
     assert_eq!(app.delete(href(&jane)).await.status, 204);
     let named = "SELECT count(*) FROM task WHERE created_by IS NOT NULL";
     assert!(app.sql.number(named).await > 0, "too few tasks");
