@@ -4,21 +4,32 @@ use crate::config::Database;
 use crate::error::Error;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Integer, Text, Timestamptz};
+use diesel::sql_types::{Text, Timestamptz};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::pooled_connection::{PoolableConnection, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+mod backend;
 mod connect;
 mod direct;
+mod doomed;
+mod encrypt;
+mod line;
+mod lookout;
 mod migrate;
+mod prepared;
 mod retry;
 
+pub use backend::{Backend, end_sessions};
 use connect::connect;
+use doomed::EndIfLost;
+use lookout::{Kind, Lookout};
 pub use migrate::{is_migrated, migrate, pending_migrations};
-pub use retry::{RetryCause, Work, retrying, transaction};
+pub use prepared::{Prepare, Prepared};
+pub use retry::{RetryCause, Work, brief_transaction, retrying, transaction};
 
 /// The migrations, compiled into both binaries.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
@@ -26,7 +37,8 @@ pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 /// Names the state of the embedded migrations.
 pub const MIGRATIONS_STATE: &str = env!("MILLRACE_MIGRATIONS");
 
-/// A session. Model functions take one, never a pool, so that a transaction is visible in the caller.
+/// A session. Model functions take one, never a pool, so that a transaction is visible in the caller. COPY FROM STDIN is
+/// not for it: the lookout would take its session for half open.
 pub type Conn = AsyncPgConnection;
 
 /// A session lent by the pool.
@@ -43,10 +55,10 @@ const KEEPALIVES: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interv
                           SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000";
 
 /// Makes the sessions of the pool.
-#[derive(Debug)]
 pub struct Manager {
     settings: Database,
     name: String,
+    lookout: Arc<Lookout>,
 }
 
 impl managed::Manager for Manager {
@@ -55,17 +67,18 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Conn, Error> {
         let timeout = self.settings.statement_timeout_ms.0;
-        connect(
-            &self.settings,
-            &self.name,
-            &format!("SET statement_timeout = {timeout}; {IDLE}; {KEEPALIVES}"),
-        )
-        .await
+        let setup = format!("SET statement_timeout = {timeout}; {IDLE}; {KEEPALIVES}");
+        let watched = Some((&self.lookout, Kind::Pooled));
+        let connected = connect(&self.settings, &self.name, &setup, watched).await?;
+        Ok(connected.conn)
     }
 
     async fn recycle(&self, conn: &mut Conn, metrics: &Metrics) -> RecycleResult<Error> {
         if conn.is_broken() {
             return Err(RecycleError::message("left inside a transaction"));
+        }
+        if self.lookout.doubts(metrics.created) {
+            return Err(RecycleError::message("perhaps half open"));
         }
         // A session that the server has closed since is found here, not by the request; one that was
         // used a moment ago is not worth the round trip.
@@ -87,6 +100,7 @@ pub struct Db {
     pool: managed::Pool<Manager>,
     settings: Database,
     name: String,
+    lookout: Arc<Lookout>,
 }
 
 impl Db {
@@ -95,9 +109,11 @@ impl Db {
     /// # Errors
     /// Only when the runtime is missing.
     pub fn new(settings: &Database, name: &str) -> Result<Self, Error> {
+        let lookout = Lookout::new(settings, name);
         let manager = Manager {
             settings: settings.clone(),
             name: name.to_owned(),
+            lookout: Arc::clone(&lookout),
         };
         let pool = managed::Pool::builder(manager)
             .max_size(settings.pool_size)
@@ -111,6 +127,7 @@ impl Db {
             pool,
             settings: settings.clone(),
             name: name.to_owned(),
+            lookout,
         })
     }
 
@@ -125,6 +142,13 @@ impl Db {
         })
     }
 
+    /// True for a session that was opened before another one was found half open: it may be as dead, where nobody has
+    /// tried it since.
+    #[must_use]
+    pub fn doubts(&self, opened: Instant) -> bool {
+        self.lookout.doubts(opened)
+    }
+
     /// How the pool is used now.
     #[must_use]
     pub fn pool(&self) -> managed::Status {
@@ -132,8 +156,8 @@ impl Db {
     }
 
     /// A session of its own, outside the pool and without a statement timeout: for locks that live as
-    /// long as the session does. A dead peer is noticed within about half a second, even inside a
-    /// long statement.
+    /// long as the session does. The server notices a dead peer within about half a second, even inside a
+    /// long statement; here a dead line is noticed within 3.5 s of a statement that is not answered.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database cannot be reached.
@@ -141,13 +165,15 @@ impl Db {
         let setup = format!("SET client_connection_check_interval = '300ms'; {KEEPALIVES}");
         let name = format!("{} {purpose}", self.name);
         let connecting = async {
-            let mut conn = connect(&self.settings, &name, &setup).await?;
-            let backend: Backend = sql_query(
-                "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()",
-            )
-            .get_result(&mut conn)
-            .await?;
-            Ok::<_, Error>(Session { conn, backend })
+            let watched = Some((&self.lookout, Kind::Owned));
+            let connected = connect(&self.settings, &name, &setup, watched).await?;
+            let (backend, line) = (connected.backend, connected.line);
+            Ok::<_, Error>(Session {
+                conn: connected.conn,
+                opened: Instant::now(),
+                end: line.map(|line| self.lookout.end_if_lost(line, &backend)),
+                backend,
+            })
         };
         tokio::time::timeout(self.settings.connect_timeout_ms.get(), connecting)
             .await
@@ -163,29 +189,33 @@ impl Db {
     /// # Errors
     /// A text that names the setting to mend.
     pub async fn require_direct_sessions(&self) -> Result<(), Error> {
-        let mut probe = self.session("probe").await?.conn;
-        let mut other = self.session("probe").await?.conn;
-        direct::require(&mut probe, &mut other).await
+        let mut probe = self.session("probe").await?;
+        let mut other = self.session("probe").await?;
+        direct::require(&mut probe.conn, &mut other.conn).await
     }
 }
 
-/// A session outside the pool, and which server process serves it.
+/// A session outside the pool, and which server process serves it. Where it was found half open, its drop ends it on the
+/// server: what it locks is free then.
 pub struct Session {
     /// The session itself.
     pub conn: Conn,
     /// Its server process.
     pub backend: Backend,
+    /// When it was opened.
+    pub opened: Instant,
+    end: Option<EndIfLost>,
 }
 
-/// A server process of PostgreSQL; pids are used again, hence the start.
-#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
-pub struct Backend {
-    /// Process id on the server.
-    #[diesel(sql_type = Integer)]
-    pub pid: i32,
-    /// When that process started.
-    #[diesel(sql_type = Timestamptz)]
-    pub backend_start: chrono::DateTime<chrono::Utc>,
+impl Session {
+    /// The session, for who ends it on the server himself once nobody relies on it.
+    #[must_use]
+    pub fn into_parts(self) -> (Conn, Backend, Instant) {
+        if let Some(end) = self.end {
+            end.leave();
+        }
+        (self.conn, self.backend, self.opened)
+    }
 }
 
 /// The clock of the database, which is the only one that counts.

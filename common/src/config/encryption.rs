@@ -1,7 +1,7 @@
 //! `sslmode` and `sslrootcert` in the address of the database, as PostgreSQL's own clients understand them.
 
 use percent_encoding::percent_decode_str;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How sessions with the database are encrypted, and what of the server is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,17 @@ pub enum Authorities {
     System,
     /// Those of a file of PEM.
     File(PathBuf),
+}
+
+impl Authorities {
+    /// Those of this file, or of the system where the path is empty.
+    #[must_use]
+    pub fn of(file: &Path) -> Self {
+        match file.as_os_str().is_empty() {
+            true => Self::System,
+            false => Self::File(file.to_owned()),
+        }
+    }
 }
 
 impl Encryption {

@@ -33,7 +33,9 @@ const SETUP: &str = "SET client_connection_check_interval = '300ms'";
 /// [`Error::Unavailable`], or a migration that fails. It is rolled back, or, outside a transaction, tried anew by
 /// the next run; those before it stay applied.
 pub async fn migrate(settings: &Database) -> Result<Vec<String>, Error> {
-    let mut conn = connect(settings, "millrace migrate", SETUP).await?;
+    let mut conn = connect(settings, "millrace migrate", SETUP, None)
+        .await?
+        .conn;
     take_turn(&mut conn).await?;
     let mut done = Vec::new();
     loop {
@@ -121,7 +123,7 @@ pub async fn is_migrated(conn: &mut Conn) -> QueryResult<bool> {
 /// # Errors
 /// [`Error::Unavailable`] when the database cannot be reached.
 pub async fn pending_migrations(settings: &Database) -> Result<Vec<String>, Error> {
-    let mut conn = connect(settings, "millrace migrate", "").await?;
+    let mut conn = connect(settings, "millrace migrate", "", None).await?.conn;
     let notes: Option<TextRow> = sql_query(
         "SELECT n::text AS value FROM to_regclass('__diesel_schema_migrations') n WHERE n IS NOT NULL",
     )

@@ -3,7 +3,7 @@
 use super::Conn;
 use crate::error::{Error, is_retryable};
 use diesel::result::Error as DieselError;
-use diesel_async::AsyncConnection;
+use diesel_async::{AnsiTransactionManager, AsyncConnection, TransactionManager};
 use std::time::{Duration, Instant};
 
 /// An asynchronous closure over a session whose future may move between threads. Exists because the
@@ -59,12 +59,50 @@ where
     E: RetryCause + From<DieselError> + Send + 'a,
     T: Send + 'a,
 {
-    let mut tries = Tries::begin();
-    loop {
-        match conn.transaction(&work).await {
-            Err(error) if tries.again(&error) => tries.pause().await,
-            outcome => return outcome,
+    retrying(conn, async |conn| conn.transaction(&work).await).await
+}
+
+/// As [`transaction`], with each statement planned once a session, for any values: for few statements that find rows by
+/// their ids, and are planned for longer than they run. PostgreSQL would plan them for the very values each time, as
+/// it takes a list of any length for long.
+///
+/// # Errors
+/// As [`transaction`].
+pub async fn brief_transaction<'a, T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
+where
+    for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
+        + Work<&'r mut Conn, Result<T, E>, Fut: Send>
+        + Send
+        + Sync
+        + 'a,
+    E: RetryCause + From<DieselError> + Send + 'a,
+    T: Send + 'a,
+{
+    retrying(conn, async |conn| briefly(conn, &work).await).await
+}
+
+/// As the library does it, but for the first statement.
+async fn briefly<T, E, F>(conn: &mut Conn, work: &F) -> Result<T, E>
+where
+    for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
+        + Work<&'r mut Conn, Result<T, E>, Fut: Send>
+        + Send
+        + Sync,
+    E: From<DieselError> + Send,
+{
+    // A plan that was made for a table of one page would walk it when it has grown, too.
+    let begin =
+        "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off";
+    AnsiTransactionManager::begin_transaction_sql(conn, begin).await?;
+    match work(conn).await {
+        Ok(value) => {
+            AnsiTransactionManager::commit_transaction(conn).await?;
+            Ok(value)
         }
+        Err(error) => match AnsiTransactionManager::rollback_transaction(conn).await {
+            Ok(()) | Err(DieselError::BrokenTransactionManager) => Err(error),
+            Err(rollback) => Err(rollback.into()),
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Connections that our programs make.
 
 use super::{TlsError, certificates, provider, read, unfit};
+use crate::config::Authorities;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -21,11 +22,19 @@ pub enum Trust {
     Named(RootCertStore),
 }
 
-/// The authorities that a file of PEM holds, all of which must be fit.
+/// The certificates of these authorities, read now.
 ///
 /// # Errors
-/// [`TlsError`] with the file.
-pub async fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
+/// [`TlsError`], with the file where it is one.
+pub async fn certificates_of(authorities: &Authorities) -> Result<RootCertStore, TlsError> {
+    match authorities {
+        Authorities::System => of_system().await,
+        Authorities::File(file) => of_file(file).await,
+    }
+}
+
+/// Those that a file of PEM holds, all of which must be fit.
+async fn of_file(file: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file, &read(file).await?)? {
         let added = roots.add(certificate);
@@ -34,11 +43,8 @@ pub async fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// The authorities that the system trusts.
-///
-/// # Errors
-/// [`TlsError::System`] where there are none.
-pub async fn system_authorities() -> Result<RootCertStore, TlsError> {
+/// Those that the system trusts.
+async fn of_system() -> Result<RootCertStore, TlsError> {
     let loading = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs);
     let loaded = loading.await;
     let loaded = loaded.map_err(|error| TlsError::System(error.to_string()))?;
@@ -50,18 +56,6 @@ pub async fn system_authorities() -> Result<RootCertStore, TlsError> {
         return Err(TlsError::System(why));
     }
     Ok(roots)
-}
-
-/// The authorities of a file, or of the system where the path is empty.
-///
-/// # Errors
-/// [`TlsError`].
-pub async fn authorities_or_system(file: &Path) -> Result<RootCertStore, TlsError> {
-    if file.as_os_str().is_empty() {
-        system_authorities().await
-    } else {
-        authorities(file).await
-    }
 }
 
 /// How a client connects.
