@@ -38,6 +38,12 @@ pub struct Announcement {
 pub struct Announcements(pub Vec<Announcement>);
 
 impl Announcements {
+    /// Takes the first out that fulfils this, which is then not published.
+    pub(crate) fn take(&mut self, wanted: impl Fn(&Announcement) -> bool) -> Option<Announcement> {
+        let place = self.0.iter().position(wanted)?;
+        Some(self.0.remove(place))
+    }
+
     /// Reads what the engine's functions return.
     pub(crate) fn from_json(value: serde_json::Value) -> Result<Self, serde_json::Error> {
         if value.is_null() {

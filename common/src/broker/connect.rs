@@ -1,6 +1,6 @@
 //! Opening a connection: plain, or by TLS to a broker that is the one of the address.
 
-use crate::config::Broker;
+use crate::config::{Authorities, Broker};
 use crate::tls::TlsError;
 use crate::tls::client::{self, Trust};
 use lapin::tcp::{AsyncTcpStream, RustlsConnector};
@@ -49,6 +49,6 @@ pub(super) async fn connect(
 /// # Errors
 /// [`TlsError`] with the file of `broker.ca_file`.
 pub(super) async fn tls(settings: &Broker) -> Result<Arc<ClientConfig>, TlsError> {
-    let roots = client::authorities_or_system(&settings.ca_file).await?;
+    let roots = client::certificates_of(&Authorities::of(&settings.ca_file)).await?;
     Ok(Arc::new(client::config(Trust::Named(roots))?))
 }

@@ -2,7 +2,7 @@
 
 use super::link::{Backoff, BrokerError, Link, Silence};
 use super::message::{Message, Unreadable};
-use super::topology::queue_of;
+use super::topology::{queue_of, queue_state};
 use crate::cause::chain;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
@@ -13,15 +13,31 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use log::{info, warn};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// A consumer that has heard nothing for so long looks whether messages wait ...
+const IDLE: Duration = Duration::from_millis(1500);
+/// ... and after so long whether they still do. Brokers have been seen to make a queue that was deleted anew with the
+/// consumers that it had, and to count as delivered what no client gets.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// The consumer of one slot. It finds its way back after every failure, for as long as it is asked.
 pub struct SlotConsumer {
     link: Arc<Link>,
     class: String,
     tag: String,
-    open: Option<(Channel, Consumer)>,
+    open: Option<Open>,
     backoff: Backoff,
     silence: Silence,
+}
+
+struct Open {
+    channel: Channel,
+    consumer: Consumer,
+    /// See [`Link::losses`].
+    losses: watch::Receiver<u64>,
 }
 
 /// A message that this slot has and must answer.
@@ -83,8 +99,11 @@ impl SlotConsumer {
     /// Acknowledges early and takes no further message until [`SlotConsumer::next`] is asked: for a
     /// task that runs longer than the broker would let its message stay unacknowledged.
     pub async fn acknowledge_early(&mut self, delivered: Delivered) {
-        if let Some((channel, consumer)) = &self.open {
-            let cancelled = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+        if let Some(open) = &self.open {
+            let tag = open.consumer.tag();
+            let cancelled = open
+                .channel
+                .basic_cancel(tag, BasicCancelOptions::default());
             if let Err(error) = self.link.within("basic.cancel", cancelled).await {
                 warn!(error:% = error, tag = self.tag; "could not pause the consumer: {}", chain(&error));
             }
@@ -100,21 +119,41 @@ impl SlotConsumer {
 
     /// Closes the channel; a message that is not acknowledged goes back to its queue.
     pub async fn close(&mut self) {
-        if let Some((channel, _)) = self.open.take() {
+        if let Some(open) = self.open.take() {
             let _ = self
                 .link
-                .within("channel.close", channel.close(200, "bye".into()))
+                .within("channel.close", open.channel.close(200, "bye".into()))
                 .await;
         }
     }
 
     async fn receive(&mut self) -> Result<Result<Delivered, (Unreadable, Delivery)>, BrokerError> {
-        let (_, consumer) = match &mut self.open {
-            Some(open) => open,
-            closed => closed.insert(Self::consume(&self.link, &self.class, &self.tag).await?),
+        let mut overlooked = false;
+        let delivery = loop {
+            let open = match &mut self.open {
+                Some(open) => open,
+                closed => closed.insert(Self::consume(&self.link, &self.class, &self.tag).await?),
+            };
+            let Open {
+                channel,
+                consumer,
+                losses,
+            } = open;
+            let look = async {
+                sleep(if overlooked { AGAIN } else { IDLE }).await;
+                queue_state(&self.link, channel, &self.class).await
+            };
+            let state = tokio::select! {
+                // An ended stream is a failure: the broker canceled the consumer.
+                next = consumer.next() => break next.ok_or(BrokerError::Ended)??,
+                _ = losses.changed() => return Err(BrokerError::HalfOpen),
+                state = look => state?,
+            };
+            if overlooked && state.messages > 0 {
+                return Err(BrokerError::Overlooked);
+            }
+            overlooked = state.messages > 0;
         };
-        // An ended stream is a failure: the broker canceled the consumer.
-        let delivery = consumer.next().await.ok_or(BrokerError::Ended)??;
         Ok(match Message::decode(&delivery.data) {
             Ok(message) => Ok(Delivered {
                 message,
@@ -125,11 +164,8 @@ impl SlotConsumer {
         })
     }
 
-    async fn consume(
-        link: &Link,
-        class: &str,
-        tag: &str,
-    ) -> Result<(Channel, Consumer), BrokerError> {
+    async fn consume(link: &Link, class: &str, tag: &str) -> Result<Open, BrokerError> {
+        let losses = link.losses();
         let channel = link.channel().await?;
         link.declare_class(&channel, class).await?;
         link.within(
@@ -145,7 +181,11 @@ impl SlotConsumer {
         );
         let consumer = link.within("basic.consume", consuming).await?;
         info!(tag; "consuming {}", queue_of(class));
-        Ok((channel, consumer))
+        Ok(Open {
+            channel,
+            consumer,
+            losses,
+        })
     }
 
     async fn fail(&mut self, error: &BrokerError) {

@@ -12,6 +12,7 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// Version of the body.
 const VERSION: u32 = 1;
@@ -60,10 +61,18 @@ impl TaskEvent {
     }
 }
 
+struct Open {
+    /// Closed with this.
+    _channel: Channel,
+    consumer: ReadyChunks<Consumer>,
+    /// See [`Link::losses`].
+    losses: watch::Receiver<u64>,
+}
+
 /// Reads all state changes, on a connection and a queue of its own. Every call may be dropped at any await.
 pub struct EventConsumer {
     link: Link,
-    open: Option<(Channel, ReadyChunks<Consumer>)>,
+    open: Option<Open>,
     /// What the next call acknowledges, with all before it.
     read: Option<Delivery>,
     backoff: Backoff,
@@ -86,6 +95,7 @@ impl EventConsumer {
     /// # Errors
     /// The broker does not answer; [`EventConsumer::pause`], then try again.
     pub async fn open(&mut self) -> Result<(), BrokerError> {
+        let losses = self.link.losses();
         let channel = self.link.channel().await?;
         let ahead = u16::try_from(BATCH).unwrap_or(u16::MAX);
         let qos = channel.basic_qos(ahead, BasicQosOptions::default());
@@ -98,7 +108,11 @@ impl EventConsumer {
             FieldTable::default(),
         );
         let consumer = self.link.within("basic.consume", consuming).await?;
-        self.open = Some((channel, consumer.ready_chunks(BATCH)));
+        self.open = Some(Open {
+            _channel: channel,
+            consumer: consumer.ready_chunks(BATCH),
+            losses,
+        });
         self.backoff.reset();
         Ok(())
     }
@@ -108,14 +122,17 @@ impl EventConsumer {
     /// # Errors
     /// The broker was lost, and with it what happens until it is opened again.
     pub async fn next(&mut self) -> Result<Vec<TaskEvent>, BrokerError> {
-        let (_, consumer) = self.open.as_mut().ok_or(BrokerError::Ended)?;
+        let open = self.open.as_mut().ok_or(BrokerError::Ended)?;
         if let Some(last) = &self.read {
             let all = BasicAckOptions { multiple: true };
             self.link.within("basic.ack", last.acker.ack(all)).await?;
             self.read = None;
         }
         // Nothing is awaited behind this: what has been read is given.
-        let batch = consumer.next().await.ok_or(BrokerError::Ended)?;
+        let batch = tokio::select! {
+            next = open.consumer.next() => next.ok_or(BrokerError::Ended)?,
+            _ = open.losses.changed() => return Err(BrokerError::HalfOpen),
+        };
         let mut events = Vec::with_capacity(batch.len());
         for delivery in batch {
             let delivery = delivery?;

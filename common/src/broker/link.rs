@@ -1,13 +1,14 @@
 //! A connection that is made again whenever it is found broken.
 
 use super::connect::connect;
+use super::liveness::Liveness;
 use super::topology::{declare_class, declare_exchanges};
 use crate::config::Broker;
 use lapin::types::LongString;
 use lapin::{Channel, Connection, ConnectionProperties};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -23,6 +24,12 @@ pub enum BrokerError {
     /// A stream of deliveries ended without an error, as it does when the broker cancels a consumer.
     #[error("broker: the consumer was cancelled")]
     Ended,
+    /// The broker has messages for a consumer and gives it none.
+    #[error("broker: it has messages and delivers none")]
+    Overlooked,
+    /// The broker answered nothing more on the connection, which was given up.
+    #[error("broker: the connection is half open")]
+    HalfOpen,
     /// The client library panicked.
     #[error("broker: the attempt to connect panicked: {0}")]
     Connect(#[from] tokio::task::JoinError),
@@ -37,6 +44,8 @@ pub struct Link {
     /// An attempt to connect that has not come to an end: the client library cannot give one up, so there
     /// is only one at a time.
     connecting: Mutex<Option<Connecting>>,
+    /// How many connections were found half open.
+    losses: watch::Sender<u64>,
 }
 
 struct Connecting {
@@ -49,10 +58,17 @@ const ABANDONED: Duration = Duration::from_secs(60);
 
 struct Open {
     connection: Connection,
+    liveness: Liveness,
     /// False: the exchanges are declared before the next channel is used.
     exchanges: bool,
     /// Classes whose queue has been declared on this connection.
     declared: HashSet<String>,
+}
+
+impl Open {
+    fn is_usable(&self) -> bool {
+        self.connection.status().connected() && !self.liveness.is_lost()
+    }
 }
 
 impl Link {
@@ -64,6 +80,7 @@ impl Link {
             name: name.to_owned(),
             open: Mutex::new(None),
             connecting: Mutex::new(None),
+            losses: watch::Sender::new(0),
         }
     }
 
@@ -79,7 +96,7 @@ impl Link {
     /// The broker does not answer, or refuses. The caller waits and asks again: see [`Backoff`].
     pub async fn channel(&self) -> Result<Channel, BrokerError> {
         let mut open = self.open.lock().await;
-        if let Some(usable) = open.as_mut().filter(|o| o.connection.status().connected())
+        if let Some(usable) = open.as_mut().filter(|open| open.is_usable())
             && let Ok(channel) = self
                 .within("channel.open", usable.connection.create_channel())
                 .await
@@ -90,19 +107,35 @@ impl Link {
             }
             return Ok(channel);
         }
-        *open = None;
+        if let Some(lost) = open.take()
+            && lost.liveness.is_lost()
+        {
+            tokio::spawn(until_gone(lost.connection));
+        }
         let connection = self.connect().await?;
         let channel = self
             .within("channel.open", connection.create_channel())
             .await?;
         // Once a connection: what was wiped with the broker is there again after it.
         declare_exchanges(self, &channel).await?;
+        let asked = self
+            .within("channel.open", connection.create_channel())
+            .await?;
+        let liveness = Liveness::start(&connection, asked, self.losses.clone(), &self.name);
         *open = Some(Open {
             connection,
+            liveness,
             exchanges: true,
             declared: HashSet::new(),
         });
         Ok(channel)
+    }
+
+    /// Changes when a connection is found half open: what waits on one of its channels waits in vain. Ask before the
+    /// channel is opened.
+    #[must_use]
+    pub fn losses(&self) -> watch::Receiver<u64> {
+        self.losses.subscribe()
     }
 
     /// Makes sure that the queue of a work class is there; declared once a connection, by one caller
@@ -144,8 +177,7 @@ impl Link {
     pub async fn is_connected(&self) -> bool {
         let looking = async {
             let open = self.open.lock().await;
-            open.as_ref()
-                .is_some_and(|open| open.connection.status().connected())
+            open.as_ref().is_some_and(Open::is_usable)
         };
         // Held for as long as somebody tries to connect.
         timeout(Duration::from_secs(1), looking)
@@ -204,6 +236,17 @@ impl Link {
         *connecting = None;
         Ok(connected??)
     }
+}
+
+/// Keeps a connection that was given up until the client library has noticed, by its heartbeats: one that is closed before
+/// waits for an answer to that, with its thread, for as long as the operating system has patience.
+async fn until_gone(connection: Connection) {
+    let noticed = async {
+        while connection.status().connected() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let _ = timeout(ABANDONED, noticed).await;
 }
 
 /// Says again and again what is wrong, once a minute.

@@ -1,9 +1,11 @@
 //! What the broker's management API tells that AMQP does not, for `doctor`.
 
+use super::connect::tls;
 use crate::config::Broker;
+use crate::tls::TlsError;
 use reqwest::StatusCode;
-use reqwest::tls::Certificate;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -26,9 +28,9 @@ pub enum ManagementError {
     /// The setting is no address.
     #[error("the address cannot be used")]
     Address,
-    /// The file with its authority cannot be read.
+    /// The authorities that its certificate is verified by cannot be had.
     #[error("broker.ca_file: {0}")]
-    Authority(#[source] std::io::Error),
+    Authorities(#[from] TlsError),
 }
 
 impl From<reqwest::Error> for ManagementError {
@@ -41,8 +43,8 @@ impl Management {
     /// The one that the settings name.
     ///
     /// # Errors
-    /// [`ManagementError::Address`], [`ManagementError::Authority`].
-    pub fn of(settings: &Broker) -> Result<Self, ManagementError> {
+    /// [`ManagementError::Address`], [`ManagementError::Authorities`].
+    pub async fn of(settings: &Broker) -> Result<Self, ManagementError> {
         let address = |text: &str| Url::parse(text).map_err(|_error| ManagementError::Address);
         let mut root = address(settings.management_url.expose())?;
         let broker = address(settings.url.expose())?;
@@ -58,10 +60,8 @@ impl Management {
             path => path.trim_start_matches('/'),
         };
         let mut http = reqwest::Client::builder().timeout(Duration::from_secs(5));
-        if !settings.ca_file.as_os_str().is_empty() {
-            let authorities =
-                std::fs::read(&settings.ca_file).map_err(ManagementError::Authority)?;
-            http = http.tls_certs_only(Certificate::from_pem_bundle(&authorities)?);
+        if root.scheme() == "https" {
+            http = http.tls_backend_preconfigured(Arc::unwrap_or_clone(tls(settings).await?));
         }
         Ok(Self {
             http: http.build()?,

@@ -62,7 +62,9 @@ impl Message {
         Ok(serde_json::from_slice(body)?)
     }
 
-    pub(super) fn of(announcement: &Announcement, announced_at: DateTime<Utc>) -> Self {
+    /// What a message of this announcement says, published then.
+    #[must_use]
+    pub fn of(announcement: &Announcement, announced_at: DateTime<Utc>) -> Self {
         Self {
             v: FORMAT,
             id: announcement.id,

@@ -9,6 +9,7 @@ mod consumer;
 mod event;
 mod inspect;
 mod link;
+mod liveness;
 mod management;
 mod message;
 mod publisher;

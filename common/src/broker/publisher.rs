@@ -63,14 +63,14 @@ impl Publisher {
         let (notes, noted) = mpsc::channel(settings.window * 2);
         tokio::spawn(keep_notes(db, noted));
         let stats = Arc::clone(&publisher.stats);
-        let line = Line {
+        let publishing = Publishing {
             link: Link::new(settings, &format!("{name} publish")),
             stats: Arc::clone(&publisher.stats),
             stop: publisher.stop.clone(),
             notes,
         };
         tokio::spawn(async move {
-            if let Err(error) = tokio::spawn(line.run(incoming)).await {
+            if let Err(error) = tokio::spawn(publishing.run(incoming)).await {
                 // From now on this process says that it cannot publish; janitors elsewhere do.
                 stats.connected.store(false, Ordering::Relaxed);
                 error!(error:% = error; "publishing has ended: {error}");
@@ -138,14 +138,14 @@ impl Publisher {
     }
 }
 
-struct Line {
+struct Publishing {
     link: Link,
     stats: Arc<Stats>,
     stop: CancellationToken,
     notes: mpsc::Sender<Noted>,
 }
 
-impl Line {
+impl Publishing {
     async fn run(self, mut incoming: mpsc::Receiver<Outgoing>) {
         let mut backoff = Backoff::new(self.link.settings());
         let mut silence = Silence::default();
@@ -176,6 +176,7 @@ impl Line {
         incoming: &mut mpsc::Receiver<Outgoing>,
         backoff: &mut Backoff,
     ) -> Result<(), BrokerError> {
+        let mut losses = self.link.losses();
         let channel = self.link.channel().await?;
         self.link
             .within(
@@ -220,6 +221,7 @@ impl Line {
                         return Err(BrokerError::Ended);
                     }
                 }
+                _ = losses.changed() => return Err(BrokerError::HalfOpen),
                 () = self.stop.cancelled(), if incoming.is_empty() && unconfirmed.is_empty() => return Ok(()),
             }
         }
