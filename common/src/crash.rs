@@ -63,6 +63,20 @@ points! {
     Buried = "unlink.buried",
     /// They are removed; their tombstones stand.
     Unlinked = "unlink.removed",
+    /// An export has noted where it stages its files; nothing is there.
+    ExportNoted = "export.noted",
+    /// A file of it is written, and has no name yet.
+    ExportStaged = "export.staged",
+    /// A file has its name; others have none.
+    ExportNamed = "export.named",
+    /// All have theirs, and are on the disk; the record says nothing of it.
+    ExportFinished = "export.finished",
+    /// Units are deleted; what they have stored lies there.
+    UnitsBuried = "units.buried",
+    /// It is removed; its tombstones stand.
+    UnitsRemoved = "units.removed",
+    /// A check has taken a broken file from units, and told nobody; the file lies there.
+    FsckDetached = "fsck.detached",
 }
 
 /// Tells this process where to die: `settle.committed`, or `settle.committed:3` for the third time it comes there.

@@ -1,11 +1,12 @@
 //! Canceling a task in whatever state it is.
 
+use super::ending::Ending;
 use super::facts::Facts;
 use super::moves;
-use super::settle::{Finish, Settled};
+use super::settle::Settled;
 use super::state::TaskState;
 use crate::crash::{self, Point};
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::error::Error;
 use crate::ids::TaskId;
 use crate::schema::task;
@@ -74,15 +75,11 @@ async fn cancel_waiting(
     reason: Option<&str>,
 ) -> Result<Option<Settled>, Error> {
     let error = reason.map(|reason| json!({ "reason": reason }));
-    let finish = Finish {
-        task: id,
-        claim: None,
-        from: &[TaskState::Waiting],
-        to: TaskState::Canceled,
-        result: None,
-        error: error.as_ref(),
-    };
-    crate::db::retrying(conn, async |conn| finish.run(conn).await).await
+    let ending = Ending::new(id, None, TaskState::Canceled).error(error);
+    crate::db::retrying(conn, async |conn| {
+        ending.run(conn, &[TaskState::Waiting]).await
+    })
+    .await
 }
 
 /// What clients read of a task that could not start at once and may not be deferred (contract 2.6).
@@ -140,6 +137,7 @@ async fn notify(conn: &mut Conn, id: TaskId) -> QueryResult<()> {
     sql_query("SELECT pg_notify($1, $2)")
         .bind::<Text, _>(CANCEL_CHANNEL)
         .bind::<Text, _>(id.to_string())
+        .prepared()
         .execute(conn)
         .await
         .map(drop)

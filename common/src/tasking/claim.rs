@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::moves;
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::{ClaimId, DomainId, ProcessId, TaskGroupId, TaskId};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text, Uuid as SqlUuid};
@@ -78,7 +78,7 @@ struct Row {
     #[diesel(sql_type = Nullable<BigInt>)]
     waited_ms: Option<i64>,
     #[diesel(sql_type = Nullable<Double>)]
-    blocked: Option<f64>,
+    blocked_seconds: Option<f64>,
     #[diesel(sql_type = Nullable<Text>)]
     logging_cid: Option<String>,
     #[diesel(sql_type = Nullable<Integer>)]
@@ -103,13 +103,15 @@ pub async fn claim(
     worker: ProcessId,
 ) -> QueryResult<ClaimOutcome> {
     let row: Row = sql_query(
-        "SELECT c.*, CASE WHEN c.outcome = 'claimed' THEN (SELECT f.blocked FROM millrace_facts($1) f) END AS blocked \
-           FROM millrace_claim($1, $2, $3, $4) c",
+        "SELECT outcome, enc_args, attempt, waited_ms, logging_cid, created_by, pulp_domain, task_group, lock_count, \
+                blocked_seconds \
+           FROM millrace_claim($1, $2, $3, $4)",
     )
         .bind::<SqlUuid, _>(claim.task)
         .bind::<Text, _>(name)
         .bind::<SqlUuid, _>(claim.id)
         .bind::<SqlUuid, _>(worker)
+        .prepared()
         .get_result(conn)
         .await?;
     Ok(match row.outcome.as_str() {
@@ -118,7 +120,7 @@ pub async fn claim(
             enc_args: row.enc_args.unwrap_or_default(),
             attempt: row.attempt.unwrap_or(1),
             waited_ms: row.waited_ms.unwrap_or(0),
-            blocked_seconds: row.blocked.unwrap_or_default(),
+            blocked_seconds: row.blocked_seconds.unwrap_or_default(),
             cid: row.logging_cid.unwrap_or_default(),
             created_by: row.created_by,
             domain: row.pulp_domain.unwrap_or(DomainId::DEFAULT),
@@ -142,6 +144,7 @@ pub async fn claim(
 /// As the session, which is of no use then.
 pub async fn release(conn: &mut Conn) -> QueryResult<()> {
     sql_query("SELECT pg_advisory_unlock_all()")
+        .prepared()
         .execute(conn)
         .await
         .map(drop)
@@ -160,12 +163,14 @@ pub async fn defer(
     longest: Duration,
 ) -> QueryResult<()> {
     let facts: Option<Facts> = sql_query(
-        "SELECT f.* FROM millrace_defer($1, make_interval(secs => $2), make_interval(secs => $3)) d, \
+        "SELECT f.name, f.class, f.cid, f.attempt, f.worker, f.blocked, f.waited, f.ran \
+           FROM millrace_defer($1, make_interval(secs => $2), make_interval(secs => $3)) d, \
                 LATERAL millrace_facts($1) f",
     )
     .bind::<SqlUuid, _>(task)
     .bind::<Double, _>(delay.as_secs_f64())
     .bind::<Double, _>(longest.as_secs_f64())
+    .prepared()
     .get_result(conn)
     .await
     .optional()?;

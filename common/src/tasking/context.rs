@@ -5,7 +5,7 @@ use super::registry::Registry;
 use super::resources::Resources;
 use super::task::TaskError;
 use crate::config::Settings;
-use crate::db::{Conn, Db, Work};
+use crate::db::{Conn, Db, Prepare, Work};
 use crate::ids::{ClaimId, DomainId, TaskGroupId, TaskId};
 use crate::schema::task;
 use crate::secrets::Keyring;
@@ -173,11 +173,27 @@ impl TaskContext {
     {
         self.checkpoint()?;
         let mut session = self.session().await;
-        crate::db::transaction(&mut session, async |conn| {
-            self.show_claim(conn).await?;
-            write(conn).await
-        })
-        .await
+        crate::db::transaction(&mut session, async |conn| self.shown(conn, &write).await).await
+    }
+
+    /// As [`TaskContext::fenced`], for few statements that find rows by their ids: see
+    /// [`brief_transaction`](crate::db::brief_transaction).
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn fenced_briefly<'a, T, F>(&self, write: F) -> Result<T, TaskError>
+    where
+        for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, TaskError>
+            + Work<&'r mut Conn, Result<T, TaskError>, Fut: Send>
+            + Send
+            + Sync
+            + 'a,
+        T: Send + 'a,
+    {
+        self.checkpoint()?;
+        let mut session = self.session().await;
+        crate::db::brief_transaction(&mut session, async |conn| self.shown(conn, &write).await)
+            .await
     }
 
     /// Fails unless the task has reserved these resources: for bodies whose arguments do not name what
@@ -202,6 +218,17 @@ impl TaskContext {
         )))
     }
 
+    /// What a fenced transaction does.
+    async fn shown<T, F>(&self, conn: &mut Conn, write: &F) -> Result<T, TaskError>
+    where
+        for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, TaskError>
+            + Work<&'r mut Conn, Result<T, TaskError>, Fut: Send>
+            + Sync,
+    {
+        self.show_claim(conn).await?;
+        write(conn).await
+    }
+
     async fn show_claim(&self, conn: &mut Conn) -> Result<(), TaskError> {
         #[derive(QueryableByName)]
         struct Row {
@@ -214,6 +241,7 @@ impl TaskContext {
             sql_query("SELECT state FROM task WHERE pulp_id = $1 AND claim_id = $2 FOR SHARE")
                 .bind::<SqlUuid, _>(self.inner.task)
                 .bind::<SqlUuid, _>(self.inner.claim)
+                .prepared()
                 .get_result(conn)
                 .await
                 .optional()?;

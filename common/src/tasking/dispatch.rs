@@ -7,7 +7,7 @@ use super::resources::Resources;
 use super::state::TaskState;
 use super::task::Task;
 use crate::broker::{Announcement, Announcements, Publisher};
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::error::Error;
 use crate::ids::{DomainId, TaskGroupId, TaskId};
 use crate::secrets::Keyring;
@@ -295,7 +295,8 @@ struct Row {
 }
 
 /// The resource that a task waits for is asked for only where it waits.
-const BLOCKER: &str = "CASE WHEN d.announcement IS NULL AND d.state = 'waiting' THEN millrace_blocker(d.pulp_id) END AS lane";
+const COLUMNS: &str = "d.pulp_id, d.ticket, d.pulp_created, d.state, d.announcement, \
+    CASE WHEN d.announcement IS NULL AND d.state = 'waiting' THEN millrace_blocker(d.pulp_id) END AS lane";
 
 /// Records a task. In a caller's own transaction this is the last act before the commit: it takes the
 /// lane locks, and whoever holds them may wait for nothing else.
@@ -334,19 +335,19 @@ pub async fn dispatch_many(
         .flat_map(|task| task.uses.iter().map(|object| (task.id, *object)))
         .unzip();
     let rows: Vec<Row> = if objects.is_empty() {
-        sql_query(format!(
-            "SELECT d.*, {BLOCKER} FROM millrace_dispatch($1) d"
-        ))
-        .bind::<Jsonb, _>(Value::Array(rows))
-        .load(conn)
-        .await?
+        sql_query(format!("SELECT {COLUMNS} FROM millrace_dispatch($1) d"))
+            .bind::<Jsonb, _>(Value::Array(rows))
+            .prepared()
+            .load(conn)
+            .await?
     } else {
         sql_query(format!(
-            "SELECT d.*, {BLOCKER} FROM millrace_dispatch($1, $2, $3) d"
+            "SELECT {COLUMNS} FROM millrace_dispatch($1, $2, $3) d"
         ))
         .bind::<Jsonb, _>(Value::Array(rows))
         .bind::<Array<SqlUuid>, _>(users)
         .bind::<Array<SqlUuid>, _>(objects)
+        .prepared()
         .load(conn)
         .await?
     };

@@ -12,7 +12,7 @@ use log::error;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +31,8 @@ pub struct Execution {
 pub enum Ended {
     /// By itself.
     Finished(Result<Outcome, TaskError>),
+    /// It panicked: its session is as it was at that moment.
+    Panicked(TaskError),
     /// It did not stop when asked and was dropped: its session may be inside a statement.
     Aborted,
     /// It took longer than its type allows and was dropped, as above.
@@ -56,15 +58,14 @@ impl Execution {
         let ctx = self.context(claimed, session, stop.clone(), blocking.clone());
         let mut body = tokio::spawn(kind.run(arguments, ctx));
         let ended = tokio::select! {
-            joined = &mut body => Ended::Finished(outcome(joined)),
+            joined = &mut body => joined.into(),
             () = stop.cancelled() => match tokio::time::timeout(grace, &mut body).await {
-                Ok(joined) => Ended::Finished(outcome(joined)),
-                Err(_) => abort(body).await.map_or(Ended::Aborted, |result| Ended::Finished(outcome(Ok(result)))),
+                Ok(joined) => joined.into(),
+                Err(_) => abort(body).await.unwrap_or(Ended::Aborted),
             },
-            () = elapsed(limit) => match abort(body).await {
-                Some(result) => Ended::Finished(outcome(Ok(result))),
-                None => Ended::TimedOut(limit.unwrap_or_default()),
-            },
+            () = elapsed(limit) => {
+                abort(body).await.unwrap_or(Ended::TimedOut(limit.unwrap_or_default()))
+            }
         };
         blocking.close();
         blocking.wait().await;
@@ -107,25 +108,27 @@ impl Execution {
     }
 }
 
-type Body = JoinHandle<Result<Outcome, TaskError>>;
+type Joined = Result<Result<Outcome, TaskError>, JoinError>;
 
-/// Drops a body at its next await; `Some` when it had ended by itself before that.
-async fn abort(body: Body) -> Option<Result<Outcome, TaskError>> {
-    body.abort();
-    match body.await {
-        Ok(result) => Some(result),
-        Err(error) if error.is_cancelled() => None,
-        Err(error) => Some(Err(TaskError::internal(error))),
+impl From<Joined> for Ended {
+    fn from(joined: Joined) -> Self {
+        joined.map_or_else(
+            |error| {
+                error!(error:% = error; "the body of a task panicked: {error}");
+                Self::Panicked(TaskError::internal(error))
+            },
+            Self::Finished,
+        )
     }
 }
 
-fn outcome(
-    joined: Result<Result<Outcome, TaskError>, tokio::task::JoinError>,
-) -> Result<Outcome, TaskError> {
-    joined.unwrap_or_else(|error| {
-        error!(error:% = error; "the body of a task panicked: {error}");
-        Err(TaskError::internal(error))
-    })
+/// Drops a body at its next await; `Some` when it had ended by itself before that.
+async fn abort(body: JoinHandle<Result<Outcome, TaskError>>) -> Option<Ended> {
+    body.abort();
+    match body.await {
+        Err(error) if error.is_cancelled() => None,
+        joined => Some(joined.into()),
+    }
 }
 
 async fn elapsed(limit: Option<Duration>) {

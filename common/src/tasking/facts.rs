@@ -1,6 +1,6 @@
 //! What log lines and metrics say of a task.
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::{ProcessId, TaskId};
 use diesel::prelude::*;
 use diesel::sql_types::{Double, Integer, Nullable, Text, Uuid as SqlUuid};
@@ -42,8 +42,9 @@ impl Facts {
     /// # Errors
     /// As the session.
     pub async fn of(conn: &mut Conn, task: TaskId) -> QueryResult<Option<Self>> {
-        sql_query("SELECT * FROM millrace_facts($1)")
+        sql_query("SELECT name, class, cid, attempt, worker, blocked, waited, ran FROM millrace_facts($1)")
             .bind::<SqlUuid, _>(task)
+            .prepared()
             .get_result(conn)
             .await
             .optional()

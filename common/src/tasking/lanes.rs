@@ -33,7 +33,7 @@ pub async fn resume_promotions(conn: &mut Conn) -> Result<Option<Announcements>,
                 let Some(row) = resumed? else { return Ok(None) };
                 let unblocked =
                     Announcements::from_json(row.announcements).map_err(Error::internal)?;
-                moves::unblocked(&unblocked);
+                moves::unblocked(&unblocked.0);
                 return Ok(Some(unblocked));
             }
         }
@@ -84,7 +84,7 @@ pub async fn sweep_lanes(conn: &mut Conn, after: &str, page: i32) -> Result<Swee
     })
     .await?;
     let announcements = Announcements::from_json(row.announcements).map_err(Error::internal)?;
-    moves::unblocked(&announcements);
+    moves::unblocked(&announcements.0);
     Ok(Sweep {
         last: row.last,
         repaired: row.repaired,

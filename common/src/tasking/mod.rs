@@ -18,6 +18,7 @@ mod cancel;
 mod claim;
 mod context;
 mod dispatch;
+mod ending;
 mod execute;
 mod facts;
 pub mod janitor;
@@ -44,6 +45,7 @@ pub use cancel::{CANCEL_CHANNEL, CancelOutcome, DEADLINE_PASSED, cancel, expire}
 pub use claim::{Claim, ClaimOutcome, Claimed, claim, defer, release};
 pub use context::{TaskContext, TaskSession};
 pub use dispatch::{Dispatched, NewTask, dispatch, dispatch_many};
+pub use ending::{Ending, Successors, Together, settle_together};
 pub use execute::{Ended, Execution};
 pub use facts::Facts;
 pub use janitor::Janitor;
@@ -53,7 +55,7 @@ pub use progress::Progress;
 pub use registry::{Chore, Component, Needs, Registry, TaskType, version_satisfies};
 pub use reserved::Resource;
 pub use resources::{RESOURCE_BYTES, Resources};
-pub use settle::{HandBack, Settled, fail_for_reason, hand_back, settle, settle_canceled};
+pub use settle::{HandBack, Settled, hand_back, settle, settle_alone};
 pub use state::TaskState;
 pub use task::{Effects, Flip, Outcome, Task, TaskError};
 

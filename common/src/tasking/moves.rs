@@ -7,7 +7,7 @@ use super::claim::Claimed;
 use super::dispatch::Dispatched;
 use super::facts::Facts;
 use super::state::TaskState;
-use crate::broker::Announcements;
+use crate::broker::{Announcement, Announcements};
 use crate::ids::TaskId;
 use crate::metrics::engine;
 use log::{info, warn};
@@ -36,8 +36,8 @@ pub(super) fn dispatched(task: &Dispatched) {
 }
 
 /// Nothing stands in front of them any more.
-pub(super) fn unblocked(tasks: &Announcements) {
-    for task in &tasks.0 {
+pub(super) fn unblocked(tasks: &[Announcement]) {
+    for task in tasks {
         engine().unblocked.inc();
         let (id, name) = (task.id, task.name.as_str());
         info!(
@@ -45,6 +45,16 @@ pub(super) fn unblocked(tasks: &Announcements) {
             "task {id} ({name}) is unblocked"
         );
     }
+}
+
+/// As [`unblocked`] one of them that `wanted` finds, which is taken out: it is not published.
+pub(super) fn handed_on(
+    tasks: &mut Announcements,
+    wanted: impl Fn(&Announcement) -> bool,
+) -> Option<Announcement> {
+    let taken = tasks.take(wanted)?;
+    unblocked(std::slice::from_ref(&taken));
+    Some(taken)
 }
 
 /// A worker has it.

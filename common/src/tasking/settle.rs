@@ -2,25 +2,29 @@
 
 use super::claim::Claim;
 use super::dispatch::{Dispatched, NewTask, dispatch_many};
+use super::ending::{Ending, HELD};
 use super::facts::Facts;
 use super::moves;
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::{Effects, Outcome, TaskError};
-use crate::broker::{Announcements, Publisher};
+use crate::broker::{Announcement, Announcements, Publisher};
+use crate::cause::chain;
 use crate::crash::{self, Point};
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::error::Error;
 use crate::ids::TaskId;
+use crate::models::created_resource;
 use crate::models::permission::{self, Maker};
-use crate::schema::{created_resource, task};
+use crate::schema::task;
 use crate::secrets::Keyring;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, RunQueryDsl};
 use futures_util::FutureExt;
-use serde_json::{Value, json};
+use log::error;
+use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 
 /// What settling did.
@@ -44,6 +48,22 @@ pub enum Settled {
 }
 
 impl Settled {
+    /// Takes one of the successors out, which is then not published; none where more are still to be promoted.
+    pub fn take_successor(
+        &mut self,
+        wanted: impl Fn(&Announcement) -> bool,
+    ) -> Option<Announcement> {
+        let Self::Final {
+            announcements,
+            more: false,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        moves::handed_on(announcements, wanted)
+    }
+
     /// Publishes what came of it, after the commit: the successors, and the task's new state. True: more
     /// successors wait for [`super::resume_promotions`].
     pub fn publish(self, publisher: &Publisher, task: TaskId) -> bool {
@@ -56,7 +76,7 @@ impl Settled {
                 more,
             } => {
                 moves::ended(task, state, &facts);
-                moves::unblocked(&announcements);
+                moves::unblocked(&announcements.0);
                 publisher.announce(announcements);
                 for child in children {
                     child.publish(publisher);
@@ -75,64 +95,9 @@ impl Settled {
 struct Panicked;
 
 #[derive(QueryableByName)]
-struct Finished {
-    #[diesel(sql_type = Text)]
-    final_state: String,
-    #[diesel(sql_type = Jsonb)]
-    announcements: Value,
-    #[diesel(sql_type = Bool)]
-    more: bool,
-    #[diesel(embed)]
-    facts: Facts,
-}
-
-#[derive(QueryableByName)]
 struct Held {
     #[diesel(sql_type = Nullable<Text>)]
     state: Option<String>,
-}
-
-/// How a task leaves an unfinished state; see `millrace_finish` in the migrations for the locks.
-pub(super) struct Finish<'a> {
-    pub task: TaskId,
-    /// `None`: whoever holds it.
-    pub claim: Option<Claim>,
-    pub from: &'a [TaskState],
-    pub to: TaskState,
-    pub result: Option<&'a Value>,
-    pub error: Option<&'a Value>,
-}
-
-impl Finish<'_> {
-    /// One statement, one transaction. `None` when the task was not in one of the states.
-    pub(super) async fn run(&self, conn: &mut Conn) -> Result<Option<Settled>, Error> {
-        let from: Vec<&str> = self.from.iter().map(|state| state.as_str()).collect();
-        let row: Option<Finished> =
-            sql_query(
-                "SELECT f.final_state, f.announcements, f.more, facts.* \
-                   FROM millrace_finish($1, $2, $3, $4, $5, $6) f, LATERAL millrace_facts($1) facts",
-            )
-                .bind::<SqlUuid, _>(self.task)
-                .bind::<Nullable<SqlUuid>, _>(self.claim.map(|claim| claim.id))
-                .bind::<Array<Text>, _>(from)
-                .bind::<Text, _>(self.to.as_str())
-                .bind::<Nullable<Jsonb>, _>(self.result)
-                .bind::<Nullable<Jsonb>, _>(self.error)
-                .get_result(conn)
-                .await
-                .optional()?;
-        row.map(|row| {
-            Ok(Settled::Final {
-                state: row.final_state.parse().map_err(Error::internal)?,
-                facts: row.facts,
-                announcements: Announcements::from_json(row.announcements)
-                    .map_err(Error::internal)?,
-                children: Vec::new(),
-                more: row.more,
-            })
-        })
-        .transpose()
-    }
 }
 
 /// Ends a run with what its body returned. Runs on the slot's session, or on another one when that was
@@ -154,11 +119,10 @@ pub async fn settle(
             })
             .await
         }
-        Ok(outcome) => {
-            let result = outcome.effects.result.as_ref();
-            crate::db::retrying(conn, async |conn| complete(conn, claim, result).await).await
-        }
-        Err(error) => crate::db::retrying(conn, async |conn| fail(conn, claim, error).await).await,
+        verdict => match Ending::of_body(claim, verdict) {
+            Some(ending) => settle_alone(conn, &ending).await,
+            None => Ok(Settled::Lost),
+        },
     }
 }
 
@@ -177,6 +141,7 @@ async fn settle_with_effects(
         .bind::<SqlUuid, _>(claim.id)
         .bind::<Array<Text>, _>(lanes.exclusive_names().collect::<Vec<_>>())
         .bind::<Array<Text>, _>(lanes.shared_names().collect::<Vec<_>>())
+        .prepared()
         .get_result(conn)
         .await?;
     match held.state.as_deref() {
@@ -195,7 +160,13 @@ async fn settle_with_effects(
         }
         // The whole transaction is void and worth another attempt, or the session is gone.
         Err(error) if error.is_transient() => return Err(Error::internal(transient_cause(error))),
-        Err(error) => return fail(conn, claim, &error).await,
+        Err(error) => {
+            if let TaskError::Internal(cause) = &error {
+                let (task, cause) = (claim.task, chain(&**cause));
+                error!(error = cause, task_id:% = task; "the last write of task {task}: {cause}");
+            }
+            return fail(conn, claim, &error).await;
+        }
     };
     let mut settled = complete(conn, claim, effects.result.as_ref()).await?;
     if let Settled::Final { children, .. } = &mut settled {
@@ -221,20 +192,7 @@ async fn apply(
         effects.result = flipped.result.or(effects.result);
         effects.created.extend(flipped.created);
     }
-    let created: Vec<_> = effects
-        .created
-        .iter()
-        .map(|prn| {
-            (
-                created_resource::task_id.eq(claim.task),
-                created_resource::prn.eq(prn.to_string()),
-            )
-        })
-        .collect();
-    diesel::insert_into(created_resource::table)
-        .values(created)
-        .execute(conn)
-        .await?;
+    created_resource::add(conn, claim.task, &effects.created).await?;
     permission::own(conn, Maker::DispatcherOf(claim.task), &effects.created).await?;
     let dispatched = dispatch_children(conn, keyring, claim, &outcome.dispatches).await?;
     Ok((effects, dispatched))
@@ -262,67 +220,28 @@ async fn dispatch_children(
     Ok(dispatch_many(conn, keyring, &children).await?)
 }
 
+/// Ends a run that has no effects. May be called again after an error.
+///
+/// # Errors
+/// As the session.
+pub async fn settle_alone(conn: &mut Conn, ending: &Ending) -> Result<Settled, Error> {
+    crate::db::retrying(conn, async |conn| end(conn, ending).await).await
+}
+
+async fn end(conn: &mut Conn, ending: &Ending) -> Result<Settled, Error> {
+    let settled = ending.run(conn, &HELD).await?;
+    Ok(settled.unwrap_or(Settled::Lost))
+}
+
 async fn complete(conn: &mut Conn, claim: Claim, result: Option<&Value>) -> Result<Settled, Error> {
-    end(conn, claim, TaskState::Completed, result, None).await
+    end(conn, &Ending::completed(claim, result)).await
 }
 
 async fn fail(conn: &mut Conn, claim: Claim, error: &TaskError) -> Result<Settled, Error> {
-    match error {
-        TaskError::Fenced => Ok(Settled::Lost),
-        TaskError::Canceled => {
-            // The body stopped although nobody canceled the task: that is an end without success.
-            let error = json!({"reason": "The task stopped by itself."});
-            end(conn, claim, TaskState::Failed, None, Some(&error)).await
-        }
-        error => end(conn, claim, TaskState::Failed, None, Some(&error.to_json())).await,
+    match Ending::failed(claim, error) {
+        Some(ending) => end(conn, &ending).await,
+        None => Ok(Settled::Lost),
     }
-}
-
-/// Ends a run that stopped because a cancel asked it to. The row may not say so yet: who cancels tells the
-/// worker first.
-///
-/// # Errors
-/// As the session.
-pub async fn settle_canceled(conn: &mut Conn, claim: Claim) -> Result<Settled, Error> {
-    crate::db::retrying(conn, async |conn| {
-        end(conn, claim, TaskState::Canceled, None, None).await
-    })
-    .await
-}
-
-/// Ends a run as failed for a reason outside its body (contract 2.9: `{"reason": …}`).
-///
-/// # Errors
-/// As the session.
-pub async fn fail_for_reason(
-    conn: &mut Conn,
-    claim: Claim,
-    reason: &str,
-) -> Result<Settled, Error> {
-    let error = json!({ "reason": reason });
-    crate::db::retrying(conn, async |conn| {
-        end(conn, claim, TaskState::Failed, None, Some(&error)).await
-    })
-    .await
-}
-
-async fn end(
-    conn: &mut Conn,
-    claim: Claim,
-    to: TaskState,
-    result: Option<&Value>,
-    error: Option<&Value>,
-) -> Result<Settled, Error> {
-    let from = [TaskState::Running, TaskState::Canceling];
-    let finish = Finish {
-        task: claim.task,
-        claim: Some(claim),
-        from: &from,
-        to,
-        result,
-        error,
-    };
-    Ok(finish.run(conn).await?.unwrap_or(Settled::Lost))
 }
 
 /// Why a run is handed back.
@@ -359,6 +278,7 @@ pub async fn hand_back(conn: &mut Conn, claim: Claim, why: HandBack) -> QueryRes
         .bind::<SqlUuid, _>(claim.task)
         .bind::<SqlUuid, _>(claim.id)
         .bind::<Text, _>(why)
+        .prepared()
         .get_result(conn)
         .await?;
     Ok(row.done)

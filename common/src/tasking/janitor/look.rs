@@ -1,7 +1,7 @@
 //! The one statement that an idle fleet costs.
 
 use crate::config::Worker;
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::error::Error;
 use crate::ids::{ClaimId, TaskId};
 use diesel::prelude::*;
@@ -59,11 +59,13 @@ pub(super) async fn look(conn: &mut Conn, settings: &Worker) -> Result<Option<Fo
     // A little less than the period, so that timers that fire early do not skip a pass.
     let pass = settings.janitor_ms.0.saturating_mul(9) / 10;
     let row: Option<Row> = sql_query(
-        "SELECT * FROM millrace_survey(make_interval(secs => $1::double precision / 1000), \
+        "SELECT lost, overdue, unconfirmed, announced, resume, tombstones, sweep_due, sweep_after, schedules \
+           FROM millrace_survey(make_interval(secs => $1::double precision / 1000), \
                                        make_interval(secs => $2::double precision))",
     )
     .bind::<BigInt, _>(i64::try_from(pass).unwrap_or(i64::MAX))
     .bind::<BigInt, _>(i64::try_from(settings.sweep_seconds).unwrap_or(i64::MAX))
+    .prepared()
     .get_result(conn)
     .await
     .optional()?;

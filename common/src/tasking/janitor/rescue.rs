@@ -5,12 +5,12 @@ use super::look::Lost;
 use crate::crash::{self, Point};
 use crate::db::Conn;
 use crate::error::Error;
-use crate::tasking::settle::{Finish, HandBack, Settled, hand_back};
+use crate::tasking::ending::{Ending, HELD};
+use crate::tasking::settle::{HandBack, Settled, hand_back};
 use crate::tasking::{Claim, Facts, TaskState, moves};
 use diesel::sql_types::{Bool, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
-use serde_json::json;
 
 #[derive(QueryableByName)]
 struct Free {
@@ -78,16 +78,8 @@ async fn rescue(conn: &mut Conn, claim: Claim) -> Result<Option<Rescued>, Error>
         let settled = None;
         return Ok(Some(Rescued { facts, settled }));
     }
-    let error = json!({"reason": "Worker has gone missing."});
-    let finish = Finish {
-        task: claim.task,
-        claim: Some(claim),
-        from: &[TaskState::Running, TaskState::Canceling],
-        to: TaskState::Failed,
-        result: None,
-        error: Some(&error),
-    };
-    Ok(finish.run(conn).await?.map(|settled| Rescued {
+    let ending = Ending::for_reason(claim, "Worker has gone missing.");
+    Ok(ending.run(conn, &HELD).await?.map(|settled| Rescued {
         facts,
         settled: Some(settled),
     }))
