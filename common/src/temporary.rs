@@ -2,7 +2,7 @@
 //!
 //! The task owns the file from its dispatch on: `Task::uses` names it, and dispatch writes the owner into
 //! its row. The row goes with the task: into an artifact where the task makes one, and else, whatever the end, in
-//! the transaction that ends the task (`millrace_finish`), so that a run which comes again finds it.
+//! the transaction that ends the task (`millrace_settle`), so that a run which comes again finds it.
 
 use crate::content::StoredFile;
 use crate::db::Conn;

@@ -1,9 +1,10 @@
-//! A whole file into the store.
+//! A whole file into the store, or into memory on its way there.
 
-use super::{DownloadError, Downloader};
+use super::{Body, DownloadError, Downloader};
 use crate::db::Db;
 use crate::error::Error;
-use crate::storage::{Hashers, Storage, Stored, Upload};
+use crate::storage::{Digests, HELD_BYTES, Hashers, Held, Storage, Stored, Upload};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
 
@@ -52,45 +53,137 @@ impl Downloader {
         db: &Db,
         storage: &Storage,
     ) -> Result<Stored, DownloadError> {
-        let mut body = self.open_once(url).await?;
+        let mut arriving = self.receive(url, expected, storage).await?;
+        let mut upload = Upload::begin(db, storage).await?;
+        while let Some(piece) = arriving.next().await? {
+            upload.write(piece).await?;
+        }
+        let arrived = arriving.end()?;
+        let stored = upload.finish().await?;
+        arrived.verify(stored.digests())?;
+        Ok(stored)
+    }
+
+    /// Fetches a whole file of at most [`HELD_BYTES`] into memory, as [`Downloader::fetch`] does into the store.
+    ///
+    /// # Errors
+    /// See [`DownloadError`].
+    pub async fn hold(
+        &self,
+        url: &str,
+        expected: &Expected,
+        storage: &Storage,
+    ) -> Result<Held, DownloadError> {
+        self.persist(|| self.hold_once(url, expected, storage).boxed())
+            .await
+    }
+
+    async fn hold_once(
+        &self,
+        url: &str,
+        expected: &Expected,
+        storage: &Storage,
+    ) -> Result<Held, DownloadError> {
+        let size = expected.size.filter(|size| (0..=HELD_BYTES).contains(size));
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        let size = size.ok_or_else(|| Error::internal("a file that memory is no place for"))?;
+        let mut arriving = self.receive(url, expected, storage).await?;
+        // Of its own size: what a connection hands over may be a piece of more.
+        let mut bytes = Vec::with_capacity(size);
+        while let Some(piece) = arriving.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        let arrived = arriving.end()?;
+        let held = Held::of(storage, bytes.into()).await?;
+        arrived.verify(held.digests())?;
+        Ok(held)
+    }
+
+    async fn receive<'a>(
+        &self,
+        url: &'a str,
+        expected: &'a Expected,
+        storage: &Storage,
+    ) -> Result<Arriving<'a>, DownloadError> {
+        let body = self.open_once(url).await?;
         let size = expected.size.and_then(|size| u64::try_from(size).ok());
         if let (Some(announced), Some(size)) = (body.size, size)
             && announced != size
         {
             return Err(wrong_size(url, size, announced));
         }
-        let mut extra = extra_hashers(expected, storage)?;
-        let mut upload = Upload::begin(db, storage).await?;
-        let mut taken: u64 = 0;
-        while let Some(piece) = body.next().await {
-            let piece = piece?;
-            taken += piece.len() as u64;
-            if size.is_some_and(|size| taken > size) {
-                return Err(DownloadError::mismatch(
-                    url,
-                    format!("more bytes than the expected {}", size.unwrap_or_default()),
-                ));
-            }
-            if let Some(extra) = extra.as_mut() {
-                extra.update(&piece);
-            }
-            upload.write(piece).await?;
+        Ok(Arriving {
+            body,
+            url,
+            size,
+            expected,
+            extra: extra_hashers(expected, storage)?,
+            taken: 0,
+        })
+    }
+}
+
+/// What comes from a source, held against what is expected of it.
+struct Arriving<'a> {
+    body: Body,
+    url: &'a str,
+    size: Option<u64>,
+    expected: &'a Expected,
+    extra: Option<Hashers>,
+    taken: u64,
+}
+
+impl<'a> Arriving<'a> {
+    async fn next(&mut self) -> Result<Option<Bytes>, DownloadError> {
+        let Some(piece) = self.body.next().await.transpose()? else {
+            return Ok(None);
+        };
+        self.taken += piece.len() as u64;
+        if let Some(size) = self.size.filter(|size| self.taken > *size) {
+            return Err(DownloadError::mismatch(
+                self.url,
+                format!("more bytes than the expected {size}"),
+            ));
         }
-        drop(body);
+        if let Some(extra) = self.extra.as_mut() {
+            extra.update(&piece);
+        }
+        Ok(Some(piece))
+    }
+
+    /// No more comes. Lets go of the source.
+    fn end(self) -> Result<Arrived<'a>, DownloadError> {
+        let taken = self.taken;
         // A connection that ends early without saying how much was to come.
-        if let Some(size) = size.filter(|size| *size != taken) {
+        if let Some(size) = self.size.filter(|size| *size != taken) {
             return Err(DownloadError::broken(
-                url,
+                self.url,
                 format!("{taken} bytes instead of the expected {size}"),
             ));
         }
-        let stored = upload.finish().await?;
-        let extra = extra.map(Hashers::finish).unwrap_or_default();
-        for (algorithm, digest) in &expected.digests {
-            let own = stored.digests().get(algorithm).or(extra.get(algorithm));
+        Ok(Arrived {
+            url: self.url,
+            expected: self.expected,
+            extra: self.extra.map(Hashers::finish).unwrap_or_default(),
+        })
+    }
+}
+
+/// A file that has come as a whole.
+struct Arrived<'a> {
+    url: &'a str,
+    expected: &'a Expected,
+    /// Digests that the store does not compute.
+    extra: Digests,
+}
+
+impl Arrived<'_> {
+    fn verify(&self, computed: &Digests) -> Result<(), DownloadError> {
+        for (algorithm, digest) in &self.expected.digests {
+            let own = computed.get(algorithm).or(self.extra.get(algorithm));
             if own != Some(digest.as_str()) {
                 return Err(DownloadError::mismatch(
-                    url,
+                    self.url,
                     format!(
                         "{algorithm} is {}, expected {digest}",
                         own.unwrap_or_default()
@@ -98,7 +191,7 @@ impl Downloader {
                 ));
             }
         }
-        Ok(stored)
+        Ok(())
     }
 }
 

@@ -21,7 +21,25 @@ impl StorageKey {
     #[must_use]
     pub fn new() -> Self {
         // Random rather than by time: the first digits spread the files over the directories.
-        let id = Uuid::new_v4().to_string();
+        Self::of(Uuid::new_v4())
+    }
+
+    /// So many keys that no file has had, in one directory: one flush makes all names in it durable.
+    #[must_use]
+    pub fn many(count: usize) -> Vec<Self> {
+        let directory: u8 = rand::random();
+        let next = || {
+            let mut id = Uuid::new_v4().into_bytes();
+            if let Some(first) = id.first_mut() {
+                *first = directory;
+            }
+            Self::of(Uuid::from_bytes(id))
+        };
+        std::iter::repeat_with(next).take(count).collect()
+    }
+
+    fn of(id: Uuid) -> Self {
+        let id = id.to_string();
         let directory: String = id.chars().take(2).collect();
         Self(format!("artifact/{directory}/{id}"))
     }
@@ -69,6 +87,7 @@ impl fmt::Display for StorageKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn keys_are_spread_over_directories_and_never_equal() {
@@ -77,6 +96,18 @@ mod tests {
         assert_eq!(parts[0], "artifact");
         assert!(parts[2].starts_with(parts[1]) && parts[1].len() == 2);
         assert_ne!(key, StorageKey::new());
+    }
+
+    #[test]
+    fn keys_that_come_together_share_a_directory_and_are_never_equal() {
+        let keys: BTreeSet<_> = StorageKey::many(100).into_iter().collect();
+        assert_eq!(keys.len(), 100);
+        let directory = |key: &StorageKey| key.as_str().rsplit_once('/').unwrap().0.to_owned();
+        assert_eq!(keys.iter().map(directory).collect::<BTreeSet<_>>().len(), 1);
+        assert!(
+            keys.iter()
+                .all(|key| StorageKey::parse(key.as_str()).as_ref() == Some(key))
+        );
     }
 
     #[test]

@@ -8,22 +8,27 @@
 //! - No file is leaked: what is being written has an *intent*, what is to be removed has a
 //!   *tombstone*, both rows, and the janitor finishes what a dead process left.
 //!
-//! [`upload`] writes, [`tombstones`] removes, [`intents`] gives up for the dead.
+//! [`upload`] writes, [`bundle`] writes many, [`tombstones`] removes, [`intents`] gives up for the dead.
 
+pub mod bundle;
 mod digests;
+mod disk;
 pub mod intents;
 mod key;
 mod listing;
 pub mod look;
 mod removal;
 mod s3;
+mod ticket;
 pub mod tombstones;
 pub mod upload;
 mod writer;
 
+pub use bundle::{Bundle, HELD_BYTES, Held};
 pub use digests::{ALGORITHMS, Digests, Hashers, is_sha256};
 pub use key::StorageKey;
-pub use listing::Listed;
+pub use listing::{Listed, Seen, is_file_systems_own};
+pub use look::Verdict;
 pub use s3::Presigned;
 pub use upload::{Saved, Stored, Upload};
 pub use writer::Writer;
@@ -45,6 +50,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 use uuid::Uuid;
+
+/// The directory of all keys.
+const DIRECTORY: &str = "artifact";
 
 /// Bytes of one part of a local file: what a running upload keeps in memory, twice.
 const LOCAL_PART_BYTES: usize = 1 << 20;
@@ -84,13 +92,26 @@ impl Storage {
     pub fn open(settings: &config::Storage) -> Result<Self, Error> {
         Hashers::new(&settings.checksums)?;
         match settings.backend {
-            StorageBackend::Filesystem => Self::open_local(settings),
+            StorageBackend::Filesystem => Self::local(settings, prepare_root(&settings.root)),
             StorageBackend::S3 => Self::open_remote(settings),
         }
     }
 
-    fn open_local(settings: &config::Storage) -> Result<Self, Error> {
-        let root = prepare_root(&settings.root).map_err(|e| {
+    /// Opens the store that the settings describe and that is there already, to read it: on a file system nothing is made
+    /// and nothing is written, so a copy that is read-only will do.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the setting that cannot be used, or where no store is.
+    pub fn open_existing(settings: &config::Storage) -> Result<Self, Error> {
+        Hashers::new(&settings.checksums)?;
+        match settings.backend {
+            StorageBackend::Filesystem => Self::local(settings, existing_root(&settings.root)),
+            StorageBackend::S3 => Self::open_remote(settings),
+        }
+    }
+
+    fn local(settings: &config::Storage, root: std::io::Result<PathBuf>) -> Result<Self, Error> {
+        let root = root.map_err(|e| {
             Error::invalid("storage.root", format!("{}: {e}", settings.root.display()))
         })?;
         let store = LocalFileSystem::new_with_prefix(&root)
@@ -281,8 +302,21 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Er
     }
 }
 
+/// A directory that is none of ours is no empty store: a volume may not be mounted there.
+fn existing_root(root: &Path) -> std::io::Result<PathBuf> {
+    let root = root.canonicalize()?;
+    std::fs::read_dir(root.join(DIRECTORY)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => std::io::Error::new(
+            error.kind(),
+            format!("no store is there, as it has no directory `{DIRECTORY}`: is it mounted?"),
+        ),
+        _ => error,
+    })?;
+    Ok(root)
+}
+
 fn prepare_root(root: &Path) -> std::io::Result<PathBuf> {
-    std::fs::create_dir_all(root.join("artifact"))?;
+    std::fs::create_dir_all(root.join(DIRECTORY))?;
     let root = root.canonicalize()?;
     // One name for all: what a process leaves that dies here, the next one takes away.
     let probe = root.join(".probe");

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Calls to an object store at the same time.
-const CALLS: usize = 16;
+pub(super) const CALLS: usize = 16;
 /// Threads that remove local files: a directory lets in one at a time.
 const THREADS: usize = 4;
 
@@ -44,7 +44,9 @@ async fn delete_remote(storage: Storage, key: StorageKey) -> Result<(), Error> {
     }
 }
 
-/// A thread has many files to remove: handing each over costs more than the removal.
+/// A thread has many files to remove: handing each over costs more than the removal. Where nobody waits for the answer any
+/// more, as with a request whose client has gone, the threads go on to their ends, which is harmless: what they remove is
+/// buried, and its tombstone stays for the janitor.
 async fn delete_local(root: &Path, keys: &[StorageKey]) -> Vec<Result<(), Error>> {
     let at = |name: &str| root.join(name);
     let paths: Vec<[PathBuf; 2]> = keys

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Settings;
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 
 fn open(root: &Path) -> Storage {
     let mut settings = Settings::from_variables::<&str, &str>(None, [])
@@ -112,4 +112,23 @@ async fn what_a_process_left_that_died_while_it_tried_the_directory_goes_with_th
     open(root.path());
     let left: Vec<_> = std::fs::read_dir(root.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "only `artifact`: {left:?}");
+}
+
+#[tokio::test]
+async fn no_file_is_missing_in_a_store_that_went_away() {
+    let root = tempfile::tempdir().unwrap();
+    let storage = open(root.path());
+    let (key, size, _) = store(&storage, b"0123456789".to_vec()).await;
+    let size = i64::try_from(size).unwrap();
+    let hash = |hashers: Hashers, _: Bytes| std::future::ready(Ok::<_, Error>(hashers)).boxed();
+    let look = async || storage.look::<Error>(&key, size, None, &hash).await;
+    assert_eq!(look().await.unwrap(), Verdict::Whole);
+    let (here, away) = (root.path().join(DIRECTORY), root.path().join("away"));
+    std::fs::rename(&here, &away).unwrap();
+    assert!(matches!(look().await, Err(Error::Unavailable { .. })));
+    assert!(storage.still_there().await.is_err());
+    std::fs::rename(&away, &here).unwrap();
+    assert!(storage.still_there().await.is_ok());
+    storage.delete(&key).await.unwrap();
+    assert_eq!(look().await.unwrap(), Verdict::Missing);
 }

@@ -1,10 +1,12 @@
 //! Removing files that no row needs any more.
 
+use super::removal::CALLS;
 use super::{Storage, StorageKey};
 use crate::crash::{self, Point};
 use crate::db::Db;
 use crate::error::Error;
 use crate::models::Tombstone;
+use futures_util::stream::{self, StreamExt};
 use log::warn;
 
 /// What became of some buried files.
@@ -64,17 +66,12 @@ pub async fn unlink(db: &Db, storage: &Storage, buried: &[Tombstone]) -> Result<
 
 /// Removes the files; gives those that are gone.
 async fn remove(storage: &Storage, buried: &[Tombstone]) -> Vec<Tombstone> {
-    let mut due = Vec::with_capacity(buried.len());
-    for tombstone in buried {
-        // Parts that nobody completed are rare.
-        if let Some(id) = &tombstone.multipart
-            && let Err(error) = storage.abort(&tombstone.storage_key, id).await
-        {
-            complain(tombstone, &error);
-            continue;
-        }
-        due.push(tombstone.clone());
-    }
+    let due: Vec<Tombstone> = stream::iter(buried.to_vec())
+        .map(|tombstone| abort(storage.clone(), tombstone))
+        .buffered(CALLS)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
     let keys: Vec<StorageKey> = due.iter().map(|t| t.storage_key.clone()).collect();
     let deleted = storage.delete_all(keys).await;
     let outcomes = due.into_iter().zip(deleted);
@@ -87,6 +84,20 @@ async fn remove(storage: &Storage, buried: &[Tombstone]) -> Vec<Tombstone> {
             }
         })
         .collect()
+}
+
+/// Removes the parts that nobody completed; gives the tombstone back where none are left.
+async fn abort(storage: Storage, tombstone: Tombstone) -> Option<Tombstone> {
+    let Some(id) = &tombstone.multipart else {
+        return Some(tombstone);
+    };
+    match storage.abort(&tombstone.storage_key, id).await {
+        Ok(()) => Some(tombstone),
+        Err(error) => {
+            complain(&tombstone, &error);
+            None
+        }
+    }
 }
 
 fn complain(tombstone: &Tombstone, error: &Error) {

@@ -1,27 +1,47 @@
 //! Uploading: an intent, the bytes, then the artifact's row.
 
+use super::ticket::Ticket;
 use super::{Digests, Storage, StorageKey, Writer};
 use crate::crash::{self, Point};
 use crate::db::{Conn, Db, transaction};
 use crate::error::Error;
 use crate::ids::DomainId;
-use crate::models::{Artifact, Intent, NewArtifact, TemporaryFile, Tombstone, UploadChunk};
+use crate::models::{Artifact, Intent, NewArtifact, Tombstone};
 use bytes::Bytes;
 use log::warn;
-use std::time::Duration;
 
 /// A file on its way into the store. Dropped before it became an artifact, it is given up.
 pub struct Upload {
     ticket: Ticket,
+    key: StorageKey,
     writer: Writer,
 }
 
 /// A file that is whole and durable, but has no row yet.
 pub struct Stored {
     ticket: Ticket,
-    size: i64,
-    digests: Digests,
-    broken: Option<Broken>,
+    file: Written,
+}
+
+/// A file that has been written.
+pub(super) struct Written {
+    pub key: StorageKey,
+    pub size: i64,
+    pub digests: Digests,
+    /// What its artifact has instead.
+    pub broken: Option<Broken>,
+}
+
+impl Written {
+    /// The row that it would have.
+    pub fn row(&self, domain: DomainId) -> NewArtifact<'_> {
+        NewArtifact::new(domain, &self.key, self.size, &self.digests)
+    }
+
+    pub async fn adopt(&self, conn: &mut Conn, domain: DomainId) -> Result<Saved, Error> {
+        let broken = self.broken.as_ref();
+        adopt(conn, domain, &self.key, self.size, &self.digests, broken).await
+    }
 }
 
 /// A file in the store that is not what the artifact with its key needs.
@@ -62,16 +82,10 @@ impl Upload {
     pub async fn begin(db: &Db, storage: &Storage) -> Result<Self, Error> {
         let key = StorageKey::new();
         let writer = storage.writer(&key)?;
-        Intent::declare(&mut *db.get().await?, &key, storage.owner()).await?;
-        crash::point(Point::UploadIntended);
+        let ticket = Ticket::draw(db, storage, std::slice::from_ref(&key)).await?;
         Ok(Self {
-            ticket: Ticket {
-                db: db.clone(),
-                storage: storage.clone(),
-                key,
-                multipart: None,
-                open: true,
-            },
+            ticket,
+            key,
             writer,
         })
     }
@@ -82,12 +96,10 @@ impl Upload {
     /// [`Error::Full`] or [`Error::Unavailable`] when the store does not take them; the upload is lost then.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         if let Some(id) = self.writer.open_parts_for(bytes.len()).await? {
-            self.ticket.multipart = Some(id.clone());
-            let Ticket {
-                db, storage, key, ..
-            } = &self.ticket;
-            if !Intent::note_multipart(&mut *db.get().await?, key, &id).await? {
-                storage.abort(key, &id).await?;
+            self.ticket.set_multipart(Some(&id));
+            let Ticket { db, storage, .. } = &self.ticket;
+            if !Intent::note_multipart(&mut *db.get().await?, &self.key, &id).await? {
+                storage.abort(&self.key, &id).await?;
                 return Err(given_up());
             }
         }
@@ -99,15 +111,18 @@ impl Upload {
     /// # Errors
     /// As [`Upload::write`].
     pub async fn finish(self) -> Result<Stored, Error> {
-        let mut ticket = self.ticket;
-        let (size, digests) = self.writer.finish().await?;
-        ticket.multipart = None;
+        let (mut ticket, written) = self.ticket.through(self.writer.finish()).await?;
+        let (size, digests) = written?;
+        ticket.set_multipart(None);
         crash::point(Point::UploadWritten);
         Ok(Stored {
             ticket,
-            size: i64::try_from(size).map_err(Error::internal)?,
-            digests,
-            broken: None,
+            file: Written {
+                key: self.key,
+                size: i64::try_from(size).map_err(Error::internal)?,
+                digests,
+                broken: None,
+            },
         })
     }
 }
@@ -116,13 +131,17 @@ impl Stored {
     /// Size in bytes.
     #[must_use]
     pub fn size(&self) -> i64 {
-        self.size
+        self.file.size
     }
 
     /// Its digests.
     #[must_use]
     pub fn digests(&self) -> &Digests {
-        &self.digests
+        &self.file.digests
+    }
+
+    pub(super) fn into_parts(self) -> (Ticket, Written) {
+        (self.ticket, self.file)
     }
 
     /// Makes the artifact, or finds the one that has these bytes already; commits.
@@ -149,23 +168,22 @@ impl Stored {
     /// [`Error::Unavailable`] when the database or the store does not answer.
     pub async fn probe(&mut self, domain: DomainId) -> Result<(), Error> {
         let Ticket { db, storage, .. } = &self.ticket;
-        self.broken = probe(db, storage, domain, &self.digests).await?;
+        self.file.broken = probe(db, storage, domain, &self.file.digests).await?;
         Ok(())
     }
 
     /// Says that the transaction of a [`Stored::record`] was committed: whatever became of the upload, its
     /// intent is gone, and a copy that is not needed is buried.
-    pub fn recorded(mut self) {
+    pub fn recorded(self) {
         crash::point(Point::UploadRecorded);
-        self.ticket.open = false;
+        self.ticket.close(&[]);
     }
 
     /// Removes a copy that was buried; should that fail, the janitor does it.
     async fn remove_copy(&self) {
-        let Ticket {
-            db, storage, key, ..
-        } = &self.ticket;
-        let copy = Tombstone::of(key.clone(), Some(self.size));
+        let Ticket { db, storage, .. } = &self.ticket;
+        let Written { key, size, .. } = &self.file;
+        let copy = Tombstone::of(key.clone(), Some(*size));
         if let Err(error) = super::tombstones::unlink(db, storage, &[copy]).await {
             warn!(key:% = key, error:? = error; "{key} is left to the janitor");
         }
@@ -178,9 +196,8 @@ impl Stored {
     /// # Errors
     /// As [`Stored::save`].
     pub async fn record(&self, conn: &mut Conn, domain: DomainId) -> Result<Saved, Error> {
-        let key = self.take_over(conn).await?;
-        let broken = self.broken.as_ref();
-        adopt(conn, domain, key, self.size, &self.digests, broken).await
+        self.take_over(conn).await?;
+        self.file.adopt(conn, domain).await
     }
 
     /// Takes the file over for a row of another kind, which the caller writes in this transaction. Call
@@ -189,7 +206,7 @@ impl Stored {
     /// # Errors
     /// [`Error::Unavailable`] when the upload was given up meanwhile or the database does not answer.
     pub async fn take_over(&self, conn: &mut Conn) -> Result<&StorageKey, Error> {
-        let key = &self.ticket.key;
+        let key = &self.file.key;
         if Intent::redeem(conn, key).await? {
             return Ok(key);
         }
@@ -249,85 +266,26 @@ pub async fn probe(
     digests: &Digests,
 ) -> Result<Option<Broken>, Error> {
     let found = Artifact::find_by_sha256(&mut *db.get().await?, domain, digests.sha256()).await?;
-    let Some(Artifact {
+    match found {
+        Some(artifact) => look(storage, &artifact).await,
+        None => Ok(None),
+    }
+}
+
+/// The file of this artifact, where the store lacks it or has it with another size.
+pub(super) async fn look(storage: &Storage, artifact: &Artifact) -> Result<Option<Broken>, Error> {
+    let Artifact {
         storage_key: key,
         size,
         ..
-    }) = found
-    else {
-        return Ok(None);
-    };
-    let there = storage.size(&key).await?;
-    if there == u64::try_from(size).ok() {
+    } = artifact;
+    let there = storage.size(key).await?;
+    if there == u64::try_from(*size).ok() {
         return Ok(None);
     }
     warn!(key:% = key; "the file {key} of an artifact has {there:?} bytes, not {size}");
     Ok(Some(Broken {
-        key,
+        key: key.clone(),
         seen: there.is_some(),
     }))
-}
-
-/// True where a row needs this file.
-async fn is_needed(conn: &mut Conn, key: &StorageKey) -> Result<bool, Error> {
-    Ok(Artifact::has_key(conn, key).await?
-        || UploadChunk::has_key(conn, key).await?
-        || TemporaryFile::has_key(conn, key).await?)
-}
-
-/// The right to write one file.
-struct Ticket {
-    db: Db,
-    storage: Storage,
-    key: StorageKey,
-    /// What an object store calls the upload, while it is there in parts.
-    multipart: Option<String>,
-    open: bool,
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.open {
-            return;
-        }
-        // Should this not get through, the janitor does it once this process is gone.
-        let (db, storage) = (self.db.clone(), self.storage.clone());
-        let file = Tombstone {
-            storage_key: self.key.clone(),
-            size: None,
-            multipart: self.multipart.take(),
-        };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let mut pause = Duration::from_secs(1);
-                while let Err(error) = give_up(&db, &storage, &file).await {
-                    let key = &file.storage_key;
-                    warn!(key:% = key, error:? = error; "{key} is not given up yet");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(60));
-                }
-            });
-        }
-    }
-}
-
-async fn give_up(db: &Db, storage: &Storage, file: &Tombstone) -> Result<(), Error> {
-    let key = &file.storage_key;
-    let mut conn = db.get().await?;
-    let buried = transaction(&mut conn, async |conn| {
-        // Waits for a commit of this upload whose answer was lost. Only then look: with the intent
-        // gone and no row, there never will be a row.
-        Intent::redeem(conn, key).await?;
-        if is_needed(conn, key).await? {
-            return Ok::<_, Error>(false);
-        }
-        Tombstone::bury_all(conn, std::slice::from_ref(file)).await?;
-        Ok(true)
-    })
-    .await?;
-    drop(conn);
-    if buried {
-        super::tombstones::unlink(db, storage, std::slice::from_ref(file)).await?;
-    }
-    Ok(())
 }

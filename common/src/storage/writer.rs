@@ -1,17 +1,24 @@
 //! Writing one file while hashing it, in bounded memory.
 
 use super::digests::{Digests, Hashers};
-use super::{Storage, StorageKey, s3};
+use super::removal::CALLS;
+use super::{Storage, StorageKey, disk, s3};
 use crate::error::Error;
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path as Location;
 use object_store::{MultipartUpload, ObjectStoreExt};
+
+/// Bytes that are hashed sooner than handed to another thread.
+const BRIEF: usize = 8 << 10;
 
 /// A file that is being written. Dropped before [`Writer::finish`], nothing appears under its key; parts
 /// that an object store has taken are removed by its upload id, [`Writer::open_parts_for`].
 pub struct Writer {
     storage: Storage,
+    key: StorageKey,
     location: Location,
     hashers: Option<Hashers>,
     buffer: BytesMut,
@@ -28,6 +35,7 @@ enum Parts {
 impl Writer {
     pub(super) fn new(storage: &Storage, key: &StorageKey) -> Result<Self, Error> {
         Ok(Self {
+            key: key.clone(),
             location: storage.location(key),
             hashers: Some(Hashers::new(storage.checksums())?),
             storage: storage.clone(),
@@ -104,10 +112,9 @@ impl Writer {
             let bytes = self.buffer.split().freeze();
             let (hashers, put) = tokio::join!(
                 hash(self.hashers.take(), bytes.clone()),
-                self.storage.store.put(&self.location, bytes.into())
+                self.storage.put_all(vec![(self.key, bytes)])
             );
-            put.map_err(not_written)?;
-            seal(&self.storage, &self.location).await?;
+            put?;
             return Ok((self.size, hashers?.finish()));
         }
         if !self.buffer.is_empty() {
@@ -159,6 +166,34 @@ impl Writer {
     }
 }
 
+impl Storage {
+    /// Writes whole files; each is durable under its key when this returns. After a failure some may be there.
+    pub(super) async fn put_all(&self, files: Vec<(StorageKey, Bytes)>) -> Result<(), Error> {
+        let Some(root) = self.root.clone() else {
+            // All to their ends: what is still on its way when its key is given up would stay.
+            let put: Vec<Result<(), Error>> = stream::iter(files)
+                .map(|(key, bytes)| put_remote(self.clone(), key, bytes).boxed())
+                .buffer_unordered(CALLS)
+                .collect()
+                .await;
+            return put.into_iter().collect();
+        };
+        let writing = tokio::task::spawn_blocking(move || {
+            let place = |(key, bytes): (StorageKey, Bytes)| (root.join(key.as_str()), bytes);
+            let files: Vec<disk::Whole> = files.into_iter().map(place).collect();
+            disk::write(&files)
+        });
+        let written = writing.await.map_err(Error::internal)?;
+        written.map_err(|error| Error::not_written("artifact store", error))
+    }
+}
+
+async fn put_remote(storage: Storage, key: StorageKey, bytes: Bytes) -> Result<(), Error> {
+    let location = storage.location(&key);
+    let put = storage.store.put(&location, bytes.into()).await;
+    put.map(drop).map_err(not_written)
+}
+
 /// Takes the right to write from a file, where it lies in a directory: its bytes never change, and an export
 /// may give it names that other people open.
 async fn seal(storage: &Storage, location: &Location) -> Result<(), Error> {
@@ -175,9 +210,13 @@ async fn seal(storage: &Storage, location: &Location) -> Result<(), Error> {
     sealed.map_err(|error| Error::not_written("artifact store", error))
 }
 
-/// Hashes off the async threads; hashers that are not there were lost by an earlier failure.
-async fn hash(hashers: Option<Hashers>, bytes: Bytes) -> Result<Hashers, Error> {
+/// Hashes off the async threads what takes a while; hashers that are not there were lost by an earlier failure.
+pub(super) async fn hash(hashers: Option<Hashers>, bytes: Bytes) -> Result<Hashers, Error> {
     let mut hashers = hashers.ok_or_else(lost)?;
+    if bytes.len() <= BRIEF {
+        hashers.update(&bytes);
+        return Ok(hashers);
+    }
     tokio::task::spawn_blocking(move || {
         hashers.update(&bytes);
         hashers
