@@ -1,7 +1,7 @@
 //! What the rows know about announcements, and which are due again (as JSON that the broker's
 //! `Announcements` reads).
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::TaskId;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -33,6 +33,7 @@ pub async fn note(conn: &mut Conn, noted: &[Noted]) -> QueryResult<usize> {
         .bind::<Array<SqlUuid>, _>(noted.iter().map(|n| n.id).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(noted.iter().map(|n| n.number).collect::<Vec<_>>())
         .bind::<Array<Timestamptz>, _>(noted.iter().map(|n| n.at).collect::<Vec<_>>())
+        .prepared()
         .execute(conn)
         .await
 }
@@ -57,7 +58,7 @@ pub async fn due_unconfirmed(conn: &mut Conn, limit: i64) -> QueryResult<Value> 
 }
 
 /// Waiting, unblocked tasks of a class whose confirmed announcement seems lost: it is older than one
-/// that was claimed on its first delivery by 30 s, or the queue is empty and it is older than 5 s.
+/// that was claimed on its first delivery by 30 s, or the queue is empty and it is older than a second.
 ///
 /// # Errors
 /// As the session.
@@ -92,6 +93,7 @@ pub async fn record_progress(
     )
     .bind::<Array<Text>, _>(progress.iter().map(|(class, _)| class).collect::<Vec<_>>())
     .bind::<Array<Timestamptz>, _>(progress.iter().map(|(_, at)| at).collect::<Vec<_>>())
+    .prepared()
     .execute(conn)
     .await
     .map(drop)

@@ -142,18 +142,6 @@ impl Artifact {
             .await
     }
 
-    /// True where a row needs this file.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn has_key(conn: &mut Conn, key: &StorageKey) -> QueryResult<bool> {
-        diesel::select(exists(
-            artifact::table.filter(artifact::storage_key.eq(key)),
-        ))
-        .get_result(conn)
-        .await
-    }
-
     /// The artifact with this digest.
     ///
     /// # Errors
@@ -170,6 +158,23 @@ impl Artifact {
             .first(conn)
             .await
             .optional()
+    }
+
+    /// The artifacts with these digests, in no order.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn find_by_digests(
+        conn: &mut Conn,
+        domain: DomainId,
+        sha256: &[&str],
+    ) -> QueryResult<Vec<Self>> {
+        artifact::table
+            .filter(artifact::pulp_domain.eq(domain))
+            .filter(artifact::sha256.eq_any(sha256))
+            .select(Self::as_select())
+            .load(conn)
+            .await
     }
 
     /// The artifact with this digest, locked: nobody deletes it before the transaction ends.

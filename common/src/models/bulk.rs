@@ -4,8 +4,9 @@
 //! goes through an index once a row: a subquery with `LIMIT` leaves the planner no other way, whatever it
 //! knows of tables that grow within minutes.
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::{ArtifactId, ContentId, DomainId, RemoteId};
+use crate::models::NewArtifact;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
@@ -48,6 +49,14 @@ struct Stored {
     pulp_id: ArtifactId,
     #[diesel(sql_type = Text)]
     sha256: String,
+}
+
+#[derive(QueryableByName)]
+struct Made {
+    #[diesel(sql_type = SqlUuid)]
+    pulp_id: ArtifactId,
+    #[diesel(sql_type = Text)]
+    storage_key: String,
 }
 
 /// New ids, in order.
@@ -100,6 +109,43 @@ async fn artifacts(
     Ok(found
         .into_iter()
         .map(|row| (row.sha256, row.pulp_id))
+        .collect())
+}
+
+/// Inserts these artifacts but for those whose bytes the domain has already; gives the ids by key.
+///
+/// # Errors
+/// As the session.
+pub async fn insert_artifacts<'a>(
+    conn: &mut Conn,
+    domain: DomainId,
+    rows: &'a [NewArtifact<'a>],
+) -> QueryResult<HashMap<String, ArtifactId>> {
+    type Column = for<'r> fn(&'r NewArtifact<'r>) -> Option<&'r str>;
+    let texts = |of: Column| -> Vec<Option<&'a str>> { rows.iter().map(of).collect() };
+    let made: Vec<Made> = sql_query(
+        "INSERT INTO artifact (pulp_id, pulp_domain, storage_key, size, md5, sha1, sha224, sha256, sha384, sha512) \
+         SELECT u.id, $1, u.key, u.size, u.md5, u.sha1, u.sha224, u.sha256, u.sha384, u.sha512 \
+           FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                u (id, key, size, md5, sha1, sha224, sha256, sha384, sha512) \
+          ORDER BY u.sha256 COLLATE \"C\" ON CONFLICT DO NOTHING RETURNING pulp_id, storage_key",
+    )
+    .bind::<SqlUuid, _>(domain)
+    .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.pulp_id.0).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rows.iter().map(|row| row.storage_key.as_str()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.size).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(texts(|row| row.md5))
+    .bind::<Array<Nullable<Text>>, _>(texts(|row| row.sha1))
+    .bind::<Array<Nullable<Text>>, _>(texts(|row| row.sha224))
+    .bind::<Array<Text>, _>(rows.iter().map(|row| row.sha256).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(texts(|row| row.sha384))
+    .bind::<Array<Nullable<Text>>, _>(texts(|row| row.sha512))
+    .prepared()
+    .load(conn)
+    .await?;
+    Ok(made
+        .into_iter()
+        .map(|row| (row.storage_key, row.pulp_id))
         .collect())
 }
 

@@ -1,16 +1,19 @@
 //! Content units of all types.
 
 use super::selection::{Page, Predicate, Selection};
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::{ContentId, DomainId, PublicationId};
 use crate::schema::{content, repository_content, used_object};
 use chrono::{DateTime, Utc};
 use diesel::dsl::{self, exists, not, now};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
+
+/// It was not of interest for an hour: only then a write says that it is (contract 1.2).
+const STALE: &str = "timestamp_of_interest < now() - interval '1 hour'";
 
 /// A content unit.
 #[derive(Clone, Debug, Queryable, QueryableByName, Selectable)]
@@ -194,19 +197,34 @@ impl Content {
             .await
     }
 
-    /// Those of these units that exist, kept from being deleted until the transaction ends. Waits for a
-    /// clean-up that is about to delete one.
+    /// Those of these units that exist, kept from being deleted until the transaction ends, and whether
+    /// [`Content::touch`] would do anything to each. Waits for a clean-up that is about to delete one.
     ///
     /// # Errors
     /// As the session.
-    pub async fn find_shared(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<ContentId>> {
-        content::table
-            .filter(content::pulp_id.eq_any(ids))
-            .order(content::pulp_id)
-            .select(content::pulp_id)
-            .for_key_share()
-            .load(conn)
-            .await
+    pub async fn find_shared(
+        conn: &mut Conn,
+        ids: &[ContentId],
+    ) -> QueryResult<Vec<(ContentId, bool)>> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = SqlUuid)]
+            pulp_id: ContentId,
+            #[diesel(sql_type = Bool)]
+            stale: bool,
+        }
+        let rows: Vec<Row> = sql_query(format!(
+            "SELECT pulp_id, {STALE} AS stale FROM content \
+              WHERE pulp_id = ANY ($1) ORDER BY pulp_id FOR KEY SHARE",
+        ))
+        .bind::<Array<SqlUuid>, _>(ids)
+        .prepared()
+        .load(conn)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.pulp_id, row.stale))
+            .collect())
     }
 
     /// Says that units are of interest now. Those of the last hour and those that somebody has locked
@@ -216,13 +234,13 @@ impl Content {
     /// As the session.
     pub async fn touch(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<usize> {
         let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
-        sql_query(
+        sql_query(format!(
             "UPDATE content SET timestamp_of_interest = now() WHERE pulp_id IN \
-               (SELECT pulp_id FROM content WHERE pulp_id = ANY ($1) \
-                   AND timestamp_of_interest < now() - interval '1 hour' \
+               (SELECT pulp_id FROM content WHERE pulp_id = ANY ($1) AND {STALE} \
                  ORDER BY pulp_id FOR NO KEY UPDATE SKIP LOCKED)",
-        )
+        ))
         .bind::<Array<SqlUuid>, _>(ids)
+        .prepared()
         .execute(conn)
         .await
     }

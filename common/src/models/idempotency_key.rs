@@ -1,6 +1,6 @@
 //! Requests that may come again: which task each has made.
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::TaskId;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Text, Uuid as SqlUuid};
@@ -42,6 +42,7 @@ impl IdempotencyKey<'_> {
         .bind::<Integer, _>(self.account)
         .bind::<Text, _>(self.key)
         .bind::<Integer, _>(i32::try_from(self.hours).unwrap_or(i32::MAX))
+        .prepared()
         .get_result(conn)
         .await
         .optional()
@@ -58,12 +59,13 @@ impl IdempotencyKey<'_> {
         fingerprint: &[u8],
         task: TaskId,
     ) -> QueryResult<Option<KnownRequest>> {
-        sql_query("SELECT * FROM millrace_note_request($1, $2, $3, $4, make_interval(hours => $5))")
+        sql_query("SELECT fingerprint, task_id FROM millrace_note_request($1, $2, $3, $4, make_interval(hours => $5))")
             .bind::<Integer, _>(self.account)
             .bind::<Text, _>(self.key)
             .bind::<Binary, _>(fingerprint)
             .bind::<SqlUuid, _>(task)
             .bind::<Integer, _>(i32::try_from(self.hours).unwrap_or(i32::MAX))
+            .prepared()
             .get_result(conn)
             .await
             .optional()

@@ -1,6 +1,6 @@
 //! Sessions of people who have logged in and show a cookie. The database has its digest only.
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::schema::login_session;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -34,6 +34,7 @@ impl LoginSession {
               WHERE s.token_hash = $1 AND s.expires > clock_timestamp() AND a.is_active",
         )
         .bind::<Binary, _>(token_hash)
+        .prepared()
         .get_result(conn)
         .await
         .optional()
@@ -60,6 +61,7 @@ impl LoginSession {
         .bind::<Integer, _>(account)
         .bind::<BigInt, _>(seconds)
         .bind::<Text, _>(password)
+        .prepared()
         .execute(conn)
         .await?;
         Ok(begun > 0)

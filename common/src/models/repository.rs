@@ -178,18 +178,6 @@ impl Repository {
             .await
     }
 
-    /// Moves on to the next version number, from this one.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn advance(conn: &mut Conn, id: RepositoryId, number: i32) -> QueryResult<()> {
-        diesel::update(repository::table.find(id))
-            .set(repository::next_version.eq(number + 1))
-            .execute(conn)
-            .await?;
-        Ok(())
-    }
-
     /// Notes what the last synchronisation did (contract 3.7).
     ///
     /// # Errors

@@ -1,12 +1,13 @@
 //! Versions of repositories, and what they count.
 
+mod unfinished;
+
 use super::Membership;
 use super::selection::{Page, Selection};
 use crate::db::Conn;
 use crate::ids::{ClaimId, RepositoryId, VersionId};
 use crate::schema::repository_version;
 use chrono::{DateTime, Utc};
-use diesel::dsl::now;
 use diesel::prelude::*;
 use diesel::sql_types::Uuid as SqlUuid;
 use diesel::{QueryableByName, sql_query};
@@ -167,6 +168,20 @@ impl RepositoryVersion {
             .optional()
     }
 
+    /// The version with the highest number, complete or not: one that is not complete has that always.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn last(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Self>> {
+        repository_version::table
+            .filter(repository_version::repository_id.eq(repository))
+            .order(repository_version::number.desc())
+            .select(Self::as_select())
+            .first(conn)
+            .await
+            .optional()
+    }
+
     /// The numbers of the newest complete versions of these repositories.
     ///
     /// # Errors
@@ -265,21 +280,6 @@ impl RepositoryVersion {
             .await
     }
 
-    /// Makes a complete version one that is being written by this run, so that nobody sees it any more.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn hide(conn: &mut Conn, id: VersionId, claim: ClaimId) -> QueryResult<()> {
-        diesel::update(repository_version::table.find(id))
-            .set((
-                repository_version::complete.eq(false),
-                repository_version::claim_id.eq(claim),
-            ))
-            .execute(conn)
-            .await?;
-        Ok(())
-    }
-
     /// True where there is a version with this id, complete or not.
     ///
     /// # Errors
@@ -288,20 +288,6 @@ impl RepositoryVersion {
         diesel::select(diesel::dsl::exists(repository_version::table.find(id)))
             .get_result(conn)
             .await
-    }
-
-    /// The version with this id, where it is not complete.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn find_incomplete(conn: &mut Conn, id: VersionId) -> QueryResult<Option<Self>> {
-        repository_version::table
-            .find(id)
-            .filter(diesel::dsl::not(repository_version::complete))
-            .select(Self::as_select())
-            .first(conn)
-            .await
-            .optional()
     }
 
     /// The complete versions next to this one: the one before it and the one behind it.
@@ -326,60 +312,6 @@ impl RepositoryVersion {
             .await
             .optional()?;
         Ok((before, behind))
-    }
-
-    /// The version of a repository that is being written, locked until the transaction ends.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn lock_incomplete(
-        conn: &mut Conn,
-        repository: RepositoryId,
-    ) -> QueryResult<Option<Self>> {
-        repository_version::table
-            .filter(repository_version::repository_id.eq(repository))
-            .filter(diesel::dsl::not(repository_version::complete))
-            .select(Self::as_select())
-            .for_update()
-            .first(conn)
-            .await
-            .optional()
-    }
-
-    /// A version that a run left unfinished that is no more, locked until the transaction ends.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn lock_abandoned(conn: &mut Conn) -> QueryResult<Option<Self>> {
-        sql_query(
-            "SELECT v.* FROM repository_version v \
-              WHERE NOT v.complete AND NOT EXISTS (SELECT FROM task t \
-                    WHERE t.claim_id = v.claim_id AND t.state IN ('running', 'canceling')) \
-              LIMIT 1 FOR UPDATE OF v SKIP LOCKED",
-        )
-        .get_result(conn)
-        .await
-        .optional()
-    }
-
-    /// Makes a version visible. False: it is not that run's any more.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn complete(conn: &mut Conn, id: VersionId, claim: ClaimId) -> QueryResult<bool> {
-        let done = diesel::update(
-            repository_version::table
-                .find(id)
-                .filter(repository_version::claim_id.eq(claim)),
-        )
-        .set((
-            repository_version::complete.eq(true),
-            repository_version::claim_id.eq(None::<ClaimId>),
-            repository_version::pulp_last_updated.eq(now),
-        ))
-        .execute(conn)
-        .await?;
-        Ok(done == 1)
     }
 
     /// Deletes the row and its counts; its memberships are somebody else's business.

@@ -1,6 +1,6 @@
 //! What the runs of a task have counted.
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::TaskId;
 use crate::schema::task_tally;
 use diesel::dsl::sql;
@@ -55,6 +55,7 @@ impl Tally {
         .bind::<SqlUuid, _>(task)
         .bind::<Array<Text>, _>(keys)
         .bind::<Array<BigInt>, _>(values)
+        .prepared()
         .execute(conn)
         .await?;
         Ok(())

@@ -1,12 +1,12 @@
 //! What incomplete tasks are going to use by its id: units and artifacts that orphan clean-up
 //! spares. Dispatch records them.
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::{ArtifactId, TaskId};
 use crate::schema::{artifact, task_use};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{Array, BigInt, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -26,22 +26,27 @@ pub async fn remove_ended(conn: &mut Conn, limit: i64) -> QueryResult<usize> {
 /// # Errors
 /// As the session.
 pub async fn add(conn: &mut Conn, task: TaskId, objects: &[Uuid]) -> QueryResult<()> {
-    let use_of = |object: &Uuid| (task_use::task_id.eq(task), task_use::object_id.eq(*object));
-    let rows: Vec<_> = objects.iter().map(use_of).collect();
-    diesel::insert_into(task_use::table)
-        .values(rows)
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await?;
+    sql_query(
+        "INSERT INTO task_use (task_id, object_id) SELECT $1, id FROM unnest($2) u (id) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<SqlUuid, _>(task)
+    .bind::<Array<SqlUuid>, _>(objects)
+    .prepared()
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-/// Forgets all uses of a task, in the transaction in which something else began to need them.
+/// Forgets that a task uses these, in the transaction in which something else began to need them.
 ///
 /// # Errors
 /// As the session.
-pub async fn forget(conn: &mut Conn, task: TaskId) -> QueryResult<usize> {
-    diesel::delete(task_use::table.filter(task_use::task_id.eq(task)))
+pub async fn forget(conn: &mut Conn, task: TaskId, objects: &[Uuid]) -> QueryResult<usize> {
+    sql_query("DELETE FROM task_use WHERE task_id = $1 AND object_id = ANY ($2)")
+        .bind::<SqlUuid, _>(task)
+        .bind::<Array<SqlUuid>, _>(objects)
+        .prepared()
         .execute(conn)
         .await
 }

@@ -175,18 +175,6 @@ impl TemporaryFile {
         Tombstone::bury_all(conn, &buried).await?;
         Ok(buried)
     }
-
-    /// True where a row needs this file.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn has_key(conn: &mut Conn, key: &StorageKey) -> QueryResult<bool> {
-        diesel::select(exists(
-            temporary_file::table.filter(temporary_file::storage_key.eq(key)),
-        ))
-        .get_result(conn)
-        .await
-    }
 }
 
 /// Of no task that has not ended.

@@ -4,7 +4,6 @@ use crate::db::Conn;
 use crate::ids::UploadId;
 use crate::schema::upload_chunk;
 use crate::storage::StorageKey;
-use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Uuid as SqlUuid};
@@ -195,18 +194,6 @@ impl UploadChunk {
             .collect();
         Tombstone::bury_all(conn, &buried).await?;
         Ok(buried)
-    }
-
-    /// True where a piece needs this file.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn has_key(conn: &mut Conn, key: &StorageKey) -> QueryResult<bool> {
-        diesel::select(exists(
-            upload_chunk::table.filter(upload_chunk::storage_key.eq(key)),
-        ))
-        .get_result(conn)
-        .await
     }
 }
 

@@ -60,20 +60,19 @@ pub async fn is_there(conn: &mut Conn, session: &Backend) -> QueryResult<bool> {
     Ok(row.there)
 }
 
-/// Ends a session and waits for its end, two seconds at most.
+/// The sessions in a worker's rows that the server still serves.
 ///
 /// # Errors
 /// As the session that asks.
-pub async fn end(conn: &mut Conn, session: &Backend) -> QueryResult<()> {
+pub async fn named(conn: &mut Conn, worker: ProcessId) -> QueryResult<Vec<Backend>> {
     sql_query(
-        "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity \
-          WHERE pid = $1 AND backend_start = $2",
+        "SELECT a.pid, a.backend_start FROM worker_session s \
+           JOIN pg_stat_activity a ON a.pid = s.pid AND a.backend_start = s.backend_start \
+          WHERE s.worker_id = $1",
     )
-    .bind::<Integer, _>(session.pid)
-    .bind::<Timestamptz, _>(session.backend_start)
-    .execute(conn)
+    .bind::<SqlUuid, _>(worker)
+    .load(conn)
     .await
-    .map(drop)
 }
 
 /// Ends exactly the sessions that the rows of a worker name; gives their number.

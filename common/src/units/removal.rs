@@ -2,6 +2,7 @@
 
 use super::storage::{Fault, Storage, Stored};
 use crate::config::Settings;
+use crate::crash::{self, Point};
 use crate::db::{Db, Session};
 use crate::error::Error;
 use crate::models::UnitTombstone;
@@ -88,11 +89,13 @@ impl<'a> Removal<'a> {
             self.is_free = ctx.unless_stopped(locking).await?;
             if self.is_free {
                 let batch = Batch::of(conn, ctx.settings(), claimed).await?;
+                crash::point(Point::UnitsBuried);
                 let (stop, lost) = (ctx.clone(), Flag::default());
                 let seen = lost.clone();
                 let removing = ctx
                     .blocking(move || batch.remove(|| seen.is_set() || stop.checkpoint().is_err()));
                 let done = watched(removing, &lost, lock_is_lost(conn)).await?;
+                crash::point(Point::UnitsRemoved);
                 UnitTombstone::forget(conn, &done).await?;
                 UnitTombstone::unlock(conn).await?;
             }

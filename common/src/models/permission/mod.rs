@@ -7,7 +7,7 @@ mod owner;
 pub use inner::loose_units;
 pub use owner::{Maker, own};
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::{DomainId, TaskId};
 use crate::models::predicate::{Bind, Predicate};
 use crate::prn::Prn;
@@ -95,6 +95,7 @@ impl Held {
             .bind::<Nullable<Text>, _>(model)
             .bind::<Nullable<SqlUuid>, _>(id)
             .bind::<Array<Text>, _>(DISPATCHER_ROLES.as_slice())
+            .prepared()
             .get_result(conn)
             .await?;
         Ok(Self {
@@ -142,6 +143,7 @@ impl Held {
         .bind::<Text, _>(model)
         .bind::<SqlUuid, _>(id)
         .bind::<Text, _>(permission)
+        .prepared()
         .get_result(conn)
         .await?;
         Ok(answer.holds)
@@ -163,6 +165,7 @@ impl Held {
         .bind::<Integer, _>(self.account)
         .bind::<Array<Integer>, _>(self.groups.as_slice())
         .bind::<Array<Text>, _>(permissions)
+        .prepared()
         .get_result(conn)
         .await?;
         Ok(answer.holds)
@@ -179,6 +182,7 @@ impl Held {
         )
         .bind::<Text, _>(object.to_string())
         .bind::<Integer, _>(self.account)
+        .prepared()
         .get_result(conn)
         .await?;
         Ok(answer.holds)
@@ -319,6 +323,7 @@ pub async fn deletable_tasks(
     )
     .bind::<Integer, _>(account)
     .bind::<Array<SqlUuid>, _>(tasks)
+    .prepared()
     .load(conn)
     .await?;
     Ok(found.into_iter().map(|row| row.pulp_id).collect())

@@ -1,6 +1,6 @@
 //! Who makes something owns it.
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::TaskId;
 use crate::prn::Prn;
 use diesel::prelude::*;
@@ -44,6 +44,7 @@ pub async fn own(conn: &mut Conn, maker: Maker<'_>, made: &[Prn]) -> QueryResult
         .bind::<Array<SqlUuid>, _>(assignments)
         .bind::<Array<Text>, _>(models)
         .bind::<Array<SqlUuid>, _>(ids)
+        .prepared()
         .execute(conn)
         .await?;
     Ok(())

@@ -9,7 +9,7 @@ mod rules;
 
 pub use rules::{Overwrite, PathConflict};
 
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::{ContentId, DomainId, RepositoryId};
 use crate::models::version_count::Counts;
 use diesel::prelude::*;
@@ -38,18 +38,44 @@ struct IdRow {
     content_id: ContentId,
 }
 
+/// What a version changes.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Units that the version before lacks.
+    pub added: Counts,
+    /// Units of the version before that it lacks.
+    pub removed: Counts,
+}
+
+impl Changes {
+    fn of(rows: Vec<CountRow>) -> Self {
+        let mut changes = Self::default();
+        for row in rows {
+            let counts = if row.removed {
+                &mut changes.removed
+            } else {
+                &mut changes.added
+            };
+            counts.insert(row.pulp_type, row.count);
+        }
+        changes
+    }
+
+    /// True where it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
 #[derive(QueryableByName)]
 struct CountRow {
+    #[diesel(sql_type = Bool)]
+    removed: bool,
     #[diesel(sql_type = Text)]
     pulp_type: String,
     #[diesel(sql_type = BigInt)]
     count: i64,
-}
-
-#[derive(QueryableByName)]
-struct Flag {
-    #[diesel(sql_type = Bool)]
-    value: bool,
 }
 
 /// In order, each once: rows are locked in that order, so two transactions do not lock crosswise.
@@ -82,16 +108,30 @@ impl RepositoryContent {
         .bind::<SqlUuid, _>(version.repository)
         .bind::<Integer, _>(version.number)
         .bind::<Array<SqlUuid>, _>(uuids(units))
+        .prepared()
         .execute(conn)
         .await?;
-        let added = sql_query(include_str!("add.sql"))
+        Ok(undone + Self::insert(conn, version, domain, units).await?)
+    }
+
+    /// The same for a version that has removed nothing so far.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn insert(
+        conn: &mut Conn,
+        version: Membership,
+        domain: DomainId,
+        units: &[ContentId],
+    ) -> QueryResult<usize> {
+        sql_query(include_str!("add.sql"))
             .bind::<SqlUuid, _>(version.repository)
             .bind::<Integer, _>(version.number)
             .bind::<Array<SqlUuid>, _>(uuids(units))
             .bind::<SqlUuid, _>(domain)
+            .prepared()
             .execute(conn)
-            .await?;
-        Ok(undone + added)
+            .await
     }
 
     /// Removes units from the version that is being written; those that it lacks are ignored.
@@ -112,6 +152,7 @@ impl RepositoryContent {
         .bind::<SqlUuid, _>(version.repository)
         .bind::<Integer, _>(version.number)
         .bind::<Array<SqlUuid>, _>(uuids(units))
+        .prepared()
         .execute(conn)
         .await?;
         let removed = sql_query(
@@ -123,6 +164,7 @@ impl RepositoryContent {
         .bind::<SqlUuid, _>(version.repository)
         .bind::<Integer, _>(version.number)
         .bind::<Array<SqlUuid>, _>(uuids(units))
+        .prepared()
         .execute(conn)
         .await?;
         Ok(taken_back + removed)
@@ -146,6 +188,7 @@ impl RepositoryContent {
         .bind::<Integer, _>(version.number)
         .bind::<SqlUuid, _>(behind)
         .bind::<BigInt, _>(limit)
+        .prepared()
         .load(conn)
         .await?;
         Ok(rows.into_iter().map(|row| row.content_id).collect())
@@ -171,6 +214,7 @@ impl RepositoryContent {
         .bind::<Integer, _>(version.number)
         .bind::<SqlUuid, _>(behind)
         .bind::<BigInt, _>(limit)
+        .prepared()
         .load(conn)
         .await?;
         Ok(rows.into_iter().map(|row| row.content_id).collect())
@@ -197,30 +241,13 @@ impl RepositoryContent {
         .bind::<Integer, _>(version.number)
         .bind::<Array<SqlUuid>, _>(uuids(units))
         .bind::<Bool, _>(present)
+        .prepared()
         .load(conn)
         .await?;
         Ok(rows.into_iter().map(|row| row.content_id).collect())
     }
 
-    /// True where the version that is being written differs from the one before it.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn has_changes(conn: &mut Conn, version: Membership) -> QueryResult<bool> {
-        let row: Flag = sql_query(
-            "SELECT EXISTS (SELECT FROM repository_content \
-                             WHERE repository_id = $1 AND version_added = $2) \
-                 OR EXISTS (SELECT FROM repository_content \
-                             WHERE repository_id = $1 AND version_removed = $2) AS value",
-        )
-        .bind::<SqlUuid, _>(version.repository)
-        .bind::<Integer, _>(version.number)
-        .get_result(conn)
-        .await?;
-        Ok(row.value)
-    }
-
-    /// How many units version `to` added (or removed) against version `from`, by type. The two must be
+    /// How many units version `to` added and removed against version `from`, by type. The two must be
     /// neighbours; where versions between them were deleted, units may have gone and come again.
     ///
     /// # Errors
@@ -230,35 +257,33 @@ impl RepositoryContent {
         repository: RepositoryId,
         from: i32,
         to: i32,
-        removed: bool,
-    ) -> QueryResult<Counts> {
-        let rows: Vec<CountRow> = sql_query(if removed {
-            "SELECT c.pulp_type, count(*) FROM repository_content m \
-               JOIN content c ON c.pulp_id = m.content_id WHERE m.repository_id = $1 \
-                AND m.version_removed > $2 AND m.version_removed <= $3 AND m.version_added <= $2 \
-                AND ($3 = $2 + 1 OR NOT EXISTS (SELECT FROM repository_content o \
-                     WHERE o.repository_id = $1 AND o.content_id = m.content_id \
-                       AND o.version_added > $2 AND o.version_added <= $3 \
-                       AND (o.version_removed IS NULL OR o.version_removed > $3))) \
-              GROUP BY c.pulp_type"
-        } else {
-            "SELECT c.pulp_type, count(*) FROM repository_content m \
-               JOIN content c ON c.pulp_id = m.content_id WHERE m.repository_id = $1 \
-                AND m.version_added > $2 AND m.version_added <= $3 \
-                AND (m.version_removed IS NULL OR m.version_removed > $3) \
-                AND ($3 = $2 + 1 OR NOT EXISTS (SELECT FROM repository_content o \
-                     WHERE o.repository_id = $1 AND o.content_id = m.content_id \
-                       AND o.version_added <= $2 AND o.version_removed > $2)) GROUP BY c.pulp_type"
-        })
-        .bind::<SqlUuid, _>(repository)
-        .bind::<Integer, _>(from)
-        .bind::<Integer, _>(to)
-        .load(conn)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.pulp_type, row.count))
-            .collect())
+    ) -> QueryResult<Changes> {
+        let rows: Vec<CountRow> = sql_query(include_str!("count_changes.sql"))
+            .bind::<SqlUuid, _>(repository)
+            .bind::<Integer, _>(from)
+            .bind::<Integer, _>(to)
+            .load(conn)
+            .await?;
+        Ok(Changes::of(rows))
+    }
+
+    /// The same for the version that is being written, where it can have changed these units only.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_of(
+        conn: &mut Conn,
+        version: Membership,
+        units: &[ContentId],
+    ) -> QueryResult<Changes> {
+        let rows = sql_query(include_str!("count_of.sql"))
+            .bind::<SqlUuid, _>(version.repository)
+            .bind::<Integer, _>(version.number)
+            .bind::<Array<SqlUuid>, _>(uuids(units))
+            .prepared()
+            .load(conn)
+            .await?;
+        Ok(Changes::of(rows))
     }
 
     /// Takes back up to `limit` additions and as many removals that came behind version `newest`, which is to

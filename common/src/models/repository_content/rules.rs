@@ -1,7 +1,7 @@
 //! What a new version must not hold (contract 1.8). Each query looks at a batch of added units only.
 
 use super::{IdRow, Membership, RepositoryContent, uuids};
-use crate::db::Conn;
+use crate::db::{Conn, Prepare};
 use crate::ids::{ContentId, RepositoryId};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Integer, Text, Uuid as SqlUuid};
@@ -35,6 +35,7 @@ impl RepositoryContent {
             .bind::<SqlUuid, _>(repository)
             .bind::<Array<SqlUuid>, _>(uuids(added))
             .bind::<Bool, _>(later)
+            .prepared()
             .load(conn)
             .await?;
         Ok(rows.into_iter().map(|row| row.content_id).collect())
@@ -55,6 +56,7 @@ impl RepositoryContent {
             .bind::<Array<SqlUuid>, _>(uuids(added))
             .bind::<SqlUuid, _>(start.repository)
             .bind::<Integer, _>(start.number)
+            .prepared()
             .load(conn)
             .await?;
         Ok(rows.into_iter().map(|row| row.content_id).collect())
@@ -73,6 +75,7 @@ impl RepositoryContent {
         sql_query(include_str!("path_conflicts.sql"))
             .bind::<SqlUuid, _>(repository)
             .bind::<Array<SqlUuid>, _>(uuids(added))
+            .prepared()
             .load(conn)
             .await
     }
@@ -90,6 +93,7 @@ impl RepositoryContent {
         sql_query(include_str!("package_path_conflicts.sql"))
             .bind::<SqlUuid, _>(repository)
             .bind::<Array<SqlUuid>, _>(uuids(added))
+            .prepared()
             .load(conn)
             .await
     }
@@ -110,6 +114,7 @@ impl RepositoryContent {
             .bind::<Integer, _>(start.number)
             .bind::<Array<SqlUuid>, _>(uuids(incoming))
             .bind::<Array<SqlUuid>, _>(uuids(removing))
+            .prepared()
             .load(conn)
             .await
     }
