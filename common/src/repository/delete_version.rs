@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::ids::{DomainId, RepositoryId, VersionId};
 use crate::models::version_count::{CountKind, Counts};
 use crate::models::{
-    MembershipDebris, Publication, Repository, RepositoryContent, RepositoryVersion, VersionCount,
+    Changes, MembershipDebris, Publication, Repository, RepositoryContent, RepositoryVersion,
+    VersionCount,
 };
 use crate::tasking::{TaskContext, TaskError};
 use diesel::prelude::*;
@@ -132,39 +133,28 @@ async fn recount(
     counted: &Recounts,
 ) -> QueryResult<()> {
     let id = version.pulp_id;
-    let (added, removed) = match previous {
+    let changes = match previous {
         // The first version: it added all that it holds.
-        None => (
-            VersionCount::get(conn, id, CountKind::Present).await?,
-            Counts::new(),
-        ),
+        None => Changes {
+            added: VersionCount::get(conn, id, CountKind::Present).await?,
+            removed: Counts::new(),
+        },
         Some(previous) => match counted.0.get(&(previous, id)) {
             Some(changes) => changes.clone(),
-            None => changes(conn, version.repository_id, previous, version.number).await?,
+            None => {
+                let (repository, number) = (version.repository_id, version.number);
+                RepositoryContent::count_changes(conn, repository, previous, number).await?
+            }
         },
     };
-    VersionCount::set(conn, id, CountKind::Added, &added).await?;
-    VersionCount::set(conn, id, CountKind::Removed, &removed).await
-}
-
-/// What was added and what was removed from one version to another, whatever lies between them.
-async fn changes(
-    conn: &mut Conn,
-    repository: RepositoryId,
-    from: i32,
-    to: i32,
-) -> QueryResult<(Counts, Counts)> {
-    let count = RepositoryContent::count_changes;
-    Ok((
-        count(conn, repository, from, to, false).await?,
-        count(conn, repository, from, to, true).await?,
-    ))
+    VersionCount::set(conn, id, CountKind::Added, &changes.added).await?;
+    VersionCount::set(conn, id, CountKind::Removed, &changes.removed).await
 }
 
 /// Changes between versions that a deletion is going to make neighbours, counted before its transaction: the
 /// number of the earlier one and the id of the later one. What is missing is counted there.
 #[derive(Clone, Debug, Default)]
-pub struct Recounts(BTreeMap<(i32, VersionId), (Counts, Counts)>);
+pub struct Recounts(BTreeMap<(i32, VersionId), Changes>);
 
 impl Recounts {
     /// Counts what the successor of a version changes once that is gone.
@@ -178,8 +168,10 @@ impl Recounts {
         let (Some(before), Some(next)) = version.neighbours(conn).await? else {
             return Ok(Self::default());
         };
-        let counts = changes(conn, version.repository_id, before.number, next.number).await?;
-        Ok(Self([((before.number, next.pulp_id), counts)].into()))
+        let (from, to) = (before.number, next.number);
+        let count = RepositoryContent::count_changes;
+        let changes = count(conn, version.repository_id, from, to).await?;
+        Ok(Self([((from, next.pulp_id), changes)].into()))
     }
 
     /// Counts what completing a version is likely to need where its repository keeps so many. The run must
@@ -212,7 +204,8 @@ impl Recounts {
                 if let (Some(from), Some(to)) = (previous, numbers.get(&next))
                     && !counted.contains_key(&(from, next))
                 {
-                    let changes = changes(&mut conn, repository, from, *to).await?;
+                    let count = RepositoryContent::count_changes;
+                    let changes = count(&mut conn, repository, from, *to).await?;
                     counted.insert((from, next), changes);
                 }
             }

@@ -7,8 +7,7 @@ use super::publishing::PublicationDraft;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ClaimId, ContentId, VersionId};
-use crate::models::version_count::{CountKind, Counts};
-use crate::models::{Publication, Repository, RepositoryContent, RepositoryVersion, VersionCount};
+use crate::models::{Changes, Publication, Repository, RepositoryContent, RepositoryVersion};
 use crate::prn::{self, Prn};
 use crate::tasking::{TaskContext, TaskError};
 
@@ -17,8 +16,7 @@ use crate::tasking::{TaskContext, TaskError};
 pub struct Draft {
     version: NewVersion,
     claim: ClaimId,
-    added: Counts,
-    removed: Counts,
+    changes: Changes,
     /// For the versions that it supersedes.
     recounts: Recounts,
     /// Where the repository publishes every version.
@@ -81,11 +79,12 @@ impl NewVersion {
             self.give_up(ctx).await;
             return Err(error);
         }
-        let changed = {
+        let changes = {
+            let (from, to) = (self.newest().number, self.number);
             let mut conn = ctx.session().await;
-            RepositoryContent::has_changes(&mut conn, self.membership()).await?
+            RepositoryContent::count_changes(&mut conn, self.repository, from, to).await?
         };
-        if !changed {
+        if changes.is_empty() {
             discard_stale(ctx, self.repository).await?;
             return Ok(None);
         }
@@ -94,25 +93,28 @@ impl NewVersion {
             Repository::find(&mut conn, self.domain, self.repository).await?
         };
         let row = row.ok_or(Error::NotFound { what: "Repository" })?;
-        let publication = self.publication(ctx, &row).await?;
+        self.draft(ctx, &row, changes).await.map(Some)
+    }
+
+    /// All that is to be known before the version is made visible.
+    pub(super) async fn draft(
+        self,
+        ctx: &TaskContext,
+        row: &Repository,
+        changes: Changes,
+    ) -> Result<Draft, TaskError> {
+        let publication = self.publication(ctx, row).await?;
         let recounts = match row.retain_repo_versions {
             Some(keep) => Recounts::foresee(ctx, &self, keep).await?,
             None => Recounts::default(),
         };
-        let (repository, from, to) = (self.repository, self.newest().number, self.number);
-        let mut conn = ctx.session().await;
-        let count = RepositoryContent::count_changes;
-        let added = count(&mut conn, repository, from, to, false).await?;
-        let removed = count(&mut conn, repository, from, to, true).await?;
-        drop(conn);
-        Ok(Some(Draft {
+        Ok(Draft {
             claim: ctx.claim(),
             version: self,
-            added,
-            removed,
+            changes,
             recounts,
             publication,
-        }))
+        })
     }
 
     /// The publication that comes with every version of a repository that says so.
@@ -142,16 +144,7 @@ impl NewVersion {
         } else {
             0
         };
-        if duplicates > 0 {
-            return Err(TaskError::coded(
-                "PLP0022",
-                format!(
-                    "Found {duplicates} duplicate contents in repository version\
-                     (see the logs (cid={}) for details).",
-                    ctx.cid()
-                ),
-            ));
-        }
+        refuse_duplicates(duplicates, ctx.cid())?;
         let mut batches = added.batches();
         while let Some(batch) = batches.next(self, ctx).await? {
             let mut conn = ctx.session().await;
@@ -167,19 +160,28 @@ impl NewVersion {
         let mut had_rivals = false;
         let mut batches = added.batches();
         while let Some(batch) = batches.next(self, ctx).await? {
-            let old = {
-                let mut conn = ctx.session().await;
-                let rivals =
-                    RepositoryContent::rivals(&mut conn, self.repository, batch, false).await?;
-                if rivals.is_empty() {
-                    continue;
-                }
-                RepositoryContent::replaced(&mut conn, self.repository, self.start, &rivals).await?
-            };
-            had_rivals = true;
-            self.remove(ctx, &old).await?;
+            let replaced = self.replaced_by(&mut *ctx.session().await, batch).await?;
+            if let Some(old) = replaced {
+                had_rivals = true;
+                self.remove(ctx, &old).await?;
+            }
         }
         Ok(had_rivals)
+    }
+
+    /// What these added units replace. `None`: none of them has the key of another unit.
+    pub(super) async fn replaced_by(
+        &self,
+        conn: &mut Conn,
+        added: &[ContentId],
+    ) -> Result<Option<Vec<ContentId>>, TaskError> {
+        let id = self.repository;
+        let rivals = RepositoryContent::rivals(conn, id, added, false).await?;
+        if rivals.is_empty() {
+            return Ok(None);
+        }
+        let old = RepositoryContent::replaced(conn, id, self.start, &rivals).await?;
+        Ok(Some(old))
     }
 
     async fn count_duplicates(
@@ -198,6 +200,17 @@ impl NewVersion {
     }
 }
 
+/// Fails where units of a version share a key.
+pub(super) fn refuse_duplicates(count: usize, cid: &str) -> Result<(), TaskError> {
+    if count == 0 {
+        return Ok(());
+    }
+    let text = format!(
+        "Found {count} duplicate contents in repository version(see the logs (cid={cid}) for details)."
+    );
+    Err(TaskError::coded("PLP0022", text))
+}
+
 impl Draft {
     /// Makes the version visible, in the transaction that settles its task: its number is taken, its
     /// counts are written, it is published where its repository says so, versions beyond those that the
@@ -209,23 +222,11 @@ impl Draft {
         let version = &self.version;
         let row = Repository::lock(conn, version.domain, version.repository).await?;
         let repository = row.ok_or_else(|| TaskError::failed("the repository was deleted"))?;
-        if !RepositoryVersion::complete(conn, version.id, self.claim).await? {
+        let previous = version.previous.as_ref().map(|version| version.pulp_id);
+        let (id, changes) = (version.id, &self.changes);
+        if !RepositoryVersion::complete(conn, id, self.claim, previous, changes).await? {
             return Err(TaskError::Fenced);
         }
-        Repository::advance(conn, version.repository, version.number).await?;
-        let mut present = match &version.previous {
-            Some(previous) => VersionCount::get(conn, previous.pulp_id, CountKind::Present).await?,
-            None => Counts::new(),
-        };
-        for (kind, count) in &self.added {
-            *present.entry(kind.clone()).or_default() += count;
-        }
-        for (kind, count) in &self.removed {
-            *present.entry(kind.clone()).or_default() -= count;
-        }
-        VersionCount::set(conn, version.id, CountKind::Added, &self.added).await?;
-        VersionCount::set(conn, version.id, CountKind::Removed, &self.removed).await?;
-        VersionCount::set(conn, version.id, CountKind::Present, &present).await?;
         // Before what is superseded goes: a version that is served because it was the newest published one
         // is not any more.
         let publication = match &self.publication {

@@ -6,6 +6,7 @@
 
 mod abandoned;
 mod added;
+mod at_once;
 mod create;
 mod delete_version;
 mod finish;

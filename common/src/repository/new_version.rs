@@ -61,35 +61,33 @@ impl NewVersion {
                 };
                 let previous = RepositoryVersion::latest(conn, repository).await?;
                 let base_id = base.as_ref().map(|v| v.pulp_id);
-                let id = RepositoryVersion::insert(
-                    conn,
-                    repository,
-                    row.next_version,
-                    base_id,
-                    Some(ctx.claim()),
-                )
-                .await?;
-                let newest = Membership {
-                    repository,
-                    number: previous.as_ref().map_or(-1, |v| v.number),
-                };
-                Ok((
-                    Self {
-                        repository,
-                        domain: row.pulp_domain,
-                        pulp_type: row.pulp_type,
-                        id,
-                        number: row.next_version,
-                        previous,
-                        start: newest,
-                    },
-                    base,
-                ))
+                let mut version = Self::unwritten(&row, previous);
+                let (number, claim) = (version.number, Some(ctx.claim()));
+                version.id =
+                    RepositoryVersion::insert(conn, repository, number, base_id, claim).await?;
+                Ok((version, base))
             })
             .await?;
         match base {
             None => Ok(version),
             Some(base) => version.reset(ctx, &base).await,
+        }
+    }
+
+    /// The next version of a repository, of which there is no row yet.
+    pub(super) fn unwritten(row: &Repository, previous: Option<RepositoryVersion>) -> Self {
+        let newest = Membership {
+            repository: row.pulp_id,
+            number: previous.as_ref().map_or(-1, |v| v.number),
+        };
+        Self {
+            repository: row.pulp_id,
+            domain: row.pulp_domain,
+            pulp_type: row.pulp_type.clone(),
+            id: VersionId::new(),
+            number: row.next_version,
+            previous,
+            start: newest,
         }
     }
 
@@ -117,7 +115,12 @@ impl NewVersion {
     /// A text for the client when a unit belongs to another domain or is of a type that the repository does
     /// not hold: then none of these is added. Else as [`TaskContext::fenced`].
     pub async fn add(&self, ctx: &TaskContext, units: &[ContentId]) -> Result<(), TaskError> {
-        self.check_kinds(ctx, units).await?;
+        let mut kinds = Vec::new();
+        for batch in chunks(units) {
+            ctx.checkpoint()?;
+            kinds.extend(Content::kinds(&mut *ctx.session().await, batch).await?);
+        }
+        check_kinds(ctx, self.domain, &self.pulp_type, kinds)?;
         for batch in chunks(units) {
             ctx.fenced(async |conn| {
                 RepositoryContent::add(conn, self.membership(), self.domain, batch).await?;
@@ -134,29 +137,6 @@ impl NewVersion {
         if let Err(error) = discard_stale(ctx, self.repository).await {
             warn!(task_id:% = ctx.task(), error:? = error; "a version is left to the janitor");
         }
-    }
-
-    /// A repository holds units of its own domain, and of the types that say so.
-    async fn check_kinds(&self, ctx: &TaskContext, units: &[ContentId]) -> Result<(), TaskError> {
-        let types = ctx.content()?;
-        let mut odd = BTreeSet::new();
-        for batch in chunks(units) {
-            ctx.checkpoint()?;
-            let mut conn = ctx.session().await;
-            for (domain, pulp_type) in Content::kinds(&mut conn, batch).await? {
-                if domain != self.domain {
-                    let message = "Content units are not a part of the repository's domain";
-                    return Err(TaskError::failed(message));
-                }
-                if !types.holds(&self.pulp_type, &pulp_type) {
-                    odd.insert(pulp_type);
-                }
-            }
-        }
-        if odd.is_empty() {
-            return Ok(());
-        }
-        Err(unsupported(odd.iter().map(String::as_str)))
     }
 
     /// Removes units; what it lacks is ignored.
@@ -251,6 +231,34 @@ impl NewVersion {
         drop(conn);
         Ok(self)
     }
+}
+
+/// A repository holds units of its own domain, and of the types that say so: these are the domains and types of what it
+/// is to hold.
+///
+/// # Errors
+/// A text for the client.
+pub(super) fn check_kinds(
+    ctx: &TaskContext,
+    domain: DomainId,
+    repository_type: &str,
+    kinds: Vec<(DomainId, String)>,
+) -> Result<(), TaskError> {
+    let types = ctx.content()?;
+    let mut odd = BTreeSet::new();
+    for (of, pulp_type) in kinds {
+        if of != domain {
+            let message = "Content units are not a part of the repository's domain";
+            return Err(TaskError::failed(message));
+        }
+        if !types.holds(repository_type, &pulp_type) {
+            odd.insert(pulp_type);
+        }
+    }
+    if odd.is_empty() {
+        return Ok(());
+    }
+    Err(unsupported(odd.iter().map(String::as_str)))
 }
 
 /// The refusal of units of these types in a repository that does not hold them.

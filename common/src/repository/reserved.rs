@@ -5,7 +5,7 @@ use crate::ids::RepositoryId;
 use crate::models::Repository;
 use crate::tasking::{Resources, TaskContext, TaskError};
 
-/// Fails unless the task has reserved what it needs of a repository; `needs` is given the repository's
+/// The repository; fails unless the task has reserved what it needs of it. `needs` is given the repository's
 /// type.
 ///
 /// # Errors
@@ -15,8 +15,9 @@ pub async fn require_reserved(
     ctx: &TaskContext,
     id: RepositoryId,
     needs: impl FnOnce(&str) -> Resources,
-) -> Result<(), TaskError> {
+) -> Result<Repository, TaskError> {
     let found = Repository::find(&mut *ctx.session().await, ctx.domain(), id).await?;
     let row = found.ok_or(Error::NotFound { what: "Repository" })?;
-    ctx.require(&needs(&row.pulp_type)).await
+    ctx.require(&needs(&row.pulp_type)).await?;
+    Ok(row)
 }
