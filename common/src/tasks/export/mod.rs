@@ -5,13 +5,13 @@
 //! is opened outside of the directory: see [`target`].
 
 mod away;
+mod ended;
 mod fault;
-mod leftovers;
+pub mod leftover;
 pub mod path;
 mod place;
 mod run;
 mod source;
-pub mod stray;
 mod target;
 mod write;
 
@@ -148,5 +148,5 @@ pub fn remove_leftovers<'a>(
     db: &'a Db,
     settings: &'a Settings,
 ) -> BoxFuture<'a, Result<(), Error>> {
-    Box::pin(leftovers::remove(db, settings))
+    Box::pin(ended::remove(db, settings))
 }

@@ -6,9 +6,10 @@ use super::place::{Found, What};
 use super::target::{NOT_EMPTY, Opened, Run, Target, holds_something};
 use super::write::{Method, Writer};
 use super::{away, path::Place};
+use crate::crash::{self, Point};
 use crate::error::Error;
 use crate::ids::{ExportId, ExporterId, VersionId};
-use crate::models::{Export, ExportBytes, ExportCursor, ExportEntry, ExportStaging, Exporter};
+use crate::models::{Export, ExportBytes, ExportEntry, ExportPlace, ExportStaging, Exporter};
 use crate::prn::Prn;
 use crate::tasking::{Effects, Outcome, TaskContext, TaskError};
 use futures_util::stream::{self, StreamExt};
@@ -16,8 +17,6 @@ use std::sync::Arc;
 
 /// Files that are written at the same time.
 pub(super) const AT_ONCE: usize = 8;
-/// Files that one thread writes before it asks for more.
-const RUN: usize = 64;
 /// How often the bytes of a file are looked for again: others may be moving them.
 const TRIES: usize = 3;
 
@@ -50,11 +49,25 @@ pub(super) async fn export(
         return Err(TaskError::failed(text));
     }
     let place = allowed_place(ctx, &exporter, recorded.has_begun).await?;
-    let files = count(ctx, &found).await?;
-    let target = open(ctx, &recorded, place).await?;
-    let target = write_all(ctx, target, method, &found, files).await?;
-    ctx.blocking(move || target.finish()).await??;
+    let written = write_found(ctx, &recorded, place, method, &found.files).await;
+    // Where the session is lost, the list is gone.
+    let _ = ExportPlace::close(&mut *ctx.session().await).await;
+    written?;
+    crash::point(Point::ExportFinished);
     Ok(flip(recorded.pulp_id, found))
+}
+
+async fn write_found(
+    ctx: &TaskContext,
+    recorded: &Export,
+    place: Place,
+    method: Method,
+    found: &ExportPlace,
+) -> Result<(), TaskError> {
+    let files = list(ctx, found).await?;
+    let target = open(ctx, recorded, place).await?;
+    let target = write_all(ctx, target, method, files).await?;
+    ctx.blocking(move || target.finish()).await?
 }
 
 /// Where the exporter leads to now. A link may have been put in its way since it was made.
@@ -73,18 +86,14 @@ async fn allowed_place(
     Ok(place)
 }
 
-/// Looks through the whole set; gives how many files there are to be written.
-async fn count(ctx: &TaskContext, found: &Found) -> Result<i64, TaskError> {
-    let looking = async {
-        let mut conn = ctx.session().await;
-        let summary = found.files.summary(&mut conn).await?;
-        Ok((summary, found.files.shared_path(&mut conn).await?))
-    };
-    let (summary, shared) = ctx.unless_stopped(looking).await?;
+/// Looks through the whole set; gives how many files there are to be written, which are listed in the session now.
+async fn list(ctx: &TaskContext, found: &ExportPlace) -> Result<i64, TaskError> {
+    let looking = async { Ok(found.open(&mut *ctx.session().await).await?) };
+    let summary = ctx.unless_stopped(looking).await?;
     if summary.is_lacking {
         return Err(TaskError::failed(NOT_HERE));
     }
-    if let Some(path) = shared {
+    if let Some(path) = summary.shared_path {
         let text = format!("'{path}' cannot be written: several files have this path.");
         return Err(TaskError::failed(text));
     }
@@ -119,6 +128,7 @@ async fn open(ctx: &TaskContext, export: &Export, place: Place) -> Result<Target
     if !begun {
         return Err(deleted());
     }
+    crash::point(Point::ExportNoted);
     ctx.blocking(move || opened.stage(id, &run, is_new)).await?
 }
 
@@ -131,7 +141,6 @@ async fn write_all(
     ctx: &TaskContext,
     target: Target,
     method: Method,
-    found: &Found,
     files: i64,
 ) -> Result<Arc<Target>, TaskError> {
     let mut progress = ctx
@@ -144,54 +153,58 @@ async fn write_all(
         None => None,
     };
     let writer = writer.map(Arc::new);
-    let (mut page, mut cursor) = read(ctx, found, &found.files.beginning()).await?;
-    loop {
+    let mut page = read(ctx).await?;
+    while !page.is_empty() {
         let files = page.len();
         let writing = async {
             match &writer {
-                Some(writer) => write_page(ctx, writer, page).await,
+                Some(writer) => write_page(ctx, writer, at_once(method), page).await,
                 None => away::write_page(ctx, &target, page).await,
             }
         };
         // Both to their ends: what a thread still writes must not outlive the run.
-        let (written, next) = futures_util::join!(writing, read(ctx, found, &cursor));
+        let (written, next) = futures_util::join!(writing, read(ctx));
         written?;
         progress
             .add(i64::try_from(files).unwrap_or(i64::MAX))
             .await?;
-        let is_end = matches!(cursor, ExportCursor::End);
-        (page, cursor) = next?;
-        if is_end {
-            progress.finish().await?;
-            return Ok(target);
+        page = next?;
+    }
+    progress.finish().await?;
+    Ok(target)
+}
+
+/// Threads that write: copies wait for disks, links for processors and for each other.
+fn at_once(method: Method) -> usize {
+    match method {
+        Method::Write => AT_ONCE,
+        Method::Hardlink | Method::Symlink => {
+            std::thread::available_parallelism().map_or(1, |cores| cores.get().min(AT_ONCE))
         }
     }
 }
 
-async fn read(
-    ctx: &TaskContext,
-    found: &Found,
-    cursor: &ExportCursor,
-) -> Result<(Vec<ExportEntry>, ExportCursor), TaskError> {
-    let mut conn = ctx.session().await;
-    Ok(found.files.page(&mut conn, cursor).await?)
+async fn read(ctx: &TaskContext) -> Result<Vec<ExportEntry>, TaskError> {
+    Ok(ExportEntry::next(&mut *ctx.session().await).await?)
 }
 
-/// Writes a page, several files at once, each thread a run of neighbours.
+/// Writes a page, several files at once, each thread a run of neighbours: threads that meet in a directory wait for
+/// each other.
 async fn write_page(
     ctx: &TaskContext,
     writer: &Arc<Writer>,
+    at_once: usize,
     mut page: Vec<ExportEntry>,
 ) -> Result<(), TaskError> {
     for _ in 0..TRIES {
-        page.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        let runs: Vec<Vec<ExportEntry>> = page.chunks(RUN).map(<[_]>::to_vec).collect();
+        let run = page.len().div_ceil(at_once).max(1);
+        let runs: Vec<Vec<ExportEntry>> = page.chunks(run).map(<[_]>::to_vec).collect();
         let results: Vec<_> = stream::iter(runs)
             .map(|run| {
                 let (writer, stop) = (Arc::clone(writer), ctx.clone());
                 ctx.blocking(move || writer.write(run, || stop.checkpoint().is_err()))
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(at_once)
             .collect()
             .await;
         let mut missing = Vec::new();
@@ -232,7 +245,7 @@ pub(super) async fn look_again(
         let bytes = ExportBytes::find(&mut conn, entry.id).await?;
         match bytes {
             Some(bytes) if bytes == entry.bytes => return Err(gone(Some(&entry))),
-            Some(bytes) if bytes.storage_key.is_some() || bytes.urls.is_some() => {
+            Some(bytes) if bytes.storage_key.is_some() || !bytes.sources.is_empty() => {
                 entry.bytes = bytes;
                 found.push(entry);
             }

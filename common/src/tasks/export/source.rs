@@ -17,14 +17,15 @@ const PIECE: usize = 256 * 1024;
 /// # Errors
 /// A text for the client: what is wrong with the last source.
 pub(super) fn open(bytes: &ExportBytes, allowed: &[PathBuf]) -> Result<LocalFile, Fault> {
-    let urls = bytes.urls.as_deref().unwrap_or_default();
+    // As the newest of them says.
+    let size = bytes.sources.first().and_then(|newest| newest.size);
+    let expected = size.and_then(|size| u64::try_from(size).ok());
     let mut last = Fault::Missing;
-    for url in urls {
+    for url in bytes.sources.iter().map(|source| &source.url) {
         let opened = match local::path_of(url) {
             Some(path) => local::open_now(path, allowed),
             None => return Err(Fault::Missing),
         };
-        let expected = bytes.source_size.and_then(|size| u64::try_from(size).ok());
         match opened {
             Ok(file) if expected.is_none_or(|size| size == file.size) => return Ok(file),
             Ok(file) => {
@@ -69,7 +70,10 @@ pub(super) fn copy(
         to.write_all(read).map_err(&written)?;
     }
     let digest = hashers.finish();
-    if let Some(expected) = &bytes.source_sha256
+    if let Some(expected) = bytes
+        .sources
+        .first()
+        .and_then(|newest| newest.sha256.as_ref())
         && !digest.sha256().eq_ignore_ascii_case(expected)
     {
         let path = from.path.display();

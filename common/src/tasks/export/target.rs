@@ -4,6 +4,7 @@
 
 use super::path::Place;
 use crate::below::{DIRECTORY, make_below, names, open_below, remove_all, remove_contended};
+use crate::crash::{self, Point};
 use crate::ids::{ClaimId, ExportId};
 use crate::tasking::TaskError;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -215,7 +216,9 @@ impl Staged<'_> {
     /// # Errors
     /// As the system.
     pub fn name(mut self, parent: &OwnedFd, name: &str) -> Result<(), Errno> {
+        crash::point(Point::ExportStaged);
         rustix::fs::renameat(&self.target.staging, &self.own, parent, name)?;
+        crash::point(Point::ExportNamed);
         self.is_named = true;
         Ok(())
     }
