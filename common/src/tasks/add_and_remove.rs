@@ -151,12 +151,18 @@ impl AddAndRemove {
     /// The change, as a part of a task.
     async fn within(&self, ctx: &TaskContext) -> Result<Outcome, TaskError> {
         let repository = self.repository_pk;
-        require_reserved(ctx, repository, |kind| Self::on(kind, repository)).await?;
+        let row = require_reserved(ctx, repository, |kind| Self::on(kind, repository)).await?;
         let (all, removals) = self.removals()?;
         if !self.overwrite && !self.add_content_units.is_empty() {
             self.refuse_overwrites(ctx, all, &removals).await?;
         }
-        let draft = write_version(ctx, self, all, &removals).await?;
+        let add = &self.add_content_units;
+        let is_small = NewVersion::may_be_written_at_once(add.len() + removals.len());
+        let draft = if is_small && !all && self.base_version_pk.is_none() {
+            NewVersion::write_at_once(ctx, &row, add, &removals).await?
+        } else {
+            write_version(ctx, self, all, &removals).await?
+        };
         Ok(draft.map_or_else(Outcome::default, flip))
     }
 

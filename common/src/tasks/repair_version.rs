@@ -9,8 +9,7 @@ use crate::models::{
 };
 use crate::prn;
 use crate::repository::require_reserved;
-use crate::storage::look::Fault;
-use crate::storage::{self, Hashers, Stored, tombstones};
+use crate::storage::{Hashers, Stored, Verdict, tombstones};
 use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -18,17 +17,12 @@ use futures_util::stream::{self, StreamExt};
 use log::warn;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 use uuid::Uuid;
 
 /// Units whose files are looked at before the next ones are asked for.
 const BATCH: i64 = 500;
 /// Files that are read at the same time.
 const AT_ONCE: usize = 4;
-/// How often an object store is asked for a file before that counts as unreadable.
-const TRIES: u32 = 3;
-/// Between two of them.
-const PAUSE: Duration = Duration::from_secs(2);
 
 /// Looks at the file of every unit of a version: one that is missing, or whose digest is another one, is
 /// fetched anew where a remote has it. What cannot be fetched is counted and logged. Each file that was
@@ -122,41 +116,51 @@ impl Repair {
                 let ids: Vec<ArtifactId> = ids.into_iter().collect();
                 Artifact::find_many(&mut conn, &ids).await?
             };
-            for (artifact, fault) in self.faulty(artifacts).await? {
-                self.mend(&artifact, fault).await?;
+            for (artifact, verdict) in self.faulty(artifacts).await? {
+                self.repair(&artifact, verdict).await?;
             }
         }
     }
 
-    /// Those whose files are missing or not what they should be.
-    async fn faulty(&self, artifacts: Vec<Artifact>) -> Result<Vec<(Artifact, Fault)>, TaskError> {
+    /// Those whose files are not whole.
+    async fn faulty(
+        &self,
+        artifacts: Vec<Artifact>,
+    ) -> Result<Vec<(Artifact, Verdict)>, TaskError> {
         let (ctx, verify) = (&self.ctx, self.verify);
         let mut looks = stream::iter(artifacts)
             .map(|artifact| async move {
-                let fault = look(ctx, &artifact, verify).await;
-                fault.map(|fault| fault.map(|fault| (artifact, fault)))
+                let verdict = look(ctx, &artifact, verify).await?;
+                Ok::<_, TaskError>((artifact, verdict))
             })
             .buffer_unordered(AT_ONCE);
         let mut faulty = Vec::new();
         while let Some(found) = looks.next().await {
-            faulty.extend(found?);
+            let (artifact, verdict) = found?;
+            if verdict != Verdict::Whole {
+                faulty.push((artifact, verdict));
+            }
         }
         Ok(faulty)
     }
 
-    async fn mend(&mut self, artifact: &Artifact, fault: Fault) -> Result<(), TaskError> {
+    async fn repair(&mut self, artifact: &Artifact, verdict: Verdict) -> Result<(), TaskError> {
         let id = artifact.pulp_id;
-        match fault {
-            Fault::Missing => self.missing.add(1).await?,
-            Fault::Corrupted => self.corrupted.add(1).await?,
+        match verdict {
+            Verdict::Whole => return Ok(()),
+            Verdict::Missing => self.missing.add(1).await?,
+            Verdict::Wrong | Verdict::Unreadable => self.corrupted.add(1).await?,
         }
+        // Nothing is fetched onto the place where a store was mounted, which would make it look like one.
+        self.ctx.storage().still_there().await?;
         let Some(copy) = self.fetch(artifact).await? else {
             warn!(artifact:% = id, task_id:% = self.ctx.task();
-                "the file of artifact {id} is {fault:?}, and no remote has it");
+                "the file of artifact {id} is {verdict:?}, and no remote has it");
             return Ok(());
         };
+        self.ctx.storage().still_there().await?;
         let (copy_ref, old) = (&copy, &artifact.storage_key);
-        let mended = self
+        let repaired = self
             .ctx
             .fenced(async |conn| {
                 let key = copy_ref.take_over(conn).await?;
@@ -165,7 +169,7 @@ impl Repair {
                 match row {
                     Some(mut row) if row.storage_key == *old => {
                         // A file that is missing may only be out of this worker's sight.
-                        let bury = fault == Fault::Corrupted;
+                        let bury = verdict != Verdict::Missing;
                         row.attach(conn, key, bury).await?;
                         Ok(true)
                     }
@@ -174,7 +178,7 @@ impl Repair {
                 }
             })
             .await;
-        match mended {
+        match repaired {
             Ok(_) => {
                 copy.recorded();
                 // Content processes may remember the old key: they ask anew once they find it gone.
@@ -230,41 +234,9 @@ impl Repair {
     }
 }
 
-/// What is wrong with the file of an artifact, if anything is. One that cannot be read is corrupted: a bad
-/// sector answers no better later, and an object store is given a few tries.
-async fn look(
-    ctx: &TaskContext,
-    artifact: &Artifact,
-    verify: bool,
-) -> Result<Option<Fault>, TaskError> {
-    let is_local = ctx.storage().root().is_some();
-    let mut tries = if is_local { 1 } else { TRIES };
-    loop {
-        match look_once(ctx, artifact, verify).await? {
-            Ok(fault) => return Ok(fault),
-            Err(Error::NotFound { .. }) => return Ok(Some(Fault::Missing)),
-            Err(error) if tries <= 1 => {
-                let id = artifact.pulp_id;
-                warn!(artifact:% = id, task_id:% = ctx.task(), error:? = error;
-                    "the file of artifact {id} cannot be read");
-                return Ok(Some(Fault::Corrupted));
-            }
-            Err(_) => tries -= 1,
-        }
-        let pause = async {
-            tokio::time::sleep(PAUSE).await;
-            Ok(())
-        };
-        ctx.unless_stopped(pause).await?;
-    }
-}
-
-/// The same, once; the inner error is that of the store.
-async fn look_once(
-    ctx: &TaskContext,
-    artifact: &Artifact,
-    verify: bool,
-) -> Result<Result<Option<Fault>, Error>, TaskError> {
+/// What the file of an artifact is. A store that does not answer says nothing about it: then the task is handed back, ten
+/// times at most, and fails after that.
+async fn look(ctx: &TaskContext, artifact: &Artifact, verify: bool) -> Result<Verdict, TaskError> {
     let hash = |mut hashers: Hashers, piece: Bytes| {
         let hashing = async move {
             ctx.checkpoint()?;
@@ -277,6 +249,8 @@ async fn look_once(
         hashing.boxed()
     };
     let sha256 = verify.then_some(artifact.sha256.as_str());
-    let key = &artifact.storage_key;
-    storage::look::look(ctx.storage(), key, artifact.size, sha256, &hash).await
+    let looking = ctx
+        .storage()
+        .look(&artifact.storage_key, artifact.size, sha256, &hash);
+    ctx.unless_stopped(looking).await
 }

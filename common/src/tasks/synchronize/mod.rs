@@ -34,6 +34,10 @@ use std::io::{Read, Seek, SeekFrom};
 /// Largest manifest in bytes: more than ten million lines.
 const MANIFEST_BYTES: u64 = 2 << 30;
 
+/// Lines of a batch whose files are fetched: its units are written while about as many files of the next one come as
+/// may wait in memory.
+const FETCHED: usize = 500;
+
 /// What clients read where a repository that publishes by itself shall be a mirror.
 pub const MIRROR_AUTOPUBLISHED: &str = "Cannot use mirror mode with autopublished repository.";
 
@@ -200,7 +204,11 @@ async fn fill(
     let mut manifest = Manifest::new(file);
     loop {
         ctx.checkpoint()?;
-        let limit = usize::try_from(BATCH).unwrap_or(1);
+        let limit = if source.is_immediate() {
+            FETCHED
+        } else {
+            usize::try_from(BATCH).unwrap_or(1)
+        };
         let entries;
         (manifest, entries) = ctx
             .blocking(move || {
