@@ -43,7 +43,11 @@ pub async fn fsck(settings: &Settings, arguments: Arguments) -> Result<ExitCode,
         return Err("the database lacks migrations: run `millrace-api migrate` first".into());
     }
     let db = Db::new(&settings.database, "millrace-api fsck")?;
-    let storage = Storage::open(&settings.storage)?;
+    // One that is not there is not made: rows without any file would be what that looks like.
+    let mut storage = Storage::open_existing(&settings.storage)?;
+    if arguments.repair {
+        storage = Storage::open(&settings.storage)?;
+    }
     storage.check().await?;
     let json = arguments.json;
     let mut tell = |finding: &Finding| {
@@ -67,14 +71,16 @@ pub async fn fsck(settings: &Settings, arguments: Arguments) -> Result<ExitCode,
         },
         tell: &mut tell,
     };
-    let summary = fsck.run().await?;
-    let clean = summary.is_clean();
+    let (summary, ended) = fsck.run().await;
+    let complete = ended.is_ok();
+    let clean = complete && summary.is_clean();
     let text = if json {
-        json!({"clean": clean, "summary": summary}).to_string()
+        json!({"clean": clean, "complete": complete, "summary": summary}).to_string()
     } else {
-        summed(&summary)?
+        summed(&summary, complete)?
     };
     let _ = writeln!(std::io::stdout(), "{text}");
+    ended?;
     Ok(if clean {
         ExitCode::SUCCESS
     } else {
@@ -89,11 +95,20 @@ fn written(finding: &Finding) -> String {
     format!("{what:<18} {name} ({detail}){done}")
 }
 
-fn summed(summary: &Summary) -> Result<String, std::fmt::Error> {
+fn summed(summary: &Summary, complete: bool) -> Result<String, std::fmt::Error> {
     let (files, rows, units) = (summary.files, summary.rows, summary.units);
     let mut text = format!("{files} files, {rows} rows, {units} units of a Pulp 2: ");
+    if summary.passed > 0 {
+        let passed = summary.passed;
+        text = format!(
+            "{files} files ({passed} names of the file system's own passed over), {rows} rows, {units} units of a Pulp 2: "
+        );
+    }
     if summary.is_clean() {
-        text.push_str("all is well");
+        text.push_str(match complete {
+            true => "all is well",
+            false => "nothing amiss so far; not all was looked at",
+        });
         return Ok(text);
     }
     let mut found = summary.found.iter();
@@ -104,5 +119,8 @@ fn summed(summary: &Summary) -> Result<String, std::fmt::Error> {
         write!(text, ", {} {count}", what.name())?;
     }
     write!(text, "; repaired {}", summary.repaired)?;
+    if !complete {
+        text.push_str("; not all was looked at");
+    }
     Ok(text)
 }

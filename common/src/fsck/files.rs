@@ -1,22 +1,35 @@
 //! Files of the store that no row names.
 
 use super::{BATCH, Finding, Run, What};
+use crate::cause;
 use crate::db;
 use crate::error::Error;
 use crate::models::{Tombstone, stored_file};
 use crate::storage::tombstones::{self, Unlinked};
-use crate::storage::{Listed, StorageKey};
+use crate::storage::{Listed, Seen, StorageKey};
 use futures_util::stream::{StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 
 pub(super) async fn check(run: &mut Run<'_>) -> Result<(), Error> {
     let mut batches = run.fsck.storage.list().try_chunks(BATCH);
-    let mut strays = 0;
+    let mut without_row = 0;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(|error| error.1)?;
-        run.summary.files += batch.len() as u64;
         let mut old = BTreeMap::new();
-        for file in batch {
+        for seen in batch {
+            let file = match seen {
+                Seen::File(file) => file,
+                Seen::Passed(name) => {
+                    run.pass(name);
+                    continue;
+                }
+                Seen::Closed(name, why) => {
+                    run.add(Finding::unreadable(name, why));
+                    continue;
+                }
+            };
+            run.summary.files += 1;
             match file.key() {
                 None => run.add(foreign(&file)),
                 Some(_) if file.modified >= run.before => {}
@@ -25,8 +38,8 @@ pub(super) async fn check(run: &mut Run<'_>) -> Result<(), Error> {
             }
         }
         let found = unknown(run, old).await?;
-        strays += found.len() as u64;
-        run.doubt(strays, run.summary.files, "files")?;
+        without_row += found.len() as u64;
+        run.doubt(without_row, run.summary.files, "files")?;
         report(run, found).await?;
     }
     Ok(())
@@ -43,31 +56,57 @@ fn foreign(file: &Listed) -> Finding {
 
 /// Those that no row names and that are there still: what was removed properly since it was seen had a row then.
 async fn unknown(
-    run: &Run<'_>,
+    run: &mut Run<'_>,
     files: BTreeMap<StorageKey, Listed>,
 ) -> Result<Vec<(StorageKey, Listed)>, Error> {
     let keys: Vec<&StorageKey> = files.keys().collect();
     let known = stored_file::known(&mut *run.fsck.db.get().await?, &keys).await?;
     let mut unknown = Vec::new();
     for (key, file) in files {
-        if !known.contains(key.as_str()) && is_there(run, &key, &file).await? {
-            unknown.push((key, file));
+        if known.contains(key.as_str()) {
+            continue;
+        }
+        match now(run, &key, &file).await? {
+            Now::There => unknown.push((key, file)),
+            Now::Gone => {}
+            Now::Directory => run.add(foreign(&file)),
+            Now::Closed(why) => run.add(Finding::unreadable(&file.name, why)),
         }
     }
     Ok(unknown)
 }
 
-async fn is_there(run: &Run<'_>, key: &StorageKey, file: &Listed) -> Result<bool, Error> {
-    if file.name == key.as_str() {
-        return Ok(run.fsck.storage.size(key).await?.is_some());
-    }
-    let Some(root) = run.fsck.storage.root() else {
-        return Ok(true);
+/// What a file is that is looked at once more.
+enum Now {
+    There,
+    Gone,
+    Directory,
+    /// It cannot be looked at, and why.
+    Closed(String),
+}
+
+async fn now(run: &Run<'_>, key: &StorageKey, file: &Listed) -> Result<Now, Error> {
+    let storage = run.fsck.storage;
+    let Some(root) = storage.root() else {
+        if file.name != key.as_str() {
+            return Ok(Now::There);
+        }
+        return Ok(match storage.size(key).await {
+            Ok(Some(_)) => Now::There,
+            Ok(None) => Now::Gone,
+            Err(error) => {
+                storage.answers().await?;
+                Now::Closed(cause::chain(&error))
+            }
+        });
     };
-    let there = tokio::fs::try_exists(root.join(&file.name)).await;
-    there.map_err(|error| Error::Unavailable {
-        what: "artifact store",
-        source: error.into(),
+    // Not opened: one that is closed to us goes by its name as any other does.
+    let looked = tokio::fs::symlink_metadata(root.join(&file.name)).await;
+    Ok(match looked {
+        Ok(meta) if meta.is_dir() => Now::Directory,
+        Ok(_) => Now::There,
+        Err(why) if why.kind() == ErrorKind::NotFound => Now::Gone,
+        Err(why) => Now::Closed(why.to_string()),
     })
 }
 

@@ -24,19 +24,19 @@ use std::time::Duration;
 /// Rows or files that are looked at in one go.
 const BATCH: usize = 1000;
 
-/// So few are mended, whatever part of all they are, if not all.
+/// So few are repaired, whatever part of all they are, if not all.
 const FEW: u64 = 20;
 
 /// What is looked at, and what is done about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Mend what can be mended.
+    /// Repair what can be repaired.
     pub repair: bool,
     /// Read every file, and compare its digest.
     pub digests: bool,
     /// Files without a row that are younger than this do not count.
     pub min_age: Duration,
-    /// Mend even where more than half is amiss, as it is with the wrong database or a store that is not mounted.
+    /// Repair even where more than half is amiss, as it is with the wrong database or a store that is not mounted.
     pub force: bool,
 }
 
@@ -58,6 +58,8 @@ pub enum What {
     UnitWithoutFile,
     /// Files of an export that nobody makes any more.
     ExportLeftover,
+    /// A directory that cannot be looked at, or a name in one: what is there is not known.
+    Unreadable,
 }
 
 impl What {
@@ -72,6 +74,7 @@ impl What {
             Self::UnreadableFile => "unreadable file",
             Self::UnitWithoutFile => "unit without file",
             Self::ExportLeftover => "export leftover",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -90,6 +93,17 @@ pub struct Finding {
     pub done: Option<String>,
 }
 
+impl Finding {
+    fn unreadable(name: impl std::fmt::Display, why: String) -> Self {
+        Self {
+            what: What::Unreadable,
+            name: name.to_string(),
+            detail: why,
+            done: None,
+        }
+    }
+}
+
 /// How much was looked at and found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
@@ -99,6 +113,9 @@ pub struct Summary {
     pub rows: u64,
     /// Units of a Pulp 2 that say where they lie.
     pub units: u64,
+    /// Names in the store and below the directories of exports that the file system itself has given, `.nfs…` and
+    /// `lost+found`: they are passed over.
+    pub passed: u64,
     /// What is amiss.
     pub found: BTreeMap<What, u64>,
     /// For how much of it something was done.
@@ -128,25 +145,28 @@ pub struct Fsck<'a> {
 }
 
 impl Fsck<'_> {
-    /// Looks at everything, and mends what it is told to. May be run at any time, by several at once, and again after it
-    /// died anywhere.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database or a store does not answer; [`Error::Conflict`] where so much is amiss
-    /// that something else must be wrong, and nothing more is mended.
-    pub async fn run(self) -> Result<Summary, Error> {
-        let now = db::now(&mut *self.db.get().await?).await?;
-        let age = chrono::Duration::from_std(self.options.min_age).map_err(Error::internal)?;
+    /// Looks at everything, and repairs what it is told to. May be run at any time, by several at once, and again after it
+    /// died anywhere. Gives how far it came, and why no further: [`Error::Unavailable`] when the database or a store does
+    /// not answer; [`Error::Conflict`] where so much is amiss that something else must be wrong, and nothing more is
+    /// repaired.
+    pub async fn run(self) -> (Summary, Result<(), Error>) {
+        let before = match self.before().await {
+            Ok(before) => before,
+            Err(error) => return (Summary::default(), Err(error)),
+        };
         let mut run = Run {
-            before: now - age,
+            before,
             summary: Summary::default(),
             fsck: self,
         };
-        files::check(&mut run).await?;
-        rows::check(&mut run).await?;
-        units::check(&mut run).await?;
-        exports::check(&mut run).await?;
-        Ok(run.summary)
+        let ended = run.all().await;
+        (run.summary, ended)
+    }
+
+    async fn before(&self) -> Result<DateTime<Utc>, Error> {
+        let now = db::now(&mut *self.db.get().await?).await?;
+        let age = chrono::Duration::from_std(self.options.min_age).map_err(Error::internal)?;
+        Ok(now - age)
     }
 }
 
@@ -158,13 +178,27 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    async fn all(&mut self) -> Result<(), Error> {
+        files::check(self).await?;
+        rows::check(self).await?;
+        // Either may have nothing to look at, which is no reason not to look at the other.
+        let exports = exports::check(self).await;
+        units::check(self).await?;
+        exports
+    }
+
+    fn pass(&mut self, name: impl std::fmt::Display) {
+        log::info!("{name} is passed over: it is the file system's own");
+        self.summary.passed += 1;
+    }
+
     fn add(&mut self, finding: Finding) {
         *self.summary.found.entry(finding.what).or_default() += 1;
         self.summary.repaired += u64::from(finding.done.is_some());
         (self.fsck.tell)(&finding);
     }
 
-    /// Refuses to mend where so much of what was seen is wrong that the database or the store is another one than it
+    /// Refuses to repair where so much of what was seen is wrong that the database or the store is another one than it
     /// should be.
     fn doubt(&self, wrong: u64, seen: u64, of: &str) -> Result<(), Error> {
         let Options { repair, force, .. } = self.fsck.options;

@@ -1,23 +1,21 @@
 //! Rows whose file is missing, or is another one than it should be.
 
 use super::{BATCH, Finding, Run, What};
+use crate::crash::{self, Point};
 use crate::db;
 use crate::error::Error;
-use crate::models::stored_file::{self, Kind, StoredFile};
-use crate::storage::look::{Fault, look};
-use crate::storage::{Hashers, Storage, tombstones};
+use crate::models::detached::{Detached, detach};
+use crate::models::stored_file::{Kind, StoredFile};
+use crate::storage::{Hashers, Storage, Verdict, tombstones};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
-use std::time::Duration;
 
 /// Files that are asked for at the same time, and those that are read.
 const ASKED: usize = 32;
 const READ: usize = 4;
-/// How often an object store is asked before that is an error.
-const TRIES: u32 = 3;
-/// Between two of them.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Units that lose a broken file in one transaction: far from what the limit of a statement lets through.
+const DETACHED: i64 = 2000;
 
 pub(super) async fn check(run: &mut Run<'_>) -> Result<(), Error> {
     let mut wrong = 0;
@@ -58,8 +56,7 @@ async fn faulty(run: &Run<'_>, page: Vec<StoredFile>) -> Result<Vec<(StoredFile,
     Ok(found)
 }
 
-/// What is wrong with a file. One that a local disk does not give is unreadable; an object store is asked again, and
-/// then nothing can be said.
+/// What is wrong with a file.
 async fn fault(storage: &Storage, file: &StoredFile, digests: bool) -> Result<Option<What>, Error> {
     let sha256 = file.sha256.as_deref().filter(|_| digests);
     let hash = |mut hashers: Hashers, piece: Bytes| {
@@ -71,23 +68,13 @@ async fn fault(storage: &Storage, file: &StoredFile, digests: bool) -> Result<Op
             .map(|hashed| hashed.map_err(Error::internal))
             .boxed()
     };
-    let mut tries = TRIES;
-    loop {
-        let looked = look::<Error>(storage, &file.storage_key, file.size, sha256, &hash);
-        match looked.await? {
-            Ok(fault) => {
-                return Ok(fault.map(|fault| match fault {
-                    Fault::Missing => What::RowWithoutFile,
-                    Fault::Corrupted => What::WrongFile,
-                }));
-            }
-            Err(Error::NotFound { .. }) => return Ok(Some(What::RowWithoutFile)),
-            Err(_) if storage.root().is_some() => return Ok(Some(What::UnreadableFile)),
-            Err(error) if tries <= 1 => return Err(error),
-            Err(_) => tries -= 1,
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    let verdict = storage.look::<Error>(&file.storage_key, file.size, sha256, &hash);
+    Ok(match verdict.await? {
+        Verdict::Whole => None,
+        Verdict::Missing => Some(What::RowWithoutFile),
+        Verdict::Wrong => Some(What::WrongFile),
+        Verdict::Unreadable => Some(What::UnreadableFile),
+    })
 }
 
 /// Looks once more, now that rows that went before their files are gone.
@@ -102,7 +89,7 @@ async fn again(run: &mut Run<'_>, kind: Kind, file: StoredFile) -> Result<(), Er
     let done = match (kind, fsck.options.repair, what) {
         // One that cannot be read now may be read tomorrow.
         (_, _, What::UnreadableFile) => None,
-        (Kind::Artifact, true, what) => mend(run, &file, what).await?,
+        (Kind::Artifact, true, what) => repair(run, &file, what).await?,
         _ => None,
     };
     run.add(Finding {
@@ -116,21 +103,33 @@ async fn again(run: &mut Run<'_>, kind: Kind, file: StoredFile) -> Result<(), Er
 
 /// A unit that a remote has a source for gets its file from there when somebody asks for it. What no remote has stays
 /// as it is: an upload of the same bytes restores it.
-async fn mend(run: &Run<'_>, file: &StoredFile, what: What) -> Result<Option<String>, Error> {
+async fn repair(run: &Run<'_>, file: &StoredFile, what: What) -> Result<Option<String>, Error> {
     let (db, storage) = (run.fsck.db, run.fsck.storage);
     // A file that is missing may only be out of sight here: then its row still finds it.
     let bury = what == What::WrongFile;
-    let detached = db::transaction(&mut *db.get().await?, async |conn| {
-        Ok::<_, Error>(stored_file::detach(conn, file, bury).await?)
-    })
-    .await?;
-    tombstones::unlink(db, storage, &detached.buried).await?;
-    Ok((detached.units > 0).then(|| {
-        let (units, left) = (detached.units, detached.left);
-        let rest = match left {
-            0 => String::new(),
-            left => format!("; {left} without a remote keep it"),
-        };
-        format!("{units} units fetch it again from their remote{rest}")
-    }))
+    let mut units = 0;
+    let last = loop {
+        storage.still_there().await?;
+        let detached = db::transaction(&mut *db.get().await?, async |conn| {
+            Ok::<_, Error>(detach(conn, file, bury, DETACHED).await?)
+        })
+        .await?;
+        crash::point(Point::FsckDetached);
+        units += detached.units;
+        if !detached.more {
+            break detached;
+        }
+    };
+    let Detached { left, buried, .. } = last;
+    tombstones::unlink(db, storage, &buried).await?;
+    if units == 0 {
+        return Ok((!buried.is_empty()).then(|| "removed: no unit has it".to_owned()));
+    }
+    let rest = match left {
+        0 => String::new(),
+        left => format!("; {left} without a remote keep it"),
+    };
+    Ok(Some(format!(
+        "{units} units fetch it again from their remote{rest}"
+    )))
 }

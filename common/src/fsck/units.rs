@@ -3,7 +3,7 @@
 use super::{BATCH, Finding, Run, What};
 use crate::error::Error;
 use crate::ids::ContentId;
-use crate::models::stored_file::StoredUnit;
+use crate::models::stored_unit::StoredUnit;
 use crate::units::{Fault, Storage};
 use std::sync::Arc;
 use uuid::Uuid;
