@@ -3,7 +3,7 @@
 
 use crate::hung::Watch;
 use crate::running::Cause;
-use crate::sessions;
+use crate::sessions::{self, Listed};
 use crate::settling;
 use crate::worker::Shared;
 use diesel::sql_types::{Bool, Jsonb, Nullable, Uuid as SqlUuid};
@@ -12,7 +12,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use futures_util::StreamExt;
 use log::{info, warn};
 use millrace_common::cause::chain;
-use millrace_common::db::{Conn, Session};
+use millrace_common::db::{Conn, Prepare, Session};
 use millrace_common::error::Error;
 use millrace_common::ids::{ClaimId, ProcessId, TaskId};
 use millrace_common::metrics::engine;
@@ -32,7 +32,7 @@ pub(crate) struct Beat {
     shared: Arc<Shared>,
     /// Taken while it beats, so that a session that is given up is also closed: it holds the worker's
     /// lock for as long as it is open.
-    session: Option<Session>,
+    session: Option<(Session, Listed)>,
     watch: Watch,
 }
 
@@ -60,8 +60,7 @@ impl Beat {
     pub(crate) async fn start(shared: Arc<Shared>) -> Result<Self, Error> {
         shared.db().require_direct_sessions().await?;
         shared.presence.open(shared.db()).await?;
-        let mut session = shared.db().session("beat").await?;
-        register(&shared, &mut session).await?;
+        let session = open(&shared).await?;
         Ok(Self {
             shared,
             session: Some(session),
@@ -72,7 +71,7 @@ impl Beat {
     /// Beats for as long as the process lives; the session is made again when it is lost.
     pub(crate) async fn run(mut self) {
         loop {
-            if let Some(session) = self.session.take()
+            if let Some((session, _listed)) = self.session.take()
                 && let Err(error) = self.beat_on(session).await
             {
                 warn!(error:% = error; "the beat was lost: {}", chain(&error));
@@ -93,9 +92,7 @@ impl Beat {
     }
 
     async fn reconnect(&mut self) -> Result<(), Error> {
-        let mut session = self.shared.db().session("beat").await?;
-        register(&self.shared, &mut session).await?;
-        self.session = Some(session);
+        self.session = Some(open(&self.shared).await?);
         self.watch.forget();
         Ok(())
     }
@@ -133,11 +130,12 @@ impl Beat {
         let conn = &mut session.conn;
         let pulse: Pulse = sql_query(include_str!("beat.sql"))
             .bind::<SqlUuid, _>(self.shared.id)
+            .prepared()
             .get_result(conn)
             .await?;
         if !pulse.registered {
             register_row(&self.shared, conn).await?;
-            sessions::name_all(&self.shared, conn, &session.backend).await?;
+            sessions::name_all(&self.shared, conn).await?;
         }
         self.shared.turns.committed.mark();
         self.compare(serde_json::from_value(pulse.held).map_err(Error::internal)?);
@@ -170,7 +168,8 @@ impl Beat {
             };
             // Asked after the rows were read: a claim is engaged before it can be in a row.
             if !self.shared.running.is_engaged(claim.id) {
-                tokio::spawn(give_back(Arc::clone(&self.shared), claim));
+                let shared = Arc::clone(&self.shared);
+                tokio::spawn(async move { settling::give_back(&shared, claim).await });
             } else if row.canceling {
                 self.shared.running.stop(claim.task, Cause::Canceled);
             } else if row.overdue {
@@ -180,28 +179,19 @@ impl Beat {
     }
 }
 
-async fn give_back(shared: Arc<Shared>, claim: Claim) {
-    let id = claim.task;
-    match settling::give_back(&shared, claim).await {
-        Ok(false) => {}
-        Ok(true) => {
-            warn!(task_id:% = id; "task {id} was claimed on a session that was lost: it is given back")
-        }
-        Err(error) => {
-            warn!(error:% = error, task_id:% = id; "giving back task {id}: {}", chain(&error))
-        }
-    }
-}
-
-/// The lock of the process, then its row. The lock may still be held by the session that was lost.
-async fn register(shared: &Shared, session: &mut Session) -> Result<(), Error> {
-    AppStatus::hold(&mut session.conn, shared.id).await?;
-    session
-        .conn
-        .batch_execute(&format!("LISTEN {CANCEL_CHANNEL}"))
+/// A session with the lock of the process on it, which may still be held by the session that was lost.
+async fn open(shared: &Shared) -> Result<(Session, Listed), Error> {
+    let mut session = shared.db().session("beat").await?;
+    let listed = shared.sessions.list(&session.backend);
+    let conn = &mut session.conn;
+    // Named before it can hold the lock, so that the next one ends it should its answers be lost.
+    register_row(shared, conn).await?;
+    sessions::name_all(shared, conn).await?;
+    sessions::end_given_up(shared, conn).await?;
+    AppStatus::hold(conn, shared.id).await?;
+    conn.batch_execute(&format!("LISTEN {CANCEL_CHANNEL}"))
         .await?;
-    register_row(shared, &mut session.conn).await?;
-    sessions::name_all(shared, &mut session.conn, &session.backend).await
+    Ok((session, listed))
 }
 
 async fn register_row(shared: &Shared, conn: &mut Conn) -> Result<(), Error> {
@@ -217,10 +207,12 @@ async fn register_row(shared: &Shared, conn: &mut Conn) -> Result<(), Error> {
     Ok(AppStatus::beat(conn, &me).await?)
 }
 
-/// Takes the worker's row away at its orderly end.
+/// Takes the worker's row away at its orderly end, and before that what it has given up and the server still serves: after
+/// that nobody finds it by the row.
 pub(crate) async fn unregister(shared: &Shared) {
     let deleted = async {
         let mut conn = shared.db().get().await?;
+        sessions::end_given_up(shared, &mut conn).await?;
         AppStatus::remove(&mut conn, shared.id)
             .await
             .map_err(Error::from)

@@ -15,6 +15,8 @@ mod settling;
 mod shutdown;
 mod slot;
 mod slots;
+mod together;
+mod tries;
 mod turns;
 mod watch;
 mod worker;

@@ -4,38 +4,44 @@ use crate::running::lock;
 use crate::worker::Shared;
 use log::warn;
 use millrace_common::cause::chain;
-use millrace_common::db::{Backend, Conn, Session};
+use millrace_common::db::{self, Backend, Conn};
 use millrace_common::error::Error;
 use millrace_common::models::worker_session;
 use millrace_common::tasking::TaskSession;
 use std::sync::{Arc, Mutex as SyncMutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Semaphore};
 
 /// The session of a slot and the server process behind it. Closed when the last hold on it is dropped.
 pub(crate) struct SlotSession {
     pub conn: TaskSession,
     pub backend: Backend,
+    pub opened: Instant,
     _listed: Listed,
 }
 
-/// The sessions that slots have open now.
+/// The sessions that slots, and the beat, have open now.
 #[derive(Clone, Default)]
 pub(crate) struct Open(Arc<SyncMutex<Vec<Backend>>>);
 
 /// A session's place in the list, for as long as it is open.
-struct Listed {
+pub(crate) struct Listed {
     open: Open,
     backend: Backend,
 }
 
 impl Open {
-    fn list(&self, backend: &Backend) -> Listed {
+    /// Notes a session until what comes back is dropped: before it is named, and for as long as anything relies on it.
+    pub(crate) fn list(&self, backend: &Backend) -> Listed {
         lock(&self.0).push(backend.clone());
         Listed {
             open: self.clone(),
             backend: backend.clone(),
         }
+    }
+
+    fn all(&self) -> Vec<Backend> {
+        lock(&self.0).clone()
     }
 }
 
@@ -48,15 +54,20 @@ impl Drop for Listed {
 /// Sessions that a process opens at the same time: a hundred at once would make each other late.
 static OPENING: Semaphore = Semaphore::const_new(4);
 
-/// Opens a session for a slot.
+/// Opens a session for a slot, and ends on the server those that this worker has given up: what is half open keeps its
+/// locks there.
 pub(crate) async fn open(shared: &Shared, purpose: &str) -> Result<SlotSession, Error> {
     let _turn = OPENING.acquire().await;
-    let Session { mut conn, backend } = shared.db().session(purpose).await?;
+    let session = shared.db().session(purpose).await?;
+    // The next session that is opened ends this one, when no body runs by it any more.
+    let (mut conn, backend, opened) = session.into_parts();
     let listed = shared.sessions.list(&backend);
     worker_session::name(&mut conn, shared.id, std::slice::from_ref(&backend)).await?;
+    end_given_up(shared, &mut conn).await?;
     Ok(SlotSession {
         conn: Arc::new(Mutex::new(conn)),
         backend,
+        opened,
         _listed: listed,
     })
 }
@@ -88,11 +99,22 @@ pub(crate) async fn open_patiently(
     }
 }
 
-/// Names all open sessions in the worker's rows, the beat's own too, and forgets those that have ended: the
-/// worker's row was new, or had been removed with them.
-pub(crate) async fn name_all(shared: &Shared, conn: &mut Conn, own: &Backend) -> Result<(), Error> {
+/// Names all open sessions in the worker's rows, and forgets those that have ended: the worker's row was new, or had
+/// been removed with them.
+pub(crate) async fn name_all(shared: &Shared, conn: &mut Conn) -> Result<(), Error> {
     worker_session::forget_ended(conn, shared.id).await?;
-    let mut open = lock(&shared.sessions.0).clone();
-    open.push(own.clone());
+    let open = shared.sessions.all();
     Ok(worker_session::name(conn, shared.id, &open).await?)
+}
+
+/// Ends on the server what this worker has named and does not have open any more.
+pub(crate) async fn end_given_up(shared: &Shared, conn: &mut Conn) -> Result<(), Error> {
+    let mut given_up = worker_session::named(conn, shared.id).await?;
+    // Looked at after the rows: a session is listed before it is named.
+    let open = shared.sessions.all();
+    given_up.retain(|session| !open.contains(session));
+    if !given_up.is_empty() {
+        db::end_sessions(conn, &given_up).await?;
+    }
+    Ok(())
 }

@@ -13,10 +13,12 @@ use millrace_common::crash::{self, Point};
 use millrace_common::error::is_out_of_locks;
 use millrace_common::metrics::engine;
 use millrace_common::tasking::{
-    self, Claim, ClaimOutcome, Claimed, Ended, IMMEDIATE_CLASS, IMMEDIATE_TIMEOUT, TaskType,
+    self, Announcement, Claim, ClaimOutcome, Claimed, Ended, IMMEDIATE_CLASS, IMMEDIATE_TIMEOUT,
+    TaskType,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The first and the longest pause before a task that could not be claimed is announced again.
 type Pauses = (Duration, Duration);
@@ -25,8 +27,45 @@ const SOON: Pauses = (Duration::from_millis(500), Duration::from_millis(500));
 /// This worker, or this server, cannot run the task as it is.
 const LATER: Pauses = (Duration::from_secs(5), Duration::from_secs(30));
 
+/// The pause before a task is claimed again whose claim was not heard of; a little more than the row says the first time.
+const UNHEARD: Duration = Duration::from_millis(120);
+
 /// Why a task is put off that this worker cannot run.
 const UNKNOWN: &str = "it waits for a worker that knows it";
+
+/// So many tasks follow each other in a slot, and for so long, before it takes the next message.
+const CHAIN: u32 = 16;
+const CHAIN_TIME: Duration = Duration::from_secs(1);
+
+/// How far the tasks may go on that follow a message.
+struct Chain {
+    left: u32,
+    until: Instant,
+    /// True for the task of the message itself, at its first delivery.
+    first: bool,
+}
+
+/// What a slot does next.
+enum Next {
+    /// The task that follows in the lane.
+    Successor(Announcement),
+    /// The next message.
+    None,
+    /// Nothing: the worker stops.
+    Stopped,
+}
+
+/// The type of a task, where this worker can run it.
+fn runnable<'a>(
+    shared: &'a Shared,
+    name: &str,
+    versions: &BTreeMap<String, String>,
+) -> Option<&'a TaskType> {
+    let registry = &shared.execution.registry;
+    registry
+        .get(name)
+        .filter(|_| registry.can_run(name, versions))
+}
 
 struct Slot {
     shared: Arc<Shared>,
@@ -80,38 +119,64 @@ impl Slot {
         }
     }
 
+    /// Serves a message, and then the tasks that follow in its lanes, without the broker: what is handed on so is
+    /// not announced. The message stays unacknowledged until the last of them.
     async fn serve(&mut self, delivered: Delivered) {
+        let mut chain = Chain {
+            left: CHAIN,
+            until: Instant::now() + CHAIN_TIME,
+            first: !delivered.redelivered,
+        };
+        let mut message = delivered.message.clone();
+        let mut delivered = Some(delivered);
+        loop {
+            chain.left -= 1;
+            match self.serve_one(&message, &mut delivered, &chain).await {
+                Next::Successor(successor) => message = Message::of(&successor, successor.at),
+                Next::None => break,
+                // The message goes back with the channel; a successor is announced by the janitor.
+                Next::Stopped => return,
+            }
+            chain.first = false;
+        }
+        match delivered {
+            Some(delivered) => self.consumer.acknowledge(delivered).await,
+            // Acknowledged early, or about to be when the body ended: the next message needs a channel of
+            // its own in any case.
+            None => self.consumer.abandon(),
+        }
+    }
+
+    async fn serve_one(
+        &mut self,
+        message: &Message,
+        delivered: &mut Option<Delivered>,
+        chain: &Chain,
+    ) -> Next {
         self.place.is(Phase::Claiming);
-        let message = delivered.message.clone();
         let shared = Arc::clone(&self.shared);
-        let kind = shared.execution.registry.get(&message.name).filter(|_| {
-            shared
-                .execution
-                .registry
-                .can_run(&message.name, &message.versions)
-        });
-        let Some(kind) = kind else {
+        let Some(kind) = runnable(&shared, &message.name, &message.versions) else {
             engine().unknown_types.inc();
-            self.defer(&message, UNKNOWN, LATER).await;
-            return self.consumer.acknowledge(delivered).await;
+            self.defer(message, UNKNOWN, LATER).await;
+            return Next::None;
         };
         crash::point(Point::Delivered);
-        let Some((outcome, engaged)) = self.claim(&shared, &message).await else {
-            // The worker stops: the message goes back with the channel.
-            return;
+        let Some((outcome, engaged)) = self.claim(&shared, message).await else {
+            return Next::Stopped;
         };
         match outcome {
             ClaimOutcome::Claimed(claimed) => {
-                if !delivered.redelivered {
+                if chain.first {
                     shared.progress.claimed(&self.class, message.announced_at);
                 }
                 crash::point(Point::Claimed);
-                self.run_claimed(kind, &claimed, engaged, delivered).await;
+                self.run_claimed(kind, &claimed, engaged, delivered, chain)
+                    .await
             }
             outcome => {
                 drop(engaged);
-                self.answer(&message, outcome).await;
-                self.consumer.acknowledge(delivered).await;
+                self.answer(message, outcome).await;
+                Next::None
             }
         }
     }
@@ -122,14 +187,23 @@ impl Slot {
         shared: &'a Shared,
         message: &Message,
     ) -> Option<(ClaimOutcome, Engaged<'a>)> {
+        let mut unheard = None;
         loop {
             self.place.is(Phase::Opening);
+            let db = shared.db();
+            self.session.take_if(|session| db.doubts(session.opened));
             if self.session.is_none() {
                 self.session =
                     sessions::open_patiently(&self.shared, &self.label, Duration::ZERO).await;
             }
             let session = self.session.as_ref()?;
             self.place.is(Phase::Claiming);
+            // It may have been committed all the same. Its session has been ended.
+            if let Some(claim) = unheard.take()
+                && settling::give_back(shared, claim).await
+            {
+                tokio::time::sleep(UNHEARD).await;
+            }
             let mut conn = session.conn.lock().await;
             let engaged = shared.running.engage();
             let claim = Claim {
@@ -151,6 +225,7 @@ impl Slot {
             }
             drop(conn);
             shared.running.give_up(engaged);
+            unheard = Some(claim);
             self.session = None;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -222,10 +297,11 @@ impl Slot {
         kind: &TaskType,
         claimed: &Claimed,
         engaged: Engaged<'_>,
-        delivered: Delivered,
-    ) {
+        delivered: &mut Option<Delivered>,
+        chain: &Chain,
+    ) -> Next {
         let Some(session) = self.session.take() else {
-            return;
+            return Next::None;
         };
         let shared = Arc::clone(&self.shared);
         let (id, name) = (claimed.claim.task, kind.name);
@@ -233,32 +309,44 @@ impl Slot {
         shared.publisher.state_changed(id, name, "running");
 
         self.place.is(Phase::Running);
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let run = Arc::new(Run::new(
             claimed.claim,
             Arc::clone(&session.conn),
             session.backend.clone(),
         ));
         let entered = shared.running.enter(&run);
-        let mut delivered = Some(delivered);
-        let ended = self.execute(kind, claimed, &run, &mut delivered).await;
+        let ended = self.execute(kind, claimed, &run, delivered).await;
         crash::point(Point::BodyEnded);
         drop(entered);
 
+        // What a body left in its session that did not come to its end (a cursor, a setting) goes with that.
         let clean = matches!(ended, Ended::Finished(_)) && !run.is_lost();
         let cause = run.cause();
         // Its hold on the session goes with it: settle must be able to close that.
         drop(run);
-        self.session = settling::settle(&shared, kind, claimed, ended, cause, session, clean).await;
+        let is_held = delivered.is_some();
+        let follows = |successor: &Announcement| {
+            is_held
+                && chain.left > 0
+                && Instant::now() < chain.until
+                && successor.class == self.class
+                && !shared.shutdown.drain.is_cancelled()
+                && runnable(&shared, &successor.name, &successor.versions).is_some()
+        };
+        let ended = settling::EndedRun {
+            kind,
+            claimed,
+            ended,
+            cause,
+            clean,
+        };
+        let (session, successor) = settling::settle(&shared, ended, session, follows).await;
+        self.session = session;
         crash::point(Point::SettlePublished);
         drop(engaged);
         engine().observe_run(name, started.elapsed().as_secs_f64());
-        match delivered {
-            Some(delivered) => self.consumer.acknowledge(delivered).await,
-            // Acknowledged early, or about to be when the body ended: the next message needs a channel of
-            // its own in any case.
-            None => self.consumer.abandon(),
-        }
+        successor.map_or(Next::None, Next::Successor)
     }
 
     /// Runs the body; meanwhile watches its session, acknowledges early what takes long, and passes a

@@ -6,6 +6,7 @@ use crate::running::{Progress, Running};
 use crate::sessions::Open;
 use crate::shutdown::Shutdown;
 use crate::slots::Slots;
+use crate::together::Together;
 use crate::turns::Turns;
 use crate::watch::Presence;
 use crate::{health, slot};
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub shutdown: Shutdown,
     pub slots: Slots,
     pub turns: Turns,
+    pub together: Together,
 }
 
 impl Shared {
@@ -108,6 +110,7 @@ impl Worker {
             progress: Progress::default(),
             metrics: Metrics::new(&settings.worker.slots),
             slots: Slots::default(),
+            together: Together::default(),
             turns: Turns::new(settings.worker.stuck_seconds),
             execution,
         });
