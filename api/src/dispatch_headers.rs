@@ -109,6 +109,12 @@ pub async fn body_is_read() -> ApiResult<()> {
 }
 
 impl DispatchHeaders {
+    /// True where they say nothing.
+    #[must_use]
+    pub fn are_plain(&self) -> bool {
+        self.deadline.is_none() && self.key.is_none()
+    }
+
     fn read(request: &ServiceRequest) -> ApiResult<Self> {
         let headers = request.headers();
         let deadline = match single(headers, TASK_DEADLINE)? {

@@ -6,13 +6,15 @@ use crate::correlation;
 use crate::dispatch_headers::{self, DispatchHeaders};
 use crate::error::{ApiError, ApiResult};
 use crate::route::AsyncOperationResponse;
+use crate::waiting::Waiter;
 use actix_web::HttpResponse;
 use millrace_common::crash::{self, Point};
 use millrace_common::db::{self, Conn, Work};
 use millrace_common::error::Error;
 use millrace_common::ids::TaskId;
 use millrace_common::representation::task_href;
-use millrace_common::tasking::{NewTask, dispatch};
+use millrace_common::tasking::{Dispatched, NewTask, dispatch};
+use tokio::sync::SemaphorePermit;
 
 /// Dispatches a task for this request and answers 202 with its href.
 ///
@@ -22,7 +24,42 @@ use millrace_common::tasking::{NewTask, dispatch};
 /// # Errors
 /// 400 for a resource that cannot be reserved, 503 without a database.
 pub async fn dispatch_and_accept(app: &App, actor: &Actor, task: NewTask) -> ApiResult {
-    dispatch_made(app, actor, async |_| Ok(task.clone())).await
+    Ok(accepted(record_task(app, actor, task).await?))
+}
+
+fn accepted(task: TaskId) -> HttpResponse {
+    HttpResponse::Accepted().json(AsyncOperationResponse {
+        task: task_href(task),
+    })
+}
+
+/// As [`dispatch_and_accept`], for any dialect: gives the id of the task, which is readable from now on. A task without
+/// a key and a deadline is one statement, which goes to its end also where the client has gone.
+///
+/// # Errors
+/// As [`dispatch_and_accept`].
+pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<TaskId> {
+    if dispatch_headers::current().is_some_and(|headers| !headers.are_plain()) {
+        return record(app, actor, async |_| Ok(task.clone())).await;
+    }
+    // Nothing is written with it: its statement is the transaction.
+    let task = task.cid(correlation::current()).created_by(Some(actor.id));
+    let turn = turn(app).await?;
+    let mut conn = app.db.get().await?;
+    let waiter = waiter(app, &task);
+    let (id, keyring) = (task.id, app.keyring.clone());
+    // To its end, also where the client goes: a session that is given back must not be busy.
+    let dispatched = tokio::spawn(async move {
+        db::retrying(&mut conn, async |conn| {
+            dispatch(conn, &keyring, &task).await
+        })
+        .await
+    })
+    .await
+    .map_err(ApiError::internal)??;
+    drop(turn);
+    publish(app, dispatched, waiter).await;
+    Ok(id)
 }
 
 /// As [`dispatch_and_accept`], with a task that is made in the same transaction, after whatever else is to be
@@ -40,17 +77,10 @@ where
         + Sync
         + 'a,
 {
-    let task = record(app, actor, make).await?;
-    Ok(HttpResponse::Accepted().json(AsyncOperationResponse {
-        task: task_href(task),
-    }))
+    Ok(accepted(record(app, actor, make).await?))
 }
 
-/// The same for any dialect: gives the id of the task, which is readable from now on.
-///
-/// # Errors
-/// As [`dispatch_made`].
-pub async fn record<'a, F>(app: &App, actor: &Actor, make: F) -> ApiResult<TaskId>
+async fn record<'a, F>(app: &App, actor: &Actor, make: F) -> ApiResult<TaskId>
 where
     for<'r> F: AsyncFn(&'r mut Conn) -> ApiResult<NewTask>
         + Work<&'r mut Conn, ApiResult<NewTask>, Fut: Send>
@@ -59,34 +89,47 @@ where
         + 'a,
 {
     let cid = correlation::current();
-    let turn = app.dispatching.acquire();
-    let turn = tokio::time::timeout(app.settings.database.pool_wait_ms.get(), turn)
-        .await
-        .map_err(|elapsed| Error::Unavailable {
-            what: "database",
-            source: elapsed.into(),
-        })?
-        .map_err(ApiError::internal)?;
+    let turn = turn(app).await?;
     let mut conn = app.db.get().await?;
     let headers = dispatch_headers::current();
-    let (task, waiter, dispatched) = db::transaction(&mut conn, async |conn| {
+    let (task, waiter, dispatched) = db::brief_transaction(&mut conn, async |conn| {
         let headers = headers.as_deref();
         let id = noted(conn, headers).await?;
         let mut task = make(conn).await?.cid(&cid).created_by(Some(actor.id));
         task.id = id.unwrap_or(task.id);
         let task = in_time(conn, headers, task).await?;
-        let waiter = task
-            .is_immediate()
-            .then(|| app.waiters.begin(task.id))
-            .flatten();
+        let waiter = waiter(app, &task);
         let dispatched = dispatch(conn, &app.keyring, &task).await?;
         crash::point(Point::DispatchWritten);
         Ok::<_, ApiError>((task, waiter, dispatched))
     })
     .await?;
+    drop((conn, turn));
+    publish(app, dispatched, waiter).await;
+    Ok(task.id)
+}
+
+/// Sessions for dispatches are bounded: what else asks the database finds one, too.
+async fn turn(app: &App) -> ApiResult<SemaphorePermit<'_>> {
+    let turn = app.dispatching.acquire();
+    tokio::time::timeout(app.settings.database.pool_wait_ms.get(), turn)
+        .await
+        .map_err(|elapsed| Error::Unavailable {
+            what: "database",
+            source: elapsed.into(),
+        })?
+        .map_err(ApiError::internal)
+}
+
+fn waiter(app: &App, task: &NewTask) -> Option<Waiter> {
+    task.is_immediate()
+        .then(|| app.waiters.begin(task.id))
+        .flatten()
+}
+
+/// After the commit.
+async fn publish(app: &App, dispatched: Dispatched, waiter: Option<Waiter>) {
     crash::point(Point::DispatchCommitted);
-    drop(conn);
-    drop(turn);
     let starts_now = dispatched.announcement.is_some()
         && app.publisher.is_connected()
         && !app.publisher.is_blocked();
@@ -94,7 +137,6 @@ where
     if let Some(waiter) = waiter.filter(|_| starts_now) {
         waiter.wait(app.settings.api.immediate_wait_ms.get()).await;
     }
-    Ok(task.id)
 }
 
 /// Notes a request that has a key; the id that its task must have.

@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use diesel_async::SimpleAsyncConnection;
 use futures_util::StreamExt;
 use log::{info, warn};
-use millrace_common::db::Session;
+use millrace_common::db::{self, Backend, Session};
 use millrace_common::error::Error;
 use millrace_common::ids::ProcessId;
 use millrace_common::models::account;
@@ -19,14 +19,17 @@ use tokio_util::sync::CancellationToken;
 /// An API that was silent for so long is not shown any more (contract 2.8).
 const TTL_SECONDS: i32 = 120;
 const BEAT: Duration = Duration::from_secs(10);
+/// An idle session is asked so often, so that half-open ones are found before a request needs one.
+const ASK: Duration = Duration::from_secs(1);
 const RECONNECT_MIN: Duration = Duration::from_millis(200);
 
 /// Keeps the rows, their locks and the listener alive until told to stop, then removes the rows.
 pub async fn keep(app: Data<App>, stop: CancellationToken) {
     let me = rows(&app);
     let mut pause = RECONNECT_MIN;
+    let mut last = None;
     while !stop.is_cancelled() {
-        match begin(&app, &me).await {
+        match begin(&app, &me, &mut last).await {
             Ok(mut session) => {
                 pause = RECONNECT_MIN;
                 app.waiters.set_listening(true);
@@ -66,8 +69,18 @@ fn rows(app: &App) -> Vec<NewAppStatus> {
     }
 }
 
-async fn begin(app: &App, me: &[NewAppStatus]) -> Result<Session, Error> {
+/// On a new session: what is left of the last one is ended, as it may be half open, and hold the locks.
+async fn begin(
+    app: &App,
+    me: &[NewAppStatus],
+    last: &mut Option<Backend>,
+) -> Result<Session, Error> {
     let mut session = app.db.session("beat").await?;
+    if let Some(last) = last.as_ref() {
+        db::end_sessions(&mut session.conn, std::slice::from_ref(last)).await?;
+    }
+    // Not before: the last one may hold the locks.
+    *last = Some(session.backend.clone());
     for row in me {
         AppStatus::hold(&mut session.conn, row.pulp_id).await?;
     }
@@ -91,14 +104,22 @@ async fn live(
     session: &mut Session,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
+    let mut beaten = Instant::now();
     loop {
-        hear(app, session, stop, Instant::now() + BEAT).await?;
+        hear(app, session, stop, Instant::now() + ASK).await?;
         if stop.is_cancelled() {
             return Ok(());
         }
-        let beating = beat(session, me);
-        match tokio::time::timeout(BEAT, beating).await {
-            Ok(beaten) => beaten?,
+        let is_due = beaten.elapsed() >= BEAT;
+        let answered = async {
+            if is_due {
+                beat(session, me).await
+            } else {
+                Ok(session.conn.batch_execute("SELECT 1").await?)
+            }
+        };
+        match tokio::time::timeout(BEAT, answered).await {
+            Ok(answered) => answered?,
             Err(elapsed) => {
                 return Err(Error::Unavailable {
                     what: "database",
@@ -106,10 +127,13 @@ async fn live(
                 });
             }
         }
+        if is_due {
+            beaten = Instant::now();
+        }
     }
 }
 
-/// Passes on what is told, until the next beat.
+/// Passes on what is told, until then.
 async fn hear(
     app: &App,
     session: &mut Session,

@@ -113,7 +113,7 @@ pub async fn remove_one(app: Data<App>, caller: Caller, request: HttpRequest) ->
 /// As a dispatch.
 pub async fn dispatch(app: &App, caller: &Caller, task: &impl Task) -> Answer {
     let task = NewTask::new(&app.catalog.tasks, task)?;
-    let id = dispatching::record(app, &caller.actor, async |_| Ok(task.clone())).await?;
+    let id = dispatching::record_task(app, &caller.actor, task).await?;
     call_report(id)
 }
 

@@ -59,6 +59,7 @@ pub mod distributions;
 pub mod docs;
 pub mod exporters;
 pub mod exports;
+pub mod group_members;
 pub mod groups;
 pub mod href;
 pub mod labels;

@@ -313,7 +313,8 @@ pub async fn units(
     Ok(ids)
 }
 
-/// Keeps units from being deleted until the transaction ends: they may have gone since [`units`] saw them.
+/// Keeps units from being deleted until the transaction ends: they may have gone since [`units`] saw them. Gives those
+/// of which is to be said that they are of interest ([`Content::touch`]).
 ///
 /// # Errors
 /// 400 for the field where one is gone.
@@ -322,12 +323,14 @@ pub async fn keep_units(
     field: &str,
     references: &[String],
     ids: &[ContentId],
-) -> ApiResult<()> {
-    let mut kept = HashSet::new();
+) -> ApiResult<Vec<ContentId>> {
+    let mut kept = HashMap::new();
     for batch in ids.chunks(BATCH) {
         kept.extend(Content::find_shared(conn, batch).await?);
     }
-    refuse_missing(field, references, ids, |id| kept.contains(id))
+    refuse_missing(field, references, ids, |id| kept.contains_key(id))?;
+    let stale = kept.into_iter().filter(|(_, is_stale)| *is_stale);
+    Ok(stale.map(|(id, _)| id).collect())
 }
 
 fn refuse_missing(

@@ -294,8 +294,8 @@ pub async fn modify<K: RepositoryCalls>(
     let task = NewTask::new(&app.catalog.tasks, &task)?
         .resources(AddAndRemove::on(&row.pulp_type, row.pulp_id));
     dispatch_made(&app, &actor, async |conn| {
-        references::keep_units(conn, "add_content_units", &named, &add).await?;
-        touch(conn, &add).await?;
+        let stale = references::keep_units(conn, "add_content_units", &named, &add).await?;
+        touch(conn, &stale).await?;
         Ok(task.clone())
     })
     .await

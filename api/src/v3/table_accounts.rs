@@ -4,7 +4,8 @@ use super::assignments::{
     self, GroupRoleRequest, GroupRoleResponse, Groups, UserRoleRequest, UserRoleResponse, Users,
 };
 use super::audit_log::{self, AuditEntryResponse};
-use super::groups::{self, GroupRequest, GroupResponse, GroupUserRequest, GroupUserResponse};
+use super::group_members::{self, GroupUserRequest, GroupUserResponse};
+use super::groups::{self, GroupRequest, GroupResponse};
 use super::login::{self, LoginResponse, LoginUpdateRequest, LoginUpdateResponse};
 use super::roles::{self, RoleRequest, RoleResponse};
 use super::users::{self, UserRequest, UserResponse};
@@ -152,11 +153,11 @@ fn members() -> Vec<Endpoint> {
     const LIST: &str = "groups/{group_href}/users/";
     const TAG: &str = "Groups: Users";
     vec![
-        get(LIST, "groups_users_list", groups::list_members)
+        get(LIST, "groups_users_list", group_members::list)
             .tag(TAG)
             .about("Members of a group")
-            .lists::<GroupUserResponse, _>(&groups::MEMBER_FILTERS),
-        post(LIST, "groups_users_create", groups::add_member)
+            .lists::<GroupUserResponse, _>(&group_members::FILTERS),
+        post(LIST, "groups_users_create", group_members::add)
             .tag(TAG)
             .about("Add an account to a group")
             .accepts::<GroupUserRequest>()
@@ -164,7 +165,7 @@ fn members() -> Vec<Endpoint> {
         delete(
             "groups/{group_href}/users/{groups_user_href}/",
             "groups_users_delete",
-            groups::remove_member,
+            group_members::remove,
         )
         .tag(TAG)
         .about("Take an account out of a group")

@@ -137,7 +137,7 @@ async fn management(settings: &Settings, classes: &[String], report: &mut Report
         );
     }
     let asked = async {
-        let management = Management::of(&settings.broker)?;
+        let management = Management::of(&settings.broker).await?;
         let overview = management.get("overview").await?;
         let queues = management.get("queues/{vhost}").await?;
         let bindings = management.get("bindings/{vhost}").await?;

@@ -226,7 +226,7 @@ async fn sessions(settings: &Settings, server: &Server, conn: &mut Conn, report:
     let pool = i64::try_from(settings.database.pool_size).unwrap_or(i64::MAX / 1000);
     let slots: i64 = settings.worker.slots.values().copied().map(i64::from).sum();
     let metrics = i64::from(!settings.api.metrics_listen.is_empty());
-    let need = count("api") * (pool + 1 + metrics) + count("worker") * (pool + slots + 3);
+    let need = count("api") * (pool + 2 + metrics) + count("worker") * (pool + slots + 4);
     let room = server.number("max_connections") - server.number("superuser_reserved_connections");
     let seen = format!("{need} needed at most, {room} there (max_connections)");
     let mend = "Raise max_connections, or lower database.pool_size, worker.slots or the number of processes.";
