@@ -10,7 +10,7 @@ help: ## List the targets
 demo: ## Set everything up, run the main job, show what happened, stop what was started
 	@$(STACK) demo
 
-test: ## Set everything up and run all tests (FILTER=name: only those; SHOW=1: with what they print)
+test: ## Set everything up and run all tests (FILTER=name: only those; SHOW=1: with what they print; LINT=1: lint, too)
 	@$(STACK) test
 
 fuzz: ## Send requests made from our OpenAPI document, for a long time (EXAMPLES=500: so many a call)

@@ -51,8 +51,21 @@ checks_environment() {
   for name in $(compgen -e MILLRACE__); do unset "$name"; done
 }
 
+# lint_on_the_way: what is compiled from now on is looked at by clippy, so that nothing is compiled twice for it.
+# __CLIPPY_HACKERY__ parts the arguments, as `cargo clippy` itself passes them.
+lint_on_the_way() {
+  lint_ensure
+  RUSTC_WORKSPACE_WRAPPER=$(command -v clippy-driver) || die "clippy-driver is not in the PATH"
+  export RUSTC_WORKSPACE_WRAPPER CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__
+}
+
+# check_test: all tests; with LINT=1 all that `check_lint` looks at, too.
 check_test() {
   PROFILE=${PROFILE:-debug}
+  if [ -n "${LINT:-}" ]; then
+    lint_text
+    lint_on_the_way
+  fi
   ensure_programs test
   checks_begin
   venv_ensure
@@ -91,24 +104,34 @@ check_bench() {
   PROFILE=${PROFILE:-release}
   ensure_programs bench
   checks_begin
+  peers_ensure
   build --workspace --bins
   checks_environment
   # shellcheck disable=SC2086 # a list
-  "$(bin_dir)/bench" ${BENCH:-}
+  (cd "$ROOT" && "$(bin_dir)/bench" ${BENCH:-})
 }
 
-check_lint() {
+lint_ensure() {
   local part
   require_rust
   for part in fmt clippy; do
     cargo "$part" --version >/dev/null 2>&1 ||
       die "cargo $part is missing: rustup component add rustfmt clippy"
   done
+}
+
+# lint_text: what needs no compiler.
+lint_text() {
+  lint_ensure
   cargo fmt --manifest-path "$ROOT/Cargo.toml" --all --check
-  cargo clippy --manifest-path "$ROOT/Cargo.toml" --locked --workspace --all-targets -- -D warnings
   if command -v shellcheck >/dev/null; then
     shellcheck -x -a "$STACK_HOME/stack" "$STACK_HOME/lib/apt-install" "$ROOT/.ci/run" "$ROOT/deploy/make-secrets"
   else
     say "shellcheck is not installed: the shell scripts were not looked at."
   fi
+}
+
+check_lint() {
+  lint_text
+  cargo clippy --manifest-path "$ROOT/Cargo.toml" --locked --workspace --all-targets -- -D warnings
 }

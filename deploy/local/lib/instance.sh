@@ -80,10 +80,10 @@ instance_prepare() {
   printf '%s\n' "$I_DIR" | write "$I_PLACE/belongs-to" 0644
 }
 
-# instance_start [pg|rabbitmq]: both servers at once, or one; none before all ports are known to be free.
+# instance_start [pg|rabbitmq|empty-rabbitmq]: both servers at once, or one; none before all ports are known to be free.
 instance_start() {
-  local pg="" mq="" failed="" want_pg=$I_PG want_mq=$I_RABBITMQ
-  case ${1:-} in pg) want_mq="" ;; rabbitmq) want_pg="" ;; esac
+  local pg="" mq="" failed="" want_pg=$I_PG want_mq=$I_RABBITMQ define=1
+  case ${1:-} in pg) want_mq="" ;; rabbitmq) want_pg="" ;; empty-rabbitmq) want_pg="" define="" ;; esac
   instance_prepare
   if [ -n "$want_pg" ] && ! pg_running; then pg_clear; fi
   if [ -n "$want_mq" ] && ! mq_running; then mq_clear; fi
@@ -92,6 +92,7 @@ instance_start() {
   if [ -n "$pg" ]; then wait "$pg" || failed=1; fi
   if [ -n "$mq" ]; then wait "$mq" || failed=1; fi
   [ -z "$failed" ] || exit 1
+  if [ -n "$mq" ] && [ -n "$define" ]; then mq_define; fi
 }
 
 instance_stop() {
@@ -204,6 +205,7 @@ usage: stack instance start DIR [--pg] [--rabbitmq] [--pg-conf LINE]... [--rabbi
        stack instance start-pg|stop-pg|restart-pg|kill-pg|freeze-pg|thaw-pg DIR
        stack instance start-rabbitmq|stop-rabbitmq|restart-rabbitmq|kill-rabbitmq|wipe-rabbitmq DIR
        stack instance freeze-rabbitmq|thaw-rabbitmq|alarm-rabbitmq|calm-rabbitmq DIR
+       stack instance starve-rabbitmq|feed-rabbitmq DIR
        stack instance reap
 END
   exit 2
@@ -223,7 +225,7 @@ instance_command() {
     env) instance_env; return 0 ;;
     status) instance_status; return 0 ;;
     *start-pg) need_postgresql ;;
-    *start-rabbitmq | wipe-rabbitmq | alarm-rabbitmq | calm-rabbitmq) need_rabbitmq ;;
+    *start-rabbitmq | wipe-rabbitmq | alarm-rabbitmq | calm-rabbitmq | starve-rabbitmq | feed-rabbitmq) need_rabbitmq ;;
   esac
   instance_lock
   case $verb in
@@ -239,11 +241,13 @@ instance_command() {
     stop-rabbitmq) mq_stop ;;
     restart-rabbitmq) mq_stop && instance_start rabbitmq ;;
     kill-rabbitmq) mq_kill ;;
-    wipe-rabbitmq) mq_wipe && instance_start rabbitmq ;;
+    wipe-rabbitmq) mq_wipe && instance_start empty-rabbitmq ;;
     freeze-rabbitmq) mq_freeze ;;
     thaw-rabbitmq) mq_thaw ;;
-    alarm-rabbitmq) mq_disk_limit 900000GB ;;
-    calm-rabbitmq) mq_disk_limit 1MB ;;
+    alarm-rabbitmq) mq_control set_disk_free_limit 900000GB ;;
+    calm-rabbitmq) mq_control set_disk_free_limit 1MB ;;
+    starve-rabbitmq) mq_control set_vm_memory_high_watermark absolute 1MB ;;
+    feed-rabbitmq) mq_control set_vm_memory_high_watermark 0.6 ;;
     *) instance_usage ;;
   esac
 }

@@ -85,6 +85,9 @@ ensure_programs() {
     [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing+=(nginx-light)
     command -v wrk >/dev/null || missing+=(wrk)
     type -P kill >/dev/null || missing+=(procps)
+    # What the queues beside Millrace are written in.
+    has_venv || missing+=(python3 python3-venv)
+    command -v npm >/dev/null || missing+=(nodejs npm)
   fi
   [ "${#missing[@]}" -gt 0 ] || return 0
 

@@ -69,6 +69,13 @@ mq_await() {
   done
 }
 
+# mq_define: declares what is shipped, as an operator does. By `load_definitions` a new node would get nothing else: neither
+# its virtual host nor its user.
+mq_define() {
+  mq_api definitions/%2F --max-time 60 -f -o /dev/null -H 'Content-Type: application/json' --data-binary "@$STACK_HOME/../rabbitmq/definitions.json" ||
+    die "RabbitMQ did not take deploy/rabbitmq/definitions.json; see $I_DIR/log/rabbitmq.log"
+}
+
 mq_configure() {
   local home=$1 user dir
   user=$(mq_user)
@@ -173,12 +180,13 @@ mq_thaw() {
   signal CONT $(mq_beam)
 }
 
-# mq_disk_limit SIZE: above what is free, the node raises its alarm and takes no more messages.
-mq_disk_limit() {
+# mq_control COMMAND...: of rabbitmqctl. A disk limit above what is free, or memory below what is used, raises an alarm: the node
+# takes no more messages then.
+mq_control() {
   local home
   home=$(mq_home)
   run_as "$(mq_user)" "$home" env "${RABBITMQ_UNSET[@]}" HOME="$home/home" LC_ALL=C.UTF-8 \
     ERL_EPMD_PORT="$I_EPMD_PORT" RABBITMQ_USE_LONGNAME=false \
     RABBITMQ_CONF_ENV_FILE="$home/rabbitmq-env.conf" \
-    "$RABBITMQ_SBIN/rabbitmqctl" -q -n "millrace-$I_AMQP_PORT@localhost" set_disk_free_limit "$1" >/dev/null
+    "$RABBITMQ_SBIN/rabbitmqctl" -q -n "millrace-$I_AMQP_PORT@localhost" "$@" >/dev/null
 }
