@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Units that the bulk modify adds.
 const BULK: usize = 100_000;
 /// What makes the big repository; `$units` stands for their number.
-const FILL: &str = include_str!("sql/big_repository.sql");
+pub const FILL: &str = include_str!("sql/big_repository.sql");
 
 /// Milliseconds from the start of a task's body to its end, by the database's clock.
 pub async fn run_time(app: &TestApp, task: &str) -> f64 {
@@ -68,7 +68,8 @@ fn spread(mut figures: Vec<f64>) -> String {
     )
 }
 
-async fn modify(app: &TestApp, repository: &str, add: &[String], remove: &[String]) -> f64 {
+/// Milliseconds of the body of a change.
+pub async fn modify(app: &TestApp, repository: &str, add: &[String], remove: &[String]) -> f64 {
     let body = json!({"add_content_units": add, "remove_content_units": remove});
     let task = app.post(&format!("{repository}modify/"), &body).await;
     run_time(app, &task.task()).await
@@ -161,7 +162,8 @@ async fn small_changes(app: &TestApp, paper: &Paper, repository: &str) {
     paper.fact("modify of 10 units", &spread(times));
 }
 
-async fn page(app: &TestApp, query: &str) -> (f64, Value) {
+/// Milliseconds of one page of units, and what is on it.
+pub async fn page(app: &TestApp, query: &str) -> (f64, Value) {
     let start = Instant::now();
     let page = app
         .get(&format!("content/file/files/?{query}"))

@@ -90,7 +90,7 @@ async fn compare(
 }
 
 /// Stores so many files of a size, and a version with them, without asking the API; gives its address.
-async fn fill(app: &TestApp, name: &str, files: usize, size: usize) -> anyhow::Result<String> {
+pub async fn fill(app: &TestApp, name: &str, files: usize, size: usize) -> anyhow::Result<String> {
     let place = app.media().join("artifact").join(name);
     std::fs::create_dir_all(&place)?;
     for n in 0..files {
@@ -125,7 +125,7 @@ async fn fill(app: &TestApp, name: &str, files: usize, size: usize) -> anyhow::R
 }
 
 /// Milliseconds that the task of an export takes.
-async fn exported(
+pub async fn exported(
     app: &TestApp,
     target: &Path,
     name: &str,

@@ -5,9 +5,11 @@
 )]
 
 use crate::content::run_time;
+use crate::figures;
 use anyhow::Context;
 use millrace_tests::TestApp;
 use millrace_tests::paper::Paper;
+use millrace_tests::process::Process;
 use serde_json::json;
 use std::path::Path;
 use std::process::Command;
@@ -57,33 +59,34 @@ pub async fn orphans(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
 /// As [`orphans`].
 pub async fn reclaim(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
     paper.heading(&format!("{FILES} files of 64 bytes of one repository"));
-    fill(app, "remote", FILES, true).await?;
-    let repository = app.repository("reclaim").await;
-    let href = repository["pulp_href"].as_str();
-    let href = href.context("a repository without an address")?;
-    app.sql
-        .batch_execute(
-            "INSERT INTO remote (pulp_id, pulp_domain, pulp_type, name, url) \
-             SELECT gen_random_uuid(), pulp_id, 'file.file', 'reclaim', 'http://127.0.0.1/PULP_MANIFEST' FROM domain; \
-             INSERT INTO remote_artifact (pulp_id, content_artifact_id, remote_id, url) \
-             SELECT gen_random_uuid(), ca.pulp_id, r.pulp_id, 'http://127.0.0.1/file' FROM content_artifact ca, remote r \
-              WHERE ca.relative_path LIKE 'remote/%' AND r.name = 'reclaim'; \
-             INSERT INTO repository_content (repository_id, content_id, version_added, repo_key) \
-             SELECT r.pulp_id, c.pulp_id, 1, millrace_key_hash(c.repo_key) FROM content c, repository r \
-              WHERE c.fields ->> 'relative_path' LIKE 'remote/%' AND r.name = 'reclaim'; \
-             INSERT INTO repository_version (pulp_id, repository_id, number, complete) \
-             SELECT gen_random_uuid(), pulp_id, 1, true FROM repository WHERE name = 'reclaim'; \
-             ANALYZE",
-        )
-        .await?;
-    let limit = deletes(app, &["artifact"]).await? + removal(app, "remote")?;
-    let body = json!({"repo_hrefs": [href]});
-    let task = app.post("repositories/reclaim_space/", &body).await.task();
-    let time = run_time(app, &task).await;
+    let repository = reclaimable(app, "reclaim", FILES).await?;
+    let limit = deletes(app, &["artifact"]).await? + removal(app, "reclaim")?;
+    let time = give_up(app, &repository).await;
     let peer = "DELETE of the artifacts and `rm -r`";
     paper.fact("reclaim", &beside(FILES, time, limit, peer));
     memory(app, paper);
     Ok(())
+}
+
+/// A repository of so many files that a remote has; gives its address.
+///
+/// # Errors
+/// As [`orphans`].
+pub async fn reclaimable(app: &TestApp, name: &str, files: u64) -> anyhow::Result<String> {
+    fill(app, name, files, true).await?;
+    let repository = app.repository(name).await;
+    let href = repository["pulp_href"].as_str();
+    let href = href.context("a repository without an address")?;
+    let rows = include_str!("sql/reclaim.sql").replace("$name", name);
+    app.sql.batch_execute(&rows).await?;
+    Ok(href.to_owned())
+}
+
+/// Milliseconds that the reclaim of a repository takes.
+pub async fn give_up(app: &TestApp, repository: &str) -> f64 {
+    let body = json!({"repo_hrefs": [repository]});
+    let task = app.post("repositories/reclaim_space/", &body).await.task();
+    run_time(app, &task).await
 }
 
 fn beside(count: u64, time: f64, limit: f64, peer: &str) -> String {
@@ -96,27 +99,19 @@ fn beside(count: u64, time: f64, limit: f64, peer: &str) -> String {
     )
 }
 
-/// MiB that a process had at most.
-fn peak_of(id: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-    kib.unwrap_or_default() / 1024.0
-}
-
-/// The same for people.
+/// MiB that a process had at most, for people.
 pub fn peak(id: u32) -> String {
-    format!("{:.1} MiB", peak_of(id))
+    format!("{:.1} MiB", figures::peak([id]))
 }
 
 /// Most memory that a worker ever had.
 pub fn memory(app: &TestApp, paper: &Paper) {
-    let peaks = app.workers.iter().map(|worker| peak_of(worker.id()));
-    paper.fact("VmHWM", &format!("{:.1} MiB", peaks.fold(0.0, f64::max)));
+    let most = figures::peak(app.workers.iter().map(Process::id));
+    paper.fact("VmHWM", &format!("{most:.1} MiB"));
 }
 
 /// Milliseconds that the clean-up of everything takes.
-async fn clean(app: &TestApp) -> f64 {
+pub async fn clean(app: &TestApp) -> f64 {
     let body = json!({"orphan_protection_time": 0});
     let task = app.post("orphans/cleanup/", &body).await.task();
     run_time(app, &task).await

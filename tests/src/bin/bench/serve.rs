@@ -80,13 +80,18 @@ fn rate(url: &str, connections: u32, unit: &str) -> anyhow::Result<f64> {
 }
 
 /// An nginx of the benchmark's own; ends with it.
-struct Nginx {
-    origin: String,
+pub struct Nginx {
+    /// Its address.
+    pub origin: String,
     child: Child,
 }
 
 impl Nginx {
-    async fn start(root: &Path) -> anyhow::Result<Self> {
+    /// Serves what is in this directory.
+    ///
+    /// # Errors
+    /// One that is not installed, or does not answer.
+    pub async fn start(root: &Path) -> anyhow::Result<Self> {
         let (port, dir) = (free_port(), root.display());
         let config = format!(
             "daemon off; worker_processes auto; pid {dir}/pid; error_log stderr warn;\n\

@@ -75,12 +75,13 @@ fn line(n: usize) -> String {
     format!("dir{:03}/file-{n}.bin,{n:064x},{n}\n", n % 500)
 }
 
-fn lines(count: usize) -> String {
+/// A manifest of so many lines.
+pub fn lines(count: usize) -> String {
     (0..count).map(line).collect()
 }
 
 /// A repository with a remote below this directory of the server.
-async fn furnish(
+pub async fn furnish(
     app: &TestApp,
     upstream: &Upstream,
     name: &str,
@@ -96,7 +97,7 @@ async fn furnish(
 }
 
 /// Milliseconds that a synchronisation takes.
-async fn run(app: &TestApp, repository: &str) -> f64 {
+pub async fn run(app: &TestApp, repository: &str) -> f64 {
     let task = app.post(&format!("{repository}sync/"), &json!({})).await;
     run_time(app, &task.task()).await
 }

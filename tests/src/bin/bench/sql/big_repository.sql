@@ -1,6 +1,6 @@
 -- A file repository `big` with one version of $units units, each with a stored file that no test reads.
 -- Identifiers are of version 7, one millisecond each eight units.
-CREATE FUNCTION pg_temp.id7(n bigint, kind int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION pg_temp.id7(n bigint, kind int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex(1760000000000 + n / 8), 12, '0') || '7' || lpad(to_hex(kind), 3, '0')
             || 'a' || lpad(to_hex(n), 15, '0'))::uuid $$;
 

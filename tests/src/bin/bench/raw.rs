@@ -1,0 +1,146 @@
+//! The raw limits of the servers: the three transactions of a task as plain SQL, and messages that are published
+//! and consumed.
+
+use crate::figures::rate;
+use crate::{SLOTS, WORKERS};
+use anyhow::Context;
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use millrace_tests::{TestApp, TestDb, Vhost, stack};
+use std::process::Command;
+use std::time::Instant;
+use tokio::task::JoinSet;
+
+/// What pgbench does for each task.
+#[derive(Clone, Copy)]
+pub enum Script {
+    /// One bare row: inserted, claimed, finished.
+    Bare,
+    /// The rows of a task that does nothing.
+    Task,
+    /// The rows of a task that adds one unit to a repository.
+    Modify,
+}
+
+/// Seconds of each run.
+const SECONDS: &str = "8";
+const MESSAGES: usize = 20_000;
+
+/// Tasks a second that as many clients as there are slots get through, in three transactions each.
+///
+/// # Errors
+/// pgbench that does not run.
+pub async fn pgbench(app: &TestApp, script: Script) -> anyhow::Result<f64> {
+    // A database of its own, as other rows are in the way otherwise.
+    let db = TestDb::create_on(stack::database_url()).await;
+    let sql = db.sql().await;
+    sql.run(include_str!("sql/peer_tables.sql")).await;
+    sql.run("ANALYZE").await;
+    let text = match script {
+        Script::Bare => include_str!("sql/peer_bare.sql"),
+        Script::Task => include_str!("sql/peer_task.sql"),
+        Script::Modify => include_str!("sql/peer_modify.sql"),
+    };
+    let file = app.dir().join("pgbench.sql");
+    std::fs::write(&file, text)?;
+    let clients = (WORKERS * SLOTS as usize).to_string();
+    let mut command = Command::new(stack::pg_bin().join("pgbench"));
+    command
+        .args(["-n", "-M", "prepared", "-T", SECONDS, "-j", "2", "-c"])
+        .arg(&clients)
+        .arg("-f")
+        .arg(&file)
+        .arg(db.url());
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{text}{error}");
+    let line = text.lines().find(|line| line.starts_with("tps = "));
+    let line = line.with_context(|| format!("{text}{error}"))?;
+    let figure = line.split_whitespace().nth(2).context("no figure")?;
+    Ok(figure.parse()?)
+}
+
+/// Messages a second through a quorum queue, each confirmed to who published it and acknowledged by who consumed it;
+/// as many of both as there are slots, with one message each at a time.
+///
+/// # Errors
+/// A broker that does not do it.
+pub async fn messages() -> anyhow::Result<f64> {
+    let vhost = Vhost::create().await;
+    let queue = "peer";
+    let connect = async || Connection::connect(&vhost.url(), ConnectionProperties::default()).await;
+    let (publishing, consuming) = (connect().await?, connect().await?);
+    let mut arguments = FieldTable::default();
+    arguments.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString("quorum".into()),
+    );
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    let channel = publishing.create_channel().await?;
+    channel
+        .queue_declare(queue.into(), durable, arguments)
+        .await?;
+    let slots = WORKERS * SLOTS as usize;
+    let (seen, mut count) = tokio::sync::mpsc::unbounded_channel();
+    let mut consumers = JoinSet::new();
+    for n in 0..slots {
+        let channel = consuming.create_channel().await?;
+        channel.basic_qos(1, BasicQosOptions::default()).await?;
+        let tag = format!("slot-{n}");
+        let mut deliveries = channel
+            .basic_consume(
+                queue.into(),
+                tag.as_str().into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
+        let seen = seen.clone();
+        consumers.spawn(async move {
+            while let Some(Ok(delivery)) = deliveries.next().await {
+                if delivery.ack(BasicAckOptions::default()).await.is_err() || seen.send(()).is_err()
+                {
+                    break;
+                }
+            }
+        });
+    }
+    let start = Instant::now();
+    let mut publishers = JoinSet::new();
+    for _ in 0..slots {
+        let channel = publishing.create_channel().await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
+        publishers.spawn(async move {
+            for _ in 0..MESSAGES / slots {
+                let properties = BasicProperties::default().with_delivery_mode(2);
+                let options = BasicPublishOptions::default();
+                channel
+                    .basic_publish("".into(), queue.into(), options, &[b'x'; 400], properties)
+                    .await?
+                    .await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = publishers.join_next().await {
+        done??;
+    }
+    let sent = MESSAGES / slots * slots;
+    for _ in 0..sent {
+        count.recv().await.context("the consumers ended")?;
+    }
+    let figure = rate(sent, start.elapsed());
+    consumers.abort_all();
+    Ok(figure)
+}
