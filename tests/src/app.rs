@@ -1,6 +1,7 @@
 //! The whole system for one test: the real programs on a database and a virtual host of its own.
 
 mod builder;
+mod commands;
 pub mod ledger;
 mod people;
 mod port;
@@ -13,10 +14,8 @@ use crate::client::Client;
 use crate::eventually::holds;
 use crate::process::Process;
 use crate::{Sql, TestDb, Vhost, eventually, lanes, stack};
-use std::io::Write;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 /// All files below a directory.
@@ -155,50 +154,12 @@ impl TestApp {
         (process, client)
     }
 
-    /// Runs a command of the API's program with the settings of the test, and gives it this to read.
-    #[must_use]
-    pub fn run_command(&self, arguments: &[&str], input: &str) -> Output {
-        let mut command = Command::new(stack::program("millrace-api"));
-        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MILLRACE_")) {
-            command.env_remove(key);
+    fn api_program(&self) -> &'static str {
+        if self.plugin {
+            "plugin-api"
+        } else {
+            "millrace-api"
         }
-        let settings = self.settings.iter().map(|(key, value)| (key, value));
-        let command = command
-            .env_remove("RUST_LOG")
-            .args(arguments)
-            .envs(settings);
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let input = input.to_owned();
-        // It may end before it has read everything.
-        let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap();
-        output
-    }
-
-    /// Starts a command of the API's program with the settings of the test.
-    #[must_use]
-    pub fn start_command(&self, name: &str, arguments: &[&str]) -> Process {
-        let program = stack::program("millrace-api");
-        Process::start(name, &program, arguments, &self.settings, self.dir.path())
-    }
-
-    /// Runs a command of the API's program to its end, with settings of its own beside those of the test; gives
-    /// its exit code and what it wrote.
-    pub async fn end_command(
-        &self,
-        arguments: &[&str],
-        settings: &[(&str, &str)],
-    ) -> (i32, String) {
-        let mut all = self.settings.clone();
-        all.extend(settings.iter().map(|(key, value)| variable(key, value)));
-        let name = format!("command-{}", free_port());
-        let program = stack::program("millrace-api");
-        let mut command = Process::start(&name, &program, arguments, &all, self.dir.path());
-        let status = command.end(Duration::from_secs(60)).await;
-        (status.code().unwrap_or(-1), command.log())
     }
 
     async fn serve(
@@ -208,12 +169,7 @@ impl TestApp {
         settings: &[(String, String)],
         client: &Client,
     ) -> Process {
-        let program = if self.plugin {
-            "plugin-api"
-        } else {
-            "millrace-api"
-        };
-        let program = stack::program(program);
+        let program = stack::program(self.api_program());
         let mut api = Process::start(name, &program, arguments, settings, self.dir.path());
         eventually(Duration::from_secs(60), async || {
             assert!(api.ended().is_none(), "the API ended:\n{}", api.log());
@@ -225,18 +181,6 @@ impl TestApp {
         })
         .await;
         api
-    }
-
-    /// Runs a command of the API's program to its end: whether it went well, and what it printed.
-    #[must_use]
-    pub fn printed(&self, arguments: &[&str]) -> (bool, String) {
-        let done = self.run_command(arguments, "");
-        let text = if done.status.success() {
-            done.stdout
-        } else {
-            done.stderr
-        };
-        (done.status.success(), String::from_utf8(text).unwrap())
     }
 
     /// Starts a worker, with settings of its own beside those of the test; gives its place.

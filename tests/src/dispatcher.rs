@@ -83,6 +83,15 @@ impl Dispatcher {
         dispatched
     }
 
+    /// Dispatches any number of tasks, 250 in a transaction, in this order.
+    pub async fn dispatch_all(&mut self, tasks: &[NewTask]) -> Vec<Dispatched> {
+        let mut all = Vec::with_capacity(tasks.len());
+        for part in tasks.chunks(250) {
+            all.extend(self.dispatch(part).await);
+        }
+        all
+    }
+
     /// Asks for a cancel, and announces what can start now.
     pub async fn cancel(&mut self, id: TaskId) {
         let outcome = tasking::cancel(&mut self.conn, id).await.unwrap();

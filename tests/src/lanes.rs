@@ -3,6 +3,7 @@
 use crate::{Sql, sql};
 use serde_json::json;
 use std::collections::BTreeSet;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 /// The default domain: every task shares it, unless it takes it alone.
@@ -103,8 +104,9 @@ async fn end(
     to: &str,
     batch: i32,
 ) -> Result<(Option<String>, u32), tokio_postgres::Error> {
-    let statement = "SELECT final_state FROM millrace_finish(
-        $1::text::uuid, NULL, $2::text::text[], $3, NULL, NULL, $4)";
+    let statement = "SELECT final_state FROM millrace_settle(
+        jsonb_build_array(jsonb_build_object('task', $1::text, 'to', $3::text)), $2::text::text[], $4)
+        WHERE task_id IS NOT NULL";
     let mut deadlocks = 0;
     loop {
         match sql
@@ -116,6 +118,53 @@ async fn end(
             Err(e) => return Err(e),
         }
     }
+}
+
+/// Ends running tasks of this session in one transaction, and those of which a lane was busy each alone, and frees their
+/// locks; gives how many had a transaction of their own.
+///
+/// # Errors
+/// The database's.
+pub async fn finish_together(sql: &Sql, ids: &[Uuid]) -> Result<usize, tokio_postgres::Error> {
+    let mut alone = ids.to_vec();
+    match settle(sql, ids).await {
+        Ok(ended) => alone.retain(|id| !ended.contains(&(*id, Some("completed".to_owned())))),
+        // Somebody held a row of one of them, or it was a deadlock's victim.
+        Err(error) if sql::is_retryable(&error) => {}
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
+        Err(error) => return Err(error),
+    }
+    for id in &alone {
+        end(sql, *id, "{running,canceling}", "completed", 500).await?;
+    }
+    sql.batch_execute("SELECT pg_advisory_unlock_all()").await?;
+    Ok(alone.len())
+}
+
+/// Completes running tasks in one transaction; gives what became of each that was found: its state, or nothing where
+/// a lane of it was busy.
+///
+/// # Errors
+/// The database's.
+pub async fn settle(
+    sql: &Sql,
+    ids: &[Uuid],
+) -> Result<Vec<(Uuid, Option<String>)>, tokio_postgres::Error> {
+    let endings: Vec<_> = ids
+        .iter()
+        .map(|id| json!({"task": id, "to": "completed"}))
+        .collect();
+    let statement = "SELECT task_id::text, final_state FROM millrace_settle($1::text::jsonb, '{running,canceling}')
+        WHERE task_id IS NOT NULL";
+    let endings = serde_json::Value::from(endings).to_string();
+    let rows = sql.query(statement, &[&endings]).await?;
+    let of = |row: &tokio_postgres::Row| {
+        (
+            row.get::<_, &str>(0).parse().unwrap_or_default(),
+            row.get(1),
+        )
+    };
+    Ok(rows.iter().map(of).collect())
 }
 
 /// Gives a running task back to its place and frees its locks.

@@ -10,6 +10,7 @@
     reason = "support of tests: a broken assumption is the failure of the test that made it"
 )]
 
+pub mod amqp;
 pub mod app;
 pub mod client;
 pub mod dispatcher;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -41,6 +42,8 @@ pub struct Proxy {
     /// Connections that were begun at another count are dead ends: nobody hears from the other side again.
     forgotten: watch::Sender<u64>,
     accepting: tokio::task::JoinHandle<()>,
+    /// One is kept here, one for those to come, and one by each connection.
+    open: Arc<()>,
 }
 
 impl Proxy {
@@ -55,10 +58,17 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (line, seen) = watch::channel(Line::Open);
         let (forgotten, dead) = watch::channel(0);
+        let open = Arc::new(());
+        let kept = Arc::clone(&open);
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(connect(client, server, seen.clone(), dead.clone()));
+                let connecting = connect(client, server, seen.clone(), dead.clone());
+                let kept = Arc::clone(&kept);
+                connections.spawn(async move {
+                    connecting.await;
+                    drop(kept);
+                });
                 while connections.try_join_next().is_some() {}
             }
         });
@@ -67,6 +77,7 @@ impl Proxy {
             line,
             forgotten,
             accepting,
+            open,
         }
     }
 
@@ -74,6 +85,12 @@ impl Proxy {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many connections there are over it.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        Arc::strong_count(&self.open).saturating_sub(2)
     }
 
     /// The address of a server, by way of this line.

@@ -124,6 +124,14 @@ impl Vhost {
         names.map(|name| name.unwrap().to_owned()).collect()
     }
 
+    /// The messages that wait in a queue, as the management UI shows them to people; they stay where they are.
+    pub async fn messages(&self, queue: &str) -> Vec<Value> {
+        let path = format!("queues/{}/{queue}/get", self.name);
+        let how = json!({"count": 100, "ackmode": "ack_requeue_true", "encoding": "auto"});
+        let found = self.call(reqwest::Method::POST, &path, Some(how)).await;
+        found.as_array().cloned().unwrap_or_default()
+    }
+
     /// What is declared in it.
     pub async fn definitions(&self) -> Value {
         let path = format!("definitions/{}", self.name);
@@ -135,6 +143,13 @@ impl Vhost {
         let path = format!("definitions/{}", self.name);
         self.call(reqwest::Method::POST, &path, Some(definitions))
             .await;
+    }
+
+    /// Sets the policies of the definitions that are shipped.
+    pub async fn set_policies(&self) {
+        let shipped = include_str!("../../deploy/rabbitmq/definitions.json");
+        let shipped: Value = serde_json::from_str(shipped).unwrap();
+        self.import(json!({"policies": shipped["policies"]})).await;
     }
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
@@ -149,6 +164,14 @@ impl Drop for Vhost {
         let (management, name) = (self.management.clone(), self.name.clone());
         in_own_runtime(async move { delete(&management, &name).await });
     }
+}
+
+/// What is declared in the virtual host that every broker has.
+pub async fn standard_definitions(management: &str) -> Value {
+    let management = Url::parse(management).unwrap();
+    call(&management, reqwest::Method::GET, "definitions/%2F", None)
+        .await
+        .unwrap_or_else(|e| panic!("management API: definitions: {e:#}"))
 }
 
 /// Clears away what runs that were killed have left behind.

@@ -2,6 +2,7 @@
 
 mod assignments;
 mod audit;
+mod deletions;
 mod groups;
 mod lockouts;
 mod passwords;

@@ -44,12 +44,30 @@ async fn the_generated_clients_drive_every_resource() {
     app.finish().await;
 }
 
+/// The calls are parted among so many runs. Of a short run only one is made, which `MILLRACE_TEST_SEED` chooses: all
+/// take minutes.
+const PARTS: u64 = 3;
+
 #[tokio::test]
 async fn requests_made_from_the_document_get_the_answers_that_it_describes() {
+    let examples = stack::setting("MILLRACE_TEST_FUZZ_EXAMPLES");
+    let parts = match examples {
+        Some(_) => 0..PARTS,
+        None => {
+            let one = stack::seed() % PARTS;
+            one..one + 1
+        }
+    };
+    for part in parts {
+        let examples = examples.as_deref().unwrap_or(EXAMPLES);
+        request(&format!("{part}/{PARTS}"), examples).await;
+    }
+}
+
+/// Makes the requests of a part.
+async fn request(part: &str, examples: &str) {
     let app = TestApp::with_workers(1).await;
     let directory = tempfile::tempdir().unwrap();
-    let examples = stack::setting("MILLRACE_TEST_FUZZ_EXAMPLES");
-    let examples = examples.as_deref().unwrap_or(EXAMPLES);
     let document = format!("{}/pulp/api/v3/docs/api.json?pk_path=1", app.origin());
     let checks = "not_a_server_error,status_code_conformance,content_type_conformance,\
                   response_headers_conformance,response_schema_conformance";
@@ -58,6 +76,7 @@ async fn requests_made_from_the_document_get_the_answers_that_it_describes() {
             .args(["run", &document, "--auth", "admin:test-password"])
             .args(["--checks", checks, "--max-examples", examples])
             .args(["--generation-database", "none", "--no-color"])
+            .env("MILLRACE_TEST_PART", part)
             .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
             .env("PYTHONPATH", scripts())
             .env("PYTHONDONTWRITEBYTECODE", "1")

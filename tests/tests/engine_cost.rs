@@ -55,7 +55,7 @@ async fn pages(sql: &Sql, statement: &str) -> i64 {
 
 fn finish(id: &str) -> String {
     format!(
-        "SELECT * FROM millrace_finish('{id}', NULL, '{{waiting,running}}', 'completed', NULL, NULL)"
+        "SELECT * FROM millrace_settle('[{{\"task\": \"{id}\", \"to\": \"completed\"}}]', '{{waiting,running}}')"
     )
 }
 
@@ -97,6 +97,28 @@ async fn a_settle_costs_the_same_with_a_hundred_thousand_waiting_behind_it() {
         medians.push(median(&settles(&sql, 9).await));
     }
     assert_alike("settle, writers waiting behind it", medians[0], medians[1]);
+}
+
+#[tokio::test]
+async fn a_settle_costs_the_same_where_statistics_are_of_a_quiet_night() {
+    let mut medians = Vec::new();
+    for count in [FEW, MANY / 10] {
+        let db = TestDb::create().await;
+        let sql = db.sql().await;
+        sql.run("ALTER TABLE task SET (autovacuum_enabled = false)")
+            .await;
+        fill(&sql, 500, true, false).await;
+        sql.run("UPDATE task SET state = 'completed'; DELETE FROM reservation; ANALYZE task")
+            .await;
+        fill(&sql, 1, true, true).await;
+        fill(&sql, count, true, false).await;
+        medians.push(median(&settles(&sql, 9).await));
+    }
+    assert_alike(
+        "settle, statistics of before the backlog",
+        medians[0],
+        medians[1],
+    );
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! `millrace-api fsck`: rows and files are held against each other.
 
+mod detached;
 mod elsewhere;
 mod races;
 mod rows;
+mod stores;
 
 use millrace_tests::TestApp;
 use serde_json::{Value, json};
@@ -11,11 +13,20 @@ use uuid::Uuid;
 
 /// What fsck says with these arguments: its exit code, its findings, and the summary.
 pub async fn fsck(app: &TestApp, arguments: &[&str]) -> (i32, Vec<Value>, Value) {
+    fsck_under(app, &[], arguments).await
+}
+
+/// The same under a command that becomes it in the end.
+async fn fsck_under(
+    app: &TestApp,
+    command: &[&str],
+    arguments: &[&str],
+) -> (i32, Vec<Value>, Value) {
     let all: Vec<&str> = ["fsck", "--json"]
         .into_iter()
         .chain(arguments.iter().copied())
         .collect();
-    let (code, text) = app.end_command(&all, &[]).await;
+    let (code, text) = app.end_command_under(command, &all, &[]).await;
     let lines = text
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
@@ -32,7 +43,7 @@ pub async fn assert_clean(app: &TestApp) {
 }
 
 /// Writes something into the store that no row names; gives its name.
-pub fn stray(app: &TestApp, end: &str) -> String {
+pub fn without_row(app: &TestApp, end: &str) -> String {
     let id = Uuid::new_v4().to_string();
     let name = format!("artifact/{}/{id}{end}", &id[..2]);
     let path = app.media().join(&name);
@@ -89,8 +100,8 @@ async fn of_a_healthy_system_all_is_well() {
 async fn files_without_a_row_are_told_and_removed_only_when_told_to_and_old() {
     let app = TestApp::start().await;
     app.upload(vec![1; 3000]).await;
-    let mut strays = vec![stray(&app, ""), stray(&app, "#1")];
-    strays.sort();
+    let mut files_without_row = vec![without_row(&app, ""), without_row(&app, "#1")];
+    files_without_row.sort();
     let foreign = "artifact/ab/notes.txt";
     std::fs::create_dir_all(app.media().join("artifact/ab")).unwrap();
     std::fs::write(app.media().join(foreign), "mine").unwrap();
@@ -101,15 +112,23 @@ async fn files_without_a_row_are_told_and_removed_only_when_told_to_and_old() {
     assert_eq!(names(&findings, "foreign_file"), [foreign]);
     let (code, findings, summary) = fsck(&app, &["--min-age", "0"]).await;
     assert_eq!(code, 1);
-    assert_eq!(names(&findings, "file_without_row"), strays);
+    assert_eq!(names(&findings, "file_without_row"), files_without_row);
     assert_eq!(summary["repaired"], 0);
-    assert!(strays.iter().all(|name| app.media().join(name).exists()));
+    assert!(
+        files_without_row
+            .iter()
+            .all(|name| app.media().join(name).exists())
+    );
 
     let (code, findings, summary) = fsck(&app, &["--min-age", "0", "--repair"]).await;
     assert_eq!(code, 1);
-    assert_eq!(names(&findings, "file_without_row"), strays);
+    assert_eq!(names(&findings, "file_without_row"), files_without_row);
     assert_eq!(summary["repaired"], 2);
-    assert!(!strays.iter().any(|name| app.media().join(name).exists()));
+    assert!(
+        !files_without_row
+            .iter()
+            .any(|name| app.media().join(name).exists())
+    );
     assert_eq!(app.sql.number("SELECT count(*) FROM tombstone").await, 0);
     let (_, findings, _) = fsck(&app, &["--min-age", "0", "--repair"]).await;
     assert_eq!(findings.len(), 1, "{findings:#?}");
@@ -120,14 +139,14 @@ async fn files_without_a_row_are_told_and_removed_only_when_told_to_and_old() {
 #[tokio::test]
 async fn with_the_database_of_another_store_nothing_is_removed_without_force() {
     let app = TestApp::start().await;
-    let few = stray(&app, "");
+    let few = without_row(&app, "");
     let arguments = ["fsck", "--repair", "--min-age", "0"];
     let (code, text) = app.end_command(&arguments, &[]).await;
     assert_eq!(code, 2, "{text}");
     assert!(app.media().join(few).exists());
-    let strays: Vec<String> = (0..30).map(|_| stray(&app, "")).collect();
+    let files_without_row: Vec<String> = (0..30).map(|_| without_row(&app, "")).collect();
     let there = || {
-        strays
+        files_without_row
             .iter()
             .filter(|name| app.media().join(name).exists())
             .count()

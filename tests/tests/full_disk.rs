@@ -15,14 +15,14 @@ const ROOM: usize = 8 * MIB;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A small file system; goes with its test.
-struct SmallDisk {
+pub struct SmallDisk {
     _dir: tempfile::TempDir,
     path: PathBuf,
 }
 
 impl SmallDisk {
     /// `None`, and a word of it, where this user may not mount one.
-    fn mount() -> Option<Self> {
+    pub fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
         std::fs::create_dir(&path).unwrap();
@@ -37,7 +37,7 @@ impl SmallDisk {
         None
     }
 
-    fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         &self.path
     }
 
@@ -47,7 +47,7 @@ impl SmallDisk {
     }
 
     /// From now on this may be done with it (`ro`, `rw`).
-    fn remount(&self, how: &str) {
+    pub fn remount(&self, how: &str) {
         let done = Command::new("mount")
             .args(["-o", &format!("remount,{how}")])
             .arg(&self.path)

@@ -1,5 +1,7 @@
 //! The lanes, straight on the engine's SQL functions: against a model, and many sessions at once.
 
+mod cancel;
 mod history;
 mod model;
 mod pairs;
+mod together;

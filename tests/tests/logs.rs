@@ -93,9 +93,12 @@ async fn every_move_of_a_task_is_one_line_with_its_ids() {
         assert!(lines[line][key].is_f64(), "{key}: {}", lines[line]);
     }
     let lines = about(&first, &processes);
+    // A worker that is told of a cancel may be faster than who tells it.
+    let mut states_of_first = states(&lines);
+    states_of_first.retain(|state| *state != "canceling");
     assert_eq!(
-        states(&lines),
-        ["waiting", "running", "canceling", "canceled"],
+        states_of_first,
+        ["waiting", "running", "canceled"],
         "{lines:#?}"
     );
     let lines = about(&never, &processes);

@@ -17,6 +17,8 @@ mod broker_faults;
 #[cfg(test)]
 mod broker_stalls;
 #[cfg(test)]
+mod chains;
+#[cfg(test)]
 mod chaos;
 #[cfg(test)]
 mod checksums;
@@ -41,6 +43,8 @@ mod content;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
 mod deadlines;
 #[cfg(test)]
 mod deploy;
@@ -64,6 +68,8 @@ mod full_disk;
 mod general;
 #[cfg(test)]
 mod grants;
+#[cfg(test)]
+mod half_open;
 #[cfg(test)]
 mod health;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use millrace_tests::client::metric;
 use millrace_tests::eventually::holds;
 use millrace_tests::stack::Instance;
 use millrace_tests::{TestApp, TestDb, eventually};
+use serde_json::json;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(90);
@@ -163,6 +164,53 @@ async fn a_body_that_asks_nothing_of_the_database_hears_all_the_same_that_its_se
     .await;
     dispatcher.cancel(id).await;
     app.until(id, "canceled", LONG).await;
+    app.finish().await;
+}
+
+/// Processes of the server behind the sessions of the slots of the class `default`.
+const SLOTS: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '% default.%'";
+
+#[tokio::test]
+async fn a_session_that_stands_still_while_runs_are_settled_is_given_up_and_they_end_all_the_same()
+{
+    let app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .set("worker.slots.default", 1)
+        .workers(1)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    let first = dispatcher.ledger(1, 0, Resources::exclusive("a")).await;
+    app.until(first, "completed", LONG).await;
+    // As a server process that gets no answer from its disk: it waits for no lock, and no other one does.
+    app.sql
+        .run(&format!(
+            "CREATE TABLE still AS {SLOTS}; \
+             CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 WHILE EXISTS (SELECT FROM still WHERE pid = pg_backend_pid()) LOOP \
+                     PERFORM pg_sleep(0.05); \
+                 END LOOP; \
+                 RETURN NEW; \
+             END $$; \
+             CREATE TRIGGER stand_still BEFORE UPDATE ON task FOR EACH ROW WHEN (NEW.state = 'completed') \
+                 EXECUTE FUNCTION stand_still()"
+        ))
+        .await;
+    assert_eq!(app.sql.number("SELECT count(*) FROM still").await, 1);
+    // They have no last write, so that they are settled with others.
+    let name = "pulpcore.app.tasks.test.sleep";
+    let task = || dispatcher.task(name, json!({"interval": 0}), Resources::exclusive("a"));
+    let tasks = [task(), task()];
+    let ids = dispatcher.dispatch(&tasks).await;
+    // Long before the server itself gives the statement up.
+    let soon = Duration::from_secs(20);
+    for one in ids {
+        app.until(one.id, "completed", soon).await;
+        assert_eq!(app.row(one.id).await.1, 1);
+    }
+    let old = format!("SELECT count(*) FROM ({SLOTS}) slot JOIN still USING (pid)");
+    assert_eq!(app.sql.number(&old).await, 0, "the session is there still");
     app.finish().await;
 }
 

@@ -23,7 +23,7 @@ const BUCKET: &str = "packages";
 
 /// A server that speaks S3, with one bucket; it ends with the test.
 pub struct S3 {
-    endpoint: String,
+    pub endpoint: String,
     pub http: reqwest::Client,
     _process: Process,
     _dir: tempfile::TempDir,

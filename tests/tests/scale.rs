@@ -57,22 +57,19 @@ async fn seventeen_thousand_tasks_behind_one_lane_do_not_slow_a_task_on_another(
         17_000
     );
 
-    // The lane moves on as it does with a short queue.
+    // The lane moves on as it does with a short queue: a walk over it would take tenths of a second a task.
     dispatcher.cancel(holder).await;
-    let start = Instant::now();
-    let done = || async {
-        app.sql
-            .number("SELECT count(*) FROM task WHERE state = 'completed'")
-            .await
+    let done = "SELECT count(*) FROM task WHERE state = 'completed'";
+    let before = app.sql.number(done).await;
+    let more = async |count: i64, limit: Duration| {
+        eventually(limit, async || {
+            let more = app.sql.number(done).await - before;
+            holds(more >= count, || format!("{more} of {count} tasks"))
+        })
+        .await;
     };
-    let before = done().await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let rate = (done().await - before) as f64 / start.elapsed().as_secs_f64();
-    println!("{rate:.0} tasks a second on the one lane");
-    assert!(
-        rate * idle.as_secs_f64() > 0.25,
-        "{rate} tasks a second, where one alone takes {idle:?}"
-    );
+    more(1, LONG).await;
+    more(51, idle * 200 + Duration::from_secs(5)).await;
 }
 
 #[tokio::test]

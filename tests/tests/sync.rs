@@ -8,3 +8,4 @@ mod mirror;
 mod repair;
 pub mod shop;
 mod skipping;
+mod small;

@@ -1,5 +1,6 @@
 //! Connections that are encrypted, and verified.
 
+mod prefer;
 mod servers;
 
 use millrace_tests::client::sleep;

@@ -46,16 +46,18 @@ impl Task for Ledger {
     async fn run(self, ctx: TaskContext) -> Result<Outcome, TaskError> {
         for step in 0..self.steps {
             let what = if step == 0 { "start" } else { "beat" };
-            self.note(&ctx, what)?;
+            // Under the claim first: what a worker that stood still does when it goes on, is guarded by nothing else.
             ctx.fenced(async |conn| {
                 Ok(insert(conn, ctx.task(), ctx.claim(), ctx.attempt(), what).await?)
             })
             .await?;
+            self.note(&ctx, what)?;
             tokio::select! {
                 () = ctx.stopped() => return Err(TaskError::Canceled),
                 () = tokio::time::sleep(Duration::from_millis(self.pause_ms)) => {}
             }
         }
+        ctx.fenced(async |_| Ok(())).await?;
         self.note(&ctx, "end")?;
         let (task, claim, attempt) = (ctx.task(), ctx.claim(), ctx.attempt());
         let flip_ms = self.flip_ms;

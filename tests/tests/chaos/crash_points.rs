@@ -1,7 +1,9 @@
 //! A process that dies between any two steps, and another that carries on.
 //!
-//! `MILLRACE_TEST_CRASHES` says at how many places (4, chosen by `MILLRACE_TEST_SEED`; `all`: at each).
+//! `MILLRACE_TEST_CRASHES` says at how many places (4, chosen by `MILLRACE_TEST_SEED`; `all`: at each;
+//! names with commas: at those).
 
+use super::crash_storage;
 use millrace_common::crash::Point;
 use millrace_tests::app::{files_below, ledger};
 use millrace_tests::client::id_of;
@@ -12,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(60);
 /// Slots of a worker in tests.
@@ -21,11 +23,18 @@ const SLOTS: usize = 4;
 /// The places to die at in this run.
 fn points() -> Vec<Point> {
     let mut rng = StdRng::seed_from_u64(stack::seed());
+    // That one is passed by no API and by no worker: see `crash_storage`.
+    let all = Point::ALL.iter().copied();
+    let ours: Vec<Point> = all.filter(|point| *point != Point::FsckDetached).collect();
     match stack::setting("MILLRACE_TEST_CRASHES").as_deref() {
-        Some("all") => Point::ALL.to_vec(),
+        Some("all") => ours,
+        Some(some) if some.contains('.') => {
+            let named = |point: &Point| some.split(',').any(|name| name == point.name());
+            ours.into_iter().filter(named).collect()
+        }
         count => {
             let count = count.map_or(4, |count| count.parse().unwrap());
-            Point::ALL.sample(&mut rng, count).copied().collect()
+            ours.sample(&mut rng, count).copied().collect()
         }
     }
 }
@@ -46,8 +55,10 @@ fn dies_in_the_api(point: Point) -> bool {
 }
 
 /// The system, whose API or whose first worker dies there.
-struct Doomed {
-    app: TestApp,
+pub struct Doomed {
+    pub app: TestApp,
+    /// Where exports may be written.
+    pub exports: tempfile::TempDir,
     point: Point,
     replaced: bool,
     asked: u32,
@@ -55,7 +66,9 @@ struct Doomed {
 
 impl Doomed {
     async fn start(point: Point) -> Self {
-        let (mut builder, at) = (TestApp::builder().plugin(), point.name());
+        let exports = tempfile::tempdir().unwrap();
+        let (builder, at) = (TestApp::builder().plugin(), point.name());
+        let mut builder = builder.set("exports.allowed_paths", exports.path().display());
         if dies_in_the_api(point) {
             builder = builder.set("diagnostics.crash_at", at);
         }
@@ -69,6 +82,7 @@ impl Doomed {
         app.workers_online(1).await;
         Self {
             app,
+            exports,
             point,
             replaced: false,
             asked: 0,
@@ -98,12 +112,15 @@ impl Doomed {
     async fn ask(&mut self, request: impl Fn(&TestApp) -> reqwest::RequestBuilder) -> Value {
         self.asked += 1;
         let key = format!("request-{}", self.asked);
+        let begun = Instant::now();
         loop {
             let request = request(&self.app).header("Idempotency-Key", &key);
             match self.app.try_send(request).await {
                 Ok(answer) => return answer.json(),
                 Err(_) => self.replace_dead().await,
             }
+            assert!(begun.elapsed() < SOON, "{key} has no answer");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -171,6 +188,7 @@ async fn long_tasks(app: &TestApp, count: usize) -> Vec<String> {
 async fn dies_there_and_nothing_is_lost(point: Point) {
     let mut doomed = Doomed::start(point).await;
     let app = &mut doomed.app;
+    let mut exported = None;
     let tasks = match point {
         // It stops while a task runs, and puts that back.
         Point::HandedBack => {
@@ -187,6 +205,11 @@ async fn dies_there_and_nothing_is_lost(point: Point) {
             app.workers.remove(victim).kill();
             tasks
         }
+        Point::ExportNoted | Point::ExportStaged | Point::ExportNamed | Point::ExportFinished => {
+            let export = crash_storage::export(&doomed).await;
+            exported.insert(export).tasks()
+        }
+        Point::UnitsBuried | Point::UnitsRemoved => crash_storage::remove_units(&doomed).await,
         _ => work(&mut doomed).await,
     };
     let name = point.name();
@@ -195,12 +218,16 @@ async fn dies_there_and_nothing_is_lost(point: Point) {
         holds(doomed.replaced, || format!("nobody died at {name}"))
     })
     .await;
-    let app = doomed.app;
+    let Doomed { app, exports, .. } = doomed;
     app.quiet(SOON).await;
     for task in tasks {
         let row = app.row(id_of(&task)).await;
         assert_eq!(row.0, "completed", "{name}: {task}: {row:?}");
     }
+    if let Some(export) = exported {
+        export.assert_whole(&app, &exports).await;
+    }
+    crash_storage::assert_units_are_whole(&app).await;
     let moves = ledger::forbidden_moves(&app.sql).await;
     assert_eq!(moves, Vec::<String>::new(), "{name}");
     let wrong = "SELECT count(*) FROM (SELECT t.pulp_id FROM task t
@@ -225,7 +252,7 @@ async fn dies_there_and_nothing_is_lost(point: Point) {
 #[tokio::test]
 async fn a_process_that_dies_between_two_steps_is_followed_by_one_that_carries_on() {
     for point in points() {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         dies_there_and_nothing_is_lost(point).await;
         println!("{}: {:.1} s", point.name(), begun.elapsed().as_secs_f64());
     }

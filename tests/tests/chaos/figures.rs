@@ -1,4 +1,6 @@
 //! How long it takes until work goes on. `MILLRACE_TEST_ROUNDS` says how often each is measured (2).
+//!
+//! Nothing in it is chosen at random: there is no seed to repeat a run by.
 
 use millrace_common::tasking::Resources;
 use millrace_tests::stack::Instance;

@@ -1,4 +1,6 @@
 //! Hosts of their own: network namespaces joined by a cable that is pulled, and clocks that disagree.
+//!
+//! Nothing in it is chosen at random: there is no seed to repeat a run by.
 
 use millrace_common::tasking::Resources;
 use millrace_tests::history::{read, rows, violations};

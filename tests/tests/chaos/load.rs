@@ -1,15 +1,18 @@
 //! What clients ask of the system while it breaks, and what they were answered.
 
 use millrace_tests::client::{Answer, Client, FINAL};
+use millrace_tests::eventually;
+use millrace_tests::eventually::holds;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 const CLIENTS: u64 = 3;
@@ -17,6 +20,11 @@ const CLIENTS: u64 = 3;
 const FILES: u32 = 6;
 /// Tasks of one client that are not final: what comes faster than it is done would only show how long a queue is.
 const OPEN: usize = 25;
+
+/// Longest time that some tasks may take before they are tried anew.
+const PROBED: Duration = Duration::from_secs(20);
+/// Longest time that a client waits for one thing: more than any fault lasts.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Clients at work, until they are told to stop.
 pub struct Load {
@@ -55,6 +63,18 @@ impl Load {
     /// How many tasks have been accepted so far.
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more have been.
+    pub async fn more(&self, count: usize) {
+        let wanted = self.accepted() + count;
+        eventually(PATIENCE, async || {
+            let accepted = self.accepted();
+            holds(accepted >= wanted, || {
+                format!("{accepted} of {wanted} tasks")
+            })
+        })
+        .await;
     }
 
     /// Ends it. The tasks that were accepted, by their requests' keys.
@@ -106,6 +126,7 @@ impl LoadClient {
 
     /// Waits until no more than so many of its tasks are open.
     async fn keep_up(&mut self) {
+        let begun = Instant::now();
         while self.open.len() >= OPEN
             && !self.stop.load(Ordering::Relaxed)
             && let Some(oldest) = self.open.front().cloned()
@@ -117,6 +138,7 @@ impl LoadClient {
             if FINAL.contains(&task["state"].as_str().unwrap_or_default()) {
                 self.open.pop_front();
             } else {
+                assert!(begun.elapsed() < PATIENCE, "{oldest} does not end: {task}");
                 tokio::time::sleep(Duration::from_millis(30)).await;
             }
         }
@@ -204,6 +226,7 @@ impl LoadClient {
 
     /// Sends a request until it is answered by more than "not now".
     async fn persist(&mut self, request: impl Fn(&Client) -> reqwest::RequestBuilder) -> Answer {
+        let begun = Instant::now();
         loop {
             let api = &self.apis[self.turn % self.apis.len()];
             let request = request(api).timeout(Duration::from_secs(8));
@@ -211,8 +234,12 @@ impl LoadClient {
                 Ok(answer) if !answer.status.is_server_error() && answer.status != 429 => {
                     return answer;
                 }
-                Ok(answer) => assert_ne!(answer.status, 500, "{}", answer.text),
-                Err(_) => {}
+                Ok(answer) => {
+                    let (status, text) = (answer.status, answer.text);
+                    assert_ne!(status, 500, "{text}");
+                    assert!(begun.elapsed() < PATIENCE, "nothing but {status} {text}");
+                }
+                Err(why) => assert!(begun.elapsed() < PATIENCE, "no answer: {why}"),
             }
             self.turn += 1;
             let pause = self.rng.random_range(20..200);
@@ -245,8 +272,32 @@ pub async fn probe(api: &Client, count: u32) -> Result<Duration, String> {
             if FINAL.contains(&task["state"].as_str().unwrap_or_default()) {
                 break;
             }
+            if begun.elapsed() > PROBED {
+                return Err(format!("{href} does not end: {task}"));
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
     Ok(begun.elapsed())
+}
+
+/// Dispatches a task in each of these lanes, which nothing keeps from starting, and waits for none.
+pub async fn flood(api: &Client, lanes: Range<u32>) {
+    for n in lanes {
+        let body = json!({
+            "name": "plugin.tasks.ledger", "kwargs": {"steps": 1, "pause_ms": 0},
+            "exclusive_resources": [format!("flood-{n}")],
+        });
+        // A worker that stands still may hold a lane for some seconds: nobody is answered meanwhile.
+        eventually(PROBED, async || {
+            let request = api.request(Method::POST, "tasks/").json(&body);
+            let answer = api.try_send(request).await.map_err(|e| e.to_string())?;
+            match answer.status.as_u16() {
+                202 => Ok(()),
+                503 => Err(answer.text),
+                status => panic!("{status} {}", answer.text),
+            }
+        })
+        .await;
+    }
 }

@@ -13,6 +13,9 @@ use url::Url;
 /// The place of the worker that is far away, among the workers.
 pub const FAR: usize = 2;
 
+/// That of the shipped configuration takes minutes to fill.
+const SMALL_LOCK_TABLE: &str = "max_locks_per_transaction = 64";
+
 pub struct World {
     pub app: TestApp,
     pub database: Instance,
@@ -29,7 +32,10 @@ impl World {
         let servers = tokio::task::spawn_blocking(|| {
             // The broker takes longest; both start at the same time.
             let broker = std::thread::spawn(|| Instance::rabbitmq(&[]));
-            (Instance::postgresql(&[]), broker.join().unwrap())
+            (
+                Instance::postgresql(&[SMALL_LOCK_TABLE]),
+                broker.join().unwrap(),
+            )
         });
         let (database, broker) = servers.await.unwrap();
         let db = TestDb::create_on(database.database_url()).await;
@@ -101,7 +107,7 @@ pub fn address(url: &str) -> SocketAddr {
     format!("{host}:{}", url.port().unwrap()).parse().unwrap()
 }
 
-/// A while in which a fault does its work.
+/// A while in which clients do theirs, before the next fault.
 pub async fn pause(seconds: f64) {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
 }

@@ -329,10 +329,17 @@ fn with_tls_every_way_is_encrypted_and_the_authority_is_there() {
         assert_eq!(api.container[probe]["httpGet"]["scheme"], "HTTPS");
     }
     let annotations = &overlay.one("Ingress", "millrace")["metadata"]["annotations"];
-    assert_eq!(
-        annotations["nginx.ingress.kubernetes.io/backend-protocol"],
-        "HTTPS"
-    );
+    // The controller verifies whom it talks to.
+    for (name, value) in [
+        ("backend-protocol", "HTTPS"),
+        ("proxy-ssl-verify", "on"),
+        ("proxy-ssl-secret", "millrace/millrace-ca"),
+        ("proxy-ssl-name", "millrace-api.millrace.svc"),
+        ("proxy-ssl-server-name", "on"),
+    ] {
+        let found = &annotations[format!("nginx.ingress.kubernetes.io/{name}")];
+        assert_eq!(found, value, "{name}");
+    }
 }
 
 #[test]
@@ -376,7 +383,7 @@ fn the_fleet_at_its_largest_fits_into_the_database() {
         let apis = &overlay.one("HorizontalPodAutoscaler", "millrace-api")["spec"];
         let apis = apis["maxReplicas"].as_u64().unwrap();
         // One more of each during a rolling upgrade; three are kept for superusers.
-        let needed = (workers + 1) * (pool + slots + 3) + (apis + 1) * (pool + 2) + 3;
+        let needed = (workers + 1) * (pool + slots + 4) + (apis + 1) * (pool + 3) + 3;
         // `doctor` warns from four fifths on.
         assert!(needed * 5 <= sessions * 4, "{needed} of {sessions}");
         assert!(overlay.one("Deployment", "millrace-worker")["spec"]["replicas"].is_null());

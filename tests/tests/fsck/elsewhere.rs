@@ -15,14 +15,14 @@ async fn an_object_store_is_looked_at_as_a_directory_is() {
     }
     assert_clean(&app).await;
     let (id, foreign) = (Uuid::new_v4().to_string(), "artifact/ab/notes.txt");
-    let stray = format!("artifact/{}/{id}", &id[..2]);
-    for name in [stray.as_str(), foreign] {
+    let name = format!("artifact/{}/{id}", &id[..2]);
+    for name in [name.as_str(), foreign] {
         let url = s3.object(&format!("below/here/{name}"));
         let put = s3.http.put(url).body("left behind").send().await.unwrap();
         assert!(put.status().is_success());
     }
     // Another installation's, beside ours.
-    let beside = s3.object(&format!("below/other/{stray}"));
+    let beside = s3.object(&format!("below/other/{name}"));
     s3.http.put(beside).body("theirs").send().await.unwrap();
     let key = app
         .sql
@@ -37,7 +37,7 @@ async fn an_object_store_is_looked_at_as_a_directory_is() {
     assert_eq!(code, 1);
     assert_eq!(
         names(&findings, "file_without_row"),
-        [stray],
+        [name],
         "{findings:#?}"
     );
     assert_eq!(names(&findings, "foreign_file"), [foreign]);
@@ -50,14 +50,19 @@ async fn an_object_store_is_looked_at_as_a_directory_is() {
     assert_eq!(left.len(), 4, "{left:?}");
 }
 
-#[tokio::test]
-async fn what_exports_left_is_found_where_no_row_knows_of_it() {
+/// A system that exports below this directory.
+async fn with_exports() -> (tempfile::TempDir, TestApp) {
     let exports = tempfile::tempdir().unwrap();
-    let allowed = exports.path().to_str().unwrap();
     let app = TestApp::builder()
-        .set("exports.allowed_paths", allowed)
+        .set("exports.allowed_paths", exports.path().to_str().unwrap())
         .start()
         .await;
+    (exports, app)
+}
+
+#[tokio::test]
+async fn what_exports_left_is_found_where_no_row_knows_of_it() {
+    let (exports, app) = with_exports().await;
     let (noted, left) = (Uuid::new_v4(), Uuid::new_v4());
     let staging = |id: Uuid| exports.path().join(format!("a/b/.millrace-{id}#"));
     for id in [noted, left] {
@@ -81,17 +86,73 @@ async fn what_exports_left_is_found_where_no_row_knows_of_it() {
 }
 
 #[tokio::test]
+async fn a_run_of_an_export_that_begins_during_the_look_keeps_what_it_stages() {
+    let (exports, app) = with_exports().await;
+    app.upload(vec![1; 3000]).await;
+    let id = Uuid::new_v4();
+    let staging = exports.path().join(format!(".millrace-{id}#"));
+    std::fs::create_dir_all(staging.join("2-x")).unwrap();
+    // The row is there from the second look on.
+    app.sql
+        .run(&format!(
+            "ALTER TABLE export_staging RENAME TO others; CREATE SEQUENCE look; \
+             CREATE VIEW export_staging AS SELECT * FROM others UNION ALL \
+             SELECT '{id}'::uuid, gen_random_uuid(), ''::bytea WHERE nextval('look') > 1"
+        ))
+        .await;
+    let (code, findings, _) = fsck(&app, &["--repair", "--min-age", "0"]).await;
+    assert_eq!((code, findings.len()), (0, 0), "{findings:#?}");
+    assert_eq!(app.sql.number("SELECT last_value FROM look").await, 2);
+    assert!(staging.join("2-x").exists());
+}
+
+#[tokio::test]
+async fn with_another_database_nothing_of_exports_is_removed_without_force() {
+    let (exports, app) = with_exports().await;
+    let staging = exports
+        .path()
+        .join(format!("a/.millrace-{}#", Uuid::new_v4()));
+    std::fs::create_dir_all(&staging).unwrap();
+    let (code, findings, _) = fsck(&app, &["--min-age", "0"]).await;
+    assert_eq!((code, findings.len()), (1, 1), "{findings:#?}");
+    let repair = ["fsck", "--min-age", "0", "--repair"];
+    let (code, text) = app.end_command(&repair, &[]).await;
+    assert_eq!(code, 2, "{text}");
+    let said = "1 of 1 staging directories of exports";
+    assert!(text.contains(said), "{text}");
+    assert!(text.contains("not all was looked at"), "{text}");
+    assert!(staging.exists());
+    let (code, _, summary) = fsck(&app, &["--min-age", "0", "--repair", "--force"]).await;
+    assert_eq!((code, &summary["repaired"]), (1, &1.into()));
+    assert!(!staging.exists());
+    // A row and its file belong together: it is the right database, and that all is left over is no wonder.
+    app.upload(vec![1; 3000]).await;
+    std::fs::create_dir_all(&staging).unwrap();
+    let (code, _, summary) = fsck(&app, &["--min-age", "0", "--repair"]).await;
+    assert_eq!((code, &summary["repaired"]), (1, &1.into()));
+    assert!(!staging.exists());
+    assert_clean(&app).await;
+}
+
+#[tokio::test]
 async fn units_of_a_pulp_2_that_lie_nowhere_are_told() {
-    let app = TestApp::start().await;
+    let (exports, app) = with_exports().await;
     let content = app.pulp_storage().join("content/rpm");
     let place = |name: &str| content.join(name).to_str().unwrap().to_owned();
     let unit =
         |place: String| format!("INSERT INTO unit_storage VALUES (gen_random_uuid(), '{place}')");
     app.sql.run(&unit(place("here"))).await;
     // Not mounted: nothing can be said.
-    let (code, text) = app.end_command(&["fsck"], &[]).await;
+    let staging = exports
+        .path()
+        .join(format!(".millrace-{}#", Uuid::new_v4()));
+    std::fs::create_dir(&staging).unwrap();
+    let (code, text) = app.end_command(&["fsck", "--min-age", "0"], &[]).await;
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("units.storage_root"), "{text}");
+    // That is no reason not to look elsewhere.
+    assert!(text.contains("export leftover"), "{text}");
+    std::fs::remove_dir(&staging).unwrap();
     std::fs::create_dir_all(&content).unwrap();
     std::fs::write(content.join("here"), "").unwrap();
     assert_clean(&app).await;

@@ -1,6 +1,6 @@
 //! Beside running programs, and killed.
 
-use super::{assert_clean, fsck, stray};
+use super::{assert_clean, fsck, without_row};
 use millrace_common::config::Settings;
 use millrace_common::db::Db;
 use millrace_common::ids::{DomainId, ProcessId};
@@ -71,7 +71,7 @@ async fn what_a_killed_repair_has_begun_is_brought_to_its_end() {
     let mut app = TestApp::start().await;
     app.upload(vec![1; 3000]).await;
     for _ in 0..3000 {
-        stray(&app, "");
+        without_row(&app, "");
     }
     let all = files_below(&app.media()).len();
     let arguments = [&["fsck", "--force"][..], &REPAIR].concat();

@@ -6,7 +6,7 @@ use millrace_tests::{Sql, TestDb, stack};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -20,6 +20,8 @@ struct Record {
     runs: Mutex<Vec<Run>>,
     dispatched: AtomicU32,
     deadlocks: AtomicU32,
+    /// Runs that were settled with others.
+    together: AtomicUsize,
 }
 
 struct Verdict {
@@ -27,6 +29,7 @@ struct Verdict {
     violations: Vec<String>,
     deadlocks: u32,
     runs: usize,
+    together: usize,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,6 +44,7 @@ async fn a_random_history_of_many_sessions_keeps_order_and_leaves_nothing_behind
         "the order of locks allows no deadlock"
     );
     assert!(verdict.runs > TASKS as usize / 2, "{} runs", verdict.runs);
+    assert!(verdict.together > 0, "none was settled with another one");
     let sql = db.sql().await;
     assert_eq!(sql.number("SELECT count(*) FROM reservation").await, 0);
     assert_eq!(
@@ -69,13 +73,13 @@ pub async fn break_promotion(sql: &Sql) {
     for (function, whole, broken) in [
         (
             "millrace_promote",
-            "PERFORM FROM task WHERE task.pulp_id = ANY (candidates) AND state = 'waiting' AND unblocked_at IS NULL\n      ORDER BY task.pulp_id FOR UPDATE;",
+            "PERFORM FROM task WHERE task.pulp_id = ANY (candidates) ORDER BY task.pulp_id FOR UPDATE;",
             "",
         ),
         (
-            "millrace_finish",
-            "task.pulp_id = ANY (candidates || ended) ORDER BY",
-            "task.pulp_id = ended ORDER BY",
+            "millrace_settle",
+            "task.pulp_id = ANY (candidates || free) ORDER BY",
+            "task.pulp_id = ANY (free) ORDER BY",
         ),
     ] {
         let source = sql
@@ -105,6 +109,7 @@ async fn play(db: &TestDb, seed: u64) -> Verdict {
         left_behind,
         violations: violations(&runs),
         deadlocks: record.deadlocks.load(Ordering::Relaxed),
+        together: record.together.load(Ordering::Relaxed),
         runs: runs.len(),
     }
 }
@@ -128,7 +133,7 @@ async fn session(sql: &Sql, record: &Record, mut rng: StdRng, clock: Instant) {
         if rng.random_bool(0.05) {
             cancel_any(sql, record, &mut rng).await;
         }
-        if run_one(sql, record, &mut rng, clock).await {
+        if run_some(sql, record, &mut rng, clock).await {
             idle_since = Instant::now();
         } else if all && lanes::incomplete(sql).await.is_empty() {
             return;
@@ -166,24 +171,54 @@ async fn cancel_any(sql: &Sql, record: &Record, rng: &mut StdRng) {
     }
 }
 
-/// Claims, holds and finishes one task; false when there was none.
-async fn run_one(sql: &Sql, record: &Record, rng: &mut StdRng, clock: Instant) -> bool {
-    let ready =
-        "SELECT pulp_id::text FROM task WHERE state = 'waiting' AND unblocked_at IS NOT NULL
-                  ORDER BY random() LIMIT 1";
-    let Some(id) = sql.texts(ready).await.pop() else {
+/// Claims, holds and finishes a task, or a few together; false when there was none.
+async fn run_some(sql: &Sql, record: &Record, rng: &mut StdRng, clock: Instant) -> bool {
+    let ready = format!(
+        "SELECT pulp_id::text FROM task WHERE state = 'waiting' AND unblocked_at IS NOT NULL ORDER BY random() LIMIT {}",
+        rng.random_range(1..4)
+    );
+    let ready = sql.texts(&ready).await;
+    if ready.is_empty() {
         return false;
-    };
-    let id: Uuid = id.parse().unwrap();
-    if lanes::claim(sql, id, Uuid::new_v4()).await.unwrap() != "claimed" {
-        return true;
     }
-    let start = u64::try_from(clock.elapsed().as_nanos()).unwrap();
+    let mut held: Vec<(Uuid, u64)> = Vec::new();
+    for id in ready {
+        let id: Uuid = id.parse().unwrap();
+        match lanes::claim(sql, id, Uuid::new_v4())
+            .await
+            .unwrap()
+            .as_str()
+        {
+            "claimed" => held.push((id, u64::try_from(clock.elapsed().as_nanos()).unwrap())),
+            // A refusal gives all locks of the session back.
+            "refused" => break,
+            _ => {}
+        }
+    }
     tokio::time::sleep(Duration::from_micros(rng.random_range(0..3000))).await;
     let end = u64::try_from(clock.elapsed().as_nanos()).unwrap();
-    let (state, deadlocks) = lanes::finish(sql, id, 500).await.unwrap();
-    assert_eq!(state.as_deref(), Some("completed"), "nobody else ends it");
-    record.deadlocks.fetch_add(deadlocks, Ordering::Relaxed);
+    match held.as_slice() {
+        [] => {}
+        [(id, _)] => {
+            let (state, deadlocks) = lanes::finish(sql, *id, 500).await.unwrap();
+            assert_eq!(state.as_deref(), Some("completed"), "nobody else ends it");
+            record.deadlocks.fetch_add(deadlocks, Ordering::Relaxed);
+        }
+        some => {
+            let ids: Vec<Uuid> = some.iter().map(|(id, _)| *id).collect();
+            let alone = lanes::finish_together(sql, &ids).await.unwrap();
+            record
+                .together
+                .fetch_add(ids.len() - alone, Ordering::Relaxed);
+        }
+    }
+    for (id, start) in held {
+        note(sql, record, id, start, end).await;
+    }
+    true
+}
+
+async fn note(sql: &Sql, record: &Record, id: Uuid, start: u64, end: u64) {
     // The dispatcher may not have noted its ticket yet: the row has it.
     let ticket = sql
         .number(&format!("SELECT ticket FROM task WHERE pulp_id = '{id}'"))
@@ -200,5 +235,4 @@ async fn run_one(sql: &Sql, record: &Record, rng: &mut StdRng, clock: Instant) -
             end,
         });
     }
-    true
 }

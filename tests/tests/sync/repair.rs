@@ -1,8 +1,14 @@
 //! Files of a version that are missing or broken are fetched anew.
 
 use super::shop::{DIRECTORY, Shop, report};
+use crate::s3::S3;
+use millrace_tests::client::id_of;
+use millrace_tests::eventually;
+use millrace_tests::eventually::holds;
+use millrace_tests::proxy::{Line, Proxy};
 use millrace_tests::upstream::sha256;
 use serde_json::json;
+use std::time::Duration;
 
 const FILES: [(&str, &str); 4] = [("a", "one"), ("b", "two"), ("c", "three"), ("d", "four")];
 
@@ -100,5 +106,58 @@ async fn what_is_missing_or_broken_is_fetched_anew_and_what_no_remote_has_is_cou
         )
         .await;
     assert_eq!(answer.status, 404);
+    shop.app.finish().await;
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_makes_no_file_a_broken_one() {
+    let s3 = S3::start().await;
+    let address = s3.endpoint.trim_start_matches("http://");
+    let line = Proxy::to(address.parse().unwrap()).await;
+    let builder = s3
+        .app()
+        .set("storage.endpoint", format!("http://{}", line.address()));
+    let shop = Shop::of(builder.workers(1).start().await, "immediate").await;
+    shop.upstream.publish(DIRECTORY, &FILES);
+    shop.sync(&json!({})).await;
+    let keys = "SELECT string_agg(storage_key, ' ' ORDER BY storage_key) FROM artifact";
+    let before = shop.app.sql.text(keys).await;
+    let counts = async |code: &str| {
+        let count = "SELECT coalesce(sum(done), 0)::bigint FROM progress_report WHERE code = ";
+        shop.app.sql.number(&format!("{count}'{code}'")).await
+    };
+
+    line.set(Line::Cut);
+    let path = format!("{}versions/1/repair/", shop.repository);
+    let task = shop.app.post(&path, &json!({})).await.task();
+    // It gives the store some time, and is then handed back.
+    eventually(Duration::from_secs(150), async || {
+        let log = shop.app.workers[0].log();
+        let handed_back = log.lines().filter(|line| line.contains("was handed back"));
+        let of_task = handed_back
+            .filter(|line| line.contains(id_of(&task)))
+            .count();
+        holds(of_task > 0, || "it is not handed back".to_owned())
+    })
+    .await;
+    assert_eq!(
+        (
+            counts("repair.missing").await,
+            counts("repair.corrupted").await
+        ),
+        (0, 0)
+    );
+    line.set(Line::Open);
+    let limit = Duration::from_secs(150);
+    let task = shop.app.finished_within(&task, limit).await;
+    assert_eq!(task["state"], "completed", "{task:#}");
+    assert_eq!(
+        (
+            counts("repair.missing").await,
+            counts("repair.corrupted").await
+        ),
+        (0, 0)
+    );
+    assert_eq!(shop.app.sql.text(keys).await, before);
     shop.app.finish().await;
 }
