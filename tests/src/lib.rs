@@ -17,6 +17,7 @@ pub mod dispatcher;
 pub mod eventually;
 pub mod history;
 pub mod lanes;
+pub mod memory;
 pub mod model;
 pub mod packages;
 pub mod paper;

@@ -3,13 +3,14 @@
 use millrace_tests::TestApp;
 use millrace_tests::app::files_below;
 use millrace_tests::client::Answer;
+use millrace_tests::memory::own_peak;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method, RequestBuilder};
 use serde_json::json;
 
 const MIB: u64 = 1 << 20;
-/// What the API may have in memory at its peak, whatever is uploaded.
-const LIMIT: u64 = 100 * MIB;
+/// MiB that a process may have in memory at its peak, whatever is uploaded.
+const LIMIT: f64 = 100.0;
 
 /// Uploads so many bytes without having them in memory, from this byte on.
 async fn stream(app: &TestApp, first: u8, bytes: u64) -> Answer {
@@ -30,22 +31,10 @@ fn carrying(request: RequestBuilder, first: u8, bytes: u64) -> RequestBuilder {
     request.timeout(std::time::Duration::from_secs(300))
 }
 
-/// The most memory that a process has ever had, in bytes, without the pages of its own program: of one that is not
-/// optimised they are many.
-fn peak(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let kib = |name: &str| -> u64 {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let text = line.unwrap().trim().trim_end_matches(" kB");
-        text.parse().unwrap()
-    };
-    (kib("VmHWM:") - kib("RssFile:")) * 1024
-}
-
 #[tokio::test]
 async fn a_large_upload_passes_through_the_api_without_staying_in_its_memory() {
     let app = TestApp::start().await;
-    let before = peak(app.api.as_ref().unwrap().id());
+    let before = own_peak(app.api.as_ref().unwrap().id());
     let (one, two, three) = tokio::join!(
         stream(&app, 1, 1024 * MIB),
         stream(&app, 2, 256 * MIB),
@@ -54,9 +43,9 @@ async fn a_large_upload_passes_through_the_api_without_staying_in_its_memory() {
     for (answer, size) in [(one, 1024), (two, 256), (three, 256)] {
         assert_eq!(answer.expect(201)["size"], size * MIB);
     }
-    let after = peak(app.api.as_ref().unwrap().id());
-    println!("peak: {} MiB, {} MiB before", after / MIB, before / MIB);
-    assert!(after < LIMIT, "{} MiB", after / MIB);
+    let after = own_peak(app.api.as_ref().unwrap().id());
+    println!("peak: {after:.1} MiB, {before:.1} MiB before");
+    assert!(after < LIMIT, "{after:.1} MiB");
     assert_eq!(files_below(&app.media()).len(), 3);
 }
 
@@ -85,8 +74,7 @@ async fn large_chunks_pass_through_the_api_and_their_commit_through_a_worker() {
     let request = app.request(Method::POST, "content/file/files/");
     let task = app.send(request.multipart(form)).await.task();
     app.completed(&task).await;
-    let peaks = [app.api.as_ref().unwrap().id(), app.workers[0].id()].map(peak);
-    println!("peaks: {} MiB, {} MiB", peaks[0] / MIB, peaks[1] / MIB);
+    let peaks = [app.api.as_ref().unwrap().id(), app.workers[0].id()].map(own_peak);
     assert!(peaks.iter().all(|peak| *peak < LIMIT), "{peaks:?}");
     assert_eq!(files_below(&app.media()).len(), 1);
 }

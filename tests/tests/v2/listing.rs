@@ -5,6 +5,7 @@ use super::{ORPHANS, get, path};
 use millrace_tests::TestApp;
 use millrace_tests::eventually;
 use millrace_tests::eventually::holds;
+use millrace_tests::memory::peak;
 use reqwest::{Method, Response};
 use serde_json::Value;
 use std::time::Duration;
@@ -21,12 +22,9 @@ async fn fill(app: &TestApp, units: u32) {
         .await;
 }
 
-fn memory(app: &TestApp) -> u64 {
-    let process = app.api.as_ref().unwrap().id();
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.unwrap().trim().strip_suffix("kB").unwrap().trim();
-    kib.parse::<u64>().unwrap() / 1024
+/// MiB that the API had at most.
+fn memory(app: &TestApp) -> f64 {
+    peak([app.api.as_ref().unwrap().id()])
 }
 
 async fn begin(app: &TestApp) -> Response {
@@ -78,7 +76,10 @@ async fn orphans_without_number_are_listed_with_bounded_memory_and_each_once() {
     }
     let after = memory(&app);
     assert!(bytes.len() > 40 << 20, "{} bytes", bytes.len());
-    assert!(after < before + 24, "grew from {before} to {after} MiB");
+    assert!(
+        after < before + 24.0,
+        "grew from {before:.1} to {after:.1} MiB"
+    );
     let list: Vec<Value> = serde_json::from_slice(&bytes).unwrap();
     let mut ids: Vec<&str> = list
         .iter()
@@ -107,7 +108,7 @@ async fn a_client_that_does_not_read_holds_no_session_no_transaction_and_no_memo
     get(&app, ORPHANS).await.expect(200);
     let before = memory(&app);
     silent(&app).await;
-    assert!(memory(&app) <= before + 1);
+    assert!(memory(&app) <= before + 1.0);
     // Those that go on reading get everything, units that went meanwhile aside.
     app.sql
         .run("DELETE FROM content WHERE fields ->> 'name' = 'n1'")

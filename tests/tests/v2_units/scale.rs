@@ -1,18 +1,15 @@
 //! As many units as the disabled test of Pulp 2 has. The benchmark `units` goes on to a million.
 
 use super::Pulp;
+use millrace_tests::memory::peak;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 const BUDGET: Duration = Duration::from_secs(120);
 
 /// MiB that the worker has had at most.
-fn memory(pulp: &Pulp) -> u64 {
-    let process = pulp.workers[0].id();
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.unwrap().trim().strip_suffix("kB").unwrap().trim();
-    kib.parse::<u64>().unwrap() / 1024
+fn memory(pulp: &Pulp) -> f64 {
+    peak([pulp.workers[0].id()])
 }
 
 fn units(pulp: &Pulp, type_id: &str, count: usize) {
@@ -37,11 +34,11 @@ async fn thirty_thousand_units_of_one_type() {
     let ended = pulp.finished_within(&task, BUDGET).await;
     assert_eq!(ended["result"], json!({"rpm": 30_000}));
     println!(
-        "30,000 units: {:?}, {before} then {} MiB",
+        "30,000 units: {:?}, {before:.1} then {:.1} MiB",
         started.elapsed(),
         memory(&pulp)
     );
-    assert!(memory(&pulp) < before + 64);
+    assert!(memory(&pulp) < before + 64.0);
     assert_eq!(pulp.files(), 0);
     pulp.app.finish().await;
 }

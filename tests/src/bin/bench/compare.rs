@@ -4,7 +4,7 @@
     reason = "a missing field of an answer ends the benchmark"
 )]
 
-use crate::figures::{Spread, against, resident};
+use crate::figures::{Spread, against};
 use crate::pulp::Pulp;
 use crate::raw::{Script, pgbench};
 use crate::serve::Nginx;
@@ -14,6 +14,7 @@ use crate::{lanes, limits};
 use anyhow::Context;
 use millrace_common::storage::Hashers;
 use millrace_tests::TestApp;
+use millrace_tests::memory;
 use millrace_tests::paper::Paper;
 use serde_json::json;
 use std::path::Path;
@@ -268,7 +269,7 @@ pub async fn small_files(
     let theirs = if peer {
         let pulp = Pulp::start(paper).await?;
         let theirs = files(paper, &pulp.side, &nginx.origin, share.peer, &pulp.exports).await?;
-        memory = Some(resident(&pulp.processes()));
+        memory = Some(memory::resident(&pulp.processes()));
         Some(theirs)
     } else {
         None

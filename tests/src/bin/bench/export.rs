@@ -8,7 +8,9 @@ use crate::content::run_time;
 use anyhow::{Context, ensure};
 use millrace_tests::TestApp;
 use millrace_tests::client::id_of;
+use millrace_tests::memory;
 use millrace_tests::paper::{Paper, bytes};
+use millrace_tests::process::Process;
 use serde_json::json;
 use std::io::Write;
 use std::path::Path;
@@ -45,7 +47,7 @@ pub async fn export(app: &TestApp, paper: &Paper, target: &Path) -> anyhow::Resu
             anyhow::Ok((time, beside))
         };
         compare(paper, "cp -al", run).await?;
-        paper.fact("peak of the workers", &bytes(peak(app)?));
+        paper.fact("peak of the workers", &peak(app));
     }
     paper.heading(&format!(
         "An export of one file of {}, by write",
@@ -69,7 +71,7 @@ pub async fn export(app: &TestApp, paper: &Paper, target: &Path) -> anyhow::Resu
         anyhow::Ok((time, beside))
     };
     compare(paper, "cp && sync", run).await?;
-    paper.fact("peak of the workers", &bytes(peak(app)?));
+    paper.fact("peak of the workers", &peak(app));
     Ok(())
 }
 
@@ -153,13 +155,7 @@ fn timed(command: &mut Command) -> anyhow::Result<f64> {
 }
 
 /// The most memory that a worker has had.
-fn peak(app: &TestApp) -> anyhow::Result<u64> {
-    let mut most = 0;
-    for worker in &app.workers {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", worker.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let line = line.context("no VmHWM")?.trim().trim_end_matches(" kB");
-        most = most.max(line.parse::<u64>()? * 1024);
-    }
-    Ok(most)
+fn peak(app: &TestApp) -> String {
+    let workers = app.workers.iter().map(Process::id);
+    format!("{:.1} MiB", memory::peak(workers))
 }

@@ -1,4 +1,4 @@
-//! What the figures have in common: spreads, rates, ratios, memory of processes.
+//! What the figures have in common: spreads, rates, ratios, families of processes.
 
 use std::fmt::{Display, Formatter, Result};
 use std::time::Duration;
@@ -58,33 +58,6 @@ pub fn against(ours: f64, peer: &str, theirs: f64) -> String {
         "{ours:>8.1} /s   {peer} {theirs:.1} /s   ratio {:.2}",
         ours / theirs
     )
-}
-
-fn kib(path: &str, line: &str) -> f64 {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let found = text.lines().find_map(|l| l.strip_prefix(line));
-    found
-        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok())
-        .unwrap_or_default()
-}
-
-/// MiB that one of these processes had at most.
-pub fn peak(processes: impl IntoIterator<Item = u32>) -> f64 {
-    let each = processes
-        .into_iter()
-        .map(|id| kib(&format!("/proc/{id}/status"), "VmHWM:"));
-    each.fold(0.0, f64::max) / 1024.0
-}
-
-/// MiB that these processes hold together: resident, and with what they share counted once.
-pub fn resident(processes: &[u32]) -> (f64, f64) {
-    let sum = |file: &str, line: &str| {
-        let each = processes
-            .iter()
-            .map(|id| kib(&format!("/proc/{id}/{file}"), line));
-        each.sum::<f64>() / 1024.0
-    };
-    (sum("status", "VmRSS:"), sum("smaps_rollup", "Pss:"))
 }
 
 /// These processes and all that they have begotten.

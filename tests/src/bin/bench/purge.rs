@@ -1,8 +1,8 @@
 //! Forgetting very many tasks.
 
 use crate::content::run_time;
-use crate::figures;
 use millrace_tests::TestApp;
+use millrace_tests::memory;
 use millrace_tests::paper::Paper;
 use millrace_tests::process::Process;
 use serde_json::json;
@@ -29,7 +29,7 @@ pub async fn fill(app: &TestApp, tasks: i64) {
 
 /// The most memory that a worker has had so far, in MB.
 fn peak(app: &TestApp) -> f64 {
-    figures::peak(app.workers.iter().map(Process::id))
+    memory::peak(app.workers.iter().map(Process::id))
 }
 
 /// `tasks/purge/` of so many tasks, beside one DELETE of the same rows.

@@ -5,9 +5,9 @@
 )]
 
 use crate::content::run_time;
-use crate::figures;
 use anyhow::Context;
 use millrace_tests::TestApp;
+use millrace_tests::memory;
 use millrace_tests::paper::Paper;
 use millrace_tests::process::Process;
 use serde_json::json;
@@ -101,12 +101,12 @@ fn beside(count: u64, time: f64, limit: f64, peer: &str) -> String {
 
 /// MiB that a process had at most, for people.
 pub fn peak(id: u32) -> String {
-    format!("{:.1} MiB", figures::peak([id]))
+    format!("{:.1} MiB", memory::peak([id]))
 }
 
 /// Most memory that a worker ever had.
 pub fn memory(app: &TestApp, paper: &Paper) {
-    let most = figures::peak(app.workers.iter().map(Process::id));
+    let most = memory::peak(app.workers.iter().map(Process::id));
     paper.fact("VmHWM", &format!("{most:.1} MiB"));
 }
 

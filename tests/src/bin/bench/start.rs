@@ -1,8 +1,9 @@
 //! Starting, and what the programs hold in memory.
 
-use crate::figures::{Spread, millis, resident};
+use crate::figures::{Spread, millis};
 use millrace_tests::TestApp;
 use millrace_tests::app::free_port;
+use millrace_tests::memory::resident;
 use millrace_tests::paper::Paper;
 use millrace_tests::process::Process;
 use millrace_tests::stack;
