@@ -58,7 +58,7 @@ BEGIN
     IF t.class = 'immediate' THEN PERFORM pg_notify('millrace_task_final', ended::text); END IF;
     RETURN NEXT;
 END $$;
-DROP FUNCTION millrace_settle(jsonb, text[], integer);
+DROP FUNCTION millrace_settle(jsonb, text[], integer, boolean);
 DROP FUNCTION millrace_try_lanes(uuid[], text[]);
 CREATE OR REPLACE FUNCTION millrace_promote(candidates uuid[], passed text[], passed_tickets bigint[])
  RETURNS jsonb
@@ -234,4 +234,23 @@ BEGIN
     pulp_domain := t.pulp_domain;
     task_group := t.task_group;
     RETURN NEXT;
+END $$;
+CREATE OR REPLACE FUNCTION millrace_exclusive(record text[]) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT coalesce(array_agg(r), '{}') FROM unnest(record) r WHERE r NOT LIKE 'shared:%' $$;
+CREATE OR REPLACE FUNCTION millrace_shared(record text[]) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT coalesce(array_agg(substr(r, 8)), '{}') FROM unnest(record) r WHERE r LIKE 'shared:%' $$;
+CREATE OR REPLACE FUNCTION millrace_hold(held uuid, expected_claim uuid, exclusive text[], shared text[]) RETURNS text
+    LANGUAGE plpgsql AS $$
+DECLARE
+    t task;
+BEGIN
+    SELECT * INTO t FROM task WHERE pulp_id = held;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM millrace_lock_lanes(millrace_exclusive(t.reserved_resources_record) || exclusive,
+                                millrace_shared(t.reserved_resources_record) || shared);
+    SELECT * INTO t FROM task
+     WHERE pulp_id = held AND claim_id = expected_claim AND state IN ('running', 'canceling') FOR UPDATE;
+    RETURN t.state;
 END $$;

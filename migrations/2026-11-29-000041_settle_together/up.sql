@@ -22,6 +22,34 @@ BEGIN
               ORDER BY l.class, l.key OFFSET 0) lane;
 END $$;
 
+-- In a language that keeps its plans: a function in SQL that is not part of its caller is planned at each call.
+CREATE OR REPLACE FUNCTION millrace_exclusive(record text[]) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN ARRAY(SELECT r FROM unnest(record) r WHERE r NOT LIKE 'shared:%');
+END $$;
+CREATE OR REPLACE FUNCTION millrace_shared(record text[]) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN ARRAY(SELECT substr(r, 8) FROM unnest(record) r WHERE r LIKE 'shared:%');
+END $$;
+
+-- Takes what a run with a last write needs: its lanes and those of what it dispatches, then its row. Gives its state;
+-- NULL where it is not that run's any more.
+CREATE OR REPLACE FUNCTION millrace_hold(held uuid, expected_claim uuid, exclusive text[], shared text[]) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    lanes text[];
+    held_state text;
+BEGIN
+    SELECT t.reserved_resources_record INTO lanes FROM task t WHERE t.pulp_id = held;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    PERFORM millrace_lock_lanes(millrace_exclusive(lanes) || exclusive, millrace_shared(lanes) || shared);
+    SELECT t.state INTO held_state FROM task t
+     WHERE t.pulp_id = held AND t.claim_id = expected_claim AND t.state IN ('running', 'canceling') FOR UPDATE;
+    RETURN held_state;
+END $$;
+
 -- Those of these tasks that are in one of the states, and of which all lanes could be locked without waiting. One of
 -- many resources is left to a transaction of its own. Lanes that were locked before a busy one stay locked until the commit.
 CREATE FUNCTION millrace_try_lanes(wanted uuid[], states text[]) RETURNS uuid[] LANGUAGE plpgsql
@@ -57,8 +85,11 @@ END $$;
 -- reservations gone, successors unblocked. One plan for all: planning anew costs more than the statements. A row a task that was
 -- ended; a row without a state for one that was not, as somebody else is busy with a lane of it: one task alone waits
 -- for its lanes, of several none does, so that no task waits for a lane of another. No row for a task that is in none
--- of the states, or that another claim has. The last row has no task, but the successors of all of them.
-CREATE FUNCTION millrace_settle(endings jsonb, from_states text[], batch integer DEFAULT 500) RETURNS TABLE (
+-- of the states, or that another claim has. The last row has no task, but the successors of all of them. `is_held`:
+-- `millrace_hold` has taken what the one task needs, in this transaction.
+CREATE FUNCTION millrace_settle(
+    endings jsonb, from_states text[], batch integer DEFAULT 500, is_held boolean DEFAULT false
+) RETURNS TABLE (
     task_id uuid, final_state text, name text, class text, cid text, attempt integer, worker uuid,
     blocked double precision, waited double precision, ran double precision, announcements jsonb, more boolean
 ) LANGUAGE plpgsql
@@ -75,14 +106,15 @@ DECLARE
     settled uuid[] := '{}';
 BEGIN
     ended := ARRAY(SELECT (e ->> 'task')::uuid FROM jsonb_array_elements(endings) e);
-    -- What a task reserves never changes, so it may be read before anything is locked.
-    IF cardinality(ended) = 1 THEN
+    IF is_held THEN
+        free := ended;
+    ELSIF cardinality(ended) = 1 THEN
+        -- What a task reserves never changes, so it may be read before anything is locked.
         SELECT t.reserved_resources_record INTO lanes FROM task t
          WHERE t.pulp_id = ended[1] AND t.state = ANY (from_states);
         -- Nothing is locked, so nothing may be ended: it may come into one of the states in the meantime.
         IF NOT FOUND THEN RETURN; END IF;
-        PERFORM millrace_lock_lanes(ARRAY(SELECT r FROM unnest(lanes) r WHERE r NOT LIKE 'shared:%'),
-                                    ARRAY(SELECT substr(r, 8) FROM unnest(lanes) r WHERE r LIKE 'shared:%'));
+        PERFORM millrace_lock_lanes(millrace_exclusive(lanes), millrace_shared(lanes));
         free := ended;
     ELSE
         free := millrace_try_lanes(ended, from_states);
@@ -205,7 +237,7 @@ END $$;
 DROP FUNCTION millrace_claim(uuid, text, uuid, uuid);
 CREATE FUNCTION millrace_claim(wanted uuid, wanted_name text, claim uuid, worker uuid) RETURNS TABLE (
     outcome text, state text, enc_args text, attempt integer, waited_ms bigint, logging_cid text, created_by integer,
-    pulp_domain uuid, task_group uuid, lock_count integer, blocked_seconds double precision
+    pulp_domain uuid, task_group uuid, lock_count integer, blocked_seconds double precision, reserved text[]
 ) LANGUAGE plpgsql
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -299,6 +331,7 @@ BEGIN
         outcome := 'stale'; RETURN NEXT; RETURN;
     END IF;
     outcome := 'claimed';
+    reserved := t.lanes;
     RETURN NEXT;
 END $$;
 

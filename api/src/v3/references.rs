@@ -274,63 +274,112 @@ pub async fn units(
     field: &str,
     references: &[String],
 ) -> ApiResult<Vec<ContentId>> {
-    let mut models = Vec::with_capacity(references.len());
-    let mut ids = Vec::with_capacity(references.len());
-    for reference in references {
-        let (model, id) = unit(reference).ok_or_else(|| not_valid(field, reference))?;
-        models.push(model);
-        ids.push(id);
-    }
+    let named = NamedUnits::read(field, references)?;
     let mut known = HashMap::new();
-    for batch in ids.chunks(BATCH) {
-        let mut found = Content::known(conn, batch).await?;
-        if !visible.is_always() {
-            let seen = Content::among(conn, batch, visible.clone()).await?;
-            let seen: HashSet<ContentId> = seen.into_iter().collect();
-            found.retain(|(id, ..)| seen.contains(id));
-        }
-        known.extend(
-            found
-                .into_iter()
-                .map(|(id, domain, kind)| (id, (domain, kind))),
-        );
+    for batch in named.ids.chunks(BATCH) {
+        let found = Content::known(conn, batch).await?.into_iter();
+        known.extend(found.map(|(id, domain, kind)| (id, (domain, kind))));
     }
-    refuse_missing(field, references, &ids, |id| known.contains_key(id))?;
-    for ((reference, id), model) in references.iter().zip(&ids).zip(&models) {
-        let is_of_type = |(_, kind): &(DomainId, String)| prn::content(kind, *id).model == *model;
-        if !known.get(id).is_some_and(is_of_type) {
-            return Err(not_valid(field, reference));
-        }
-    }
-    let is_foreign =
-        |id: &ContentId| known.get(id).map(|(domain, _)| domain) != Some(&DomainId::DEFAULT);
-    let foreign = listed(references, &ids, is_foreign);
-    if !foreign.is_empty() {
-        let message =
-            format!("Content units are not a part of the current domain default: [{foreign}]");
-        return Err(ApiError::field(field, message));
-    }
-    Ok(ids)
+    named.check(conn, visible, known).await?;
+    Ok(named.ids)
 }
 
-/// Keeps units from being deleted until the transaction ends: they may have gone since [`units`] saw them. Gives those
-/// of which is to be said that they are of interest ([`Content::touch`]).
-///
-/// # Errors
-/// 400 for the field where one is gone.
-pub async fn keep_units(
-    conn: &mut Conn,
-    field: &str,
-    references: &[String],
-    ids: &[ContentId],
-) -> ApiResult<Vec<ContentId>> {
-    let mut kept = HashMap::new();
-    for batch in ids.chunks(BATCH) {
-        kept.extend(Content::find_shared(conn, batch).await?);
+/// Units that a body names.
+pub struct NamedUnits<'a> {
+    field: &'a str,
+    references: &'a [String],
+    models: Vec<String>,
+    ids: Vec<ContentId>,
+}
+
+impl<'a> NamedUnits<'a> {
+    /// Reads the references.
+    ///
+    /// # Errors
+    /// 400 for the field that names what is no reference.
+    pub fn read(field: &'a str, references: &'a [String]) -> ApiResult<Self> {
+        let mut models = Vec::with_capacity(references.len());
+        let mut ids = Vec::with_capacity(references.len());
+        for reference in references {
+            let (model, id) = unit(reference).ok_or_else(|| not_valid(field, reference))?;
+            models.push(model);
+            ids.push(id);
+        }
+        Ok(Self {
+            field,
+            references,
+            models,
+            ids,
+        })
     }
-    refuse_missing(field, references, ids, |id| kept.contains_key(id))?;
-    let stale = kept.into_iter().filter(|(_, is_stale)| *is_stale);
-    Ok(stale.map(|(id, _)| id).collect())
+
+    /// Their ids.
+    #[must_use]
+    pub fn ids(&self) -> &[ContentId] {
+        &self.ids
+    }
+
+    /// Checks them as [`units`] does, and keeps them from being deleted until the transaction ends. Gives those of which
+    /// is to be said that they are of interest ([`Content::touch`]).
+    ///
+    /// # Errors
+    /// As [`units`].
+    pub async fn keep(
+        &self,
+        conn: &mut Conn,
+        visible: &Predicate<content::table>,
+    ) -> ApiResult<Vec<ContentId>> {
+        let (mut known, mut stale) = (HashMap::new(), Vec::new());
+        for batch in self.ids.chunks(BATCH) {
+            for unit in Content::keep(conn, batch).await? {
+                if unit.is_stale {
+                    stale.push(unit.pulp_id);
+                }
+                known.insert(unit.pulp_id, (unit.pulp_domain, unit.pulp_type));
+            }
+        }
+        self.check(conn, visible, known).await?;
+        Ok(stale)
+    }
+
+    /// Refuses what is not there, may not be seen, is of another type than the reference says, or of another domain.
+    async fn check(
+        &self,
+        conn: &mut Conn,
+        visible: &Predicate<content::table>,
+        mut known: HashMap<ContentId, (DomainId, String)>,
+    ) -> ApiResult<()> {
+        let Self {
+            field,
+            references,
+            models,
+            ids,
+        } = self;
+        if !visible.is_always() {
+            let mut seen = HashSet::new();
+            for batch in ids.chunks(BATCH) {
+                seen.extend(Content::among(conn, batch, visible.clone()).await?);
+            }
+            known.retain(|id, _| seen.contains(id));
+        }
+        refuse_missing(field, references, ids, |id| known.contains_key(id))?;
+        for ((reference, id), model) in references.iter().zip(ids).zip(models) {
+            let is_of_type =
+                |(_, kind): &(DomainId, String)| prn::content(kind, *id).model == *model;
+            if !known.get(id).is_some_and(is_of_type) {
+                return Err(not_valid(field, reference));
+            }
+        }
+        let is_foreign =
+            |id: &ContentId| known.get(id).map(|(domain, _)| domain) != Some(&DomainId::DEFAULT);
+        let foreign = listed(references, ids, is_foreign);
+        if foreign.is_empty() {
+            return Ok(());
+        }
+        let message =
+            format!("Content units are not a part of the current domain default: [{foreign}]");
+        Err(ApiError::field(field, message))
+    }
 }
 
 fn refuse_missing(

@@ -10,7 +10,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
 use crate::v3::labels::{self, SetLabel, UnsetLabel};
 use crate::v3::object::Object;
-use crate::v3::{href, path_id, references, repositories};
+use crate::v3::references::{self, NamedUnits};
+use crate::v3::{href, path_id, repositories};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use millrace_common::db::{self, Conn};
@@ -273,20 +274,20 @@ pub async fn modify<K: RepositoryCalls>(
 ) -> ApiResult {
     let found = find::<K>(&app, &actor, Action::Modify, &path).await;
     let ((row, access), Body(request)) = body.read_for(found).await?;
-    let mut conn = app.db.get().await?;
-    let named = request.add_content_units;
+    let add = NamedUnits::read("add_content_units", &request.add_content_units)?;
+    let (mut remove, mut base) = (Vec::new(), None);
+    if !request.remove_content_units.is_empty() || request.base_version.is_some() {
+        let mut conn = app.db.get().await?;
+        let visible = access.units(&app.catalog.content);
+        remove = removals(&mut conn, &visible, request.remove_content_units).await?;
+        if let Some(named) = &request.base_version {
+            base = Some(references::version_id(&mut conn, &access, "base_version", named).await?);
+        }
+    }
     let visible = access.units_to_add(&app.catalog.content);
-    let add = references::units(&mut conn, &visible, "add_content_units", &named).await?;
-    let visible = access.units(&app.catalog.content);
-    let remove = removals(&mut conn, &visible, request.remove_content_units).await?;
-    let base = match &request.base_version {
-        Some(base) => Some(references::version_id(&mut conn, &access, "base_version", base).await?),
-        None => None,
-    };
-    drop(conn);
     let task = AddAndRemove {
         repository_pk: row.pulp_id,
-        add_content_units: add.clone(),
+        add_content_units: add.ids().to_vec(),
         remove_content_units: remove,
         base_version_pk: base,
         overwrite: request.overwrite,
@@ -294,7 +295,7 @@ pub async fn modify<K: RepositoryCalls>(
     let task = NewTask::new(&app.catalog.tasks, &task)?
         .resources(AddAndRemove::on(&row.pulp_type, row.pulp_id));
     dispatch_made(&app, &actor, async |conn| {
-        let stale = references::keep_units(conn, "add_content_units", &named, &add).await?;
+        let stale = add.keep(conn, &visible).await?;
         touch(conn, &stale).await?;
         Ok(task.clone())
     })

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::dsl::{self, exists, not, now};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Bool, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 
@@ -81,6 +81,23 @@ impl NewContent<'_> {
         .await
         .optional()
     }
+}
+
+/// A unit that is not deleted until the transaction ends.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct KeptUnit {
+    /// Its id.
+    #[diesel(sql_type = SqlUuid)]
+    pub pulp_id: ContentId,
+    /// Its domain.
+    #[diesel(sql_type = SqlUuid)]
+    pub pulp_domain: DomainId,
+    /// Its type.
+    #[diesel(sql_type = Text)]
+    pub pulp_type: String,
+    /// True: [`Content::touch`] would do something to it.
+    #[diesel(sql_type = Bool)]
+    pub is_stale: bool,
 }
 
 impl Content {
@@ -197,34 +214,20 @@ impl Content {
             .await
     }
 
-    /// Those of these units that exist, kept from being deleted until the transaction ends, and whether
-    /// [`Content::touch`] would do anything to each. Waits for a clean-up that is about to delete one.
+    /// Those of these units that exist, kept from being deleted until the transaction ends. Waits for a clean-up that is
+    /// about to delete one.
     ///
     /// # Errors
     /// As the session.
-    pub async fn find_shared(
-        conn: &mut Conn,
-        ids: &[ContentId],
-    ) -> QueryResult<Vec<(ContentId, bool)>> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = SqlUuid)]
-            pulp_id: ContentId,
-            #[diesel(sql_type = Bool)]
-            stale: bool,
-        }
-        let rows: Vec<Row> = sql_query(format!(
-            "SELECT pulp_id, {STALE} AS stale FROM content \
+    pub async fn keep(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<KeptUnit>> {
+        sql_query(format!(
+            "SELECT pulp_id, pulp_domain, pulp_type, {STALE} AS is_stale FROM content \
               WHERE pulp_id = ANY ($1) ORDER BY pulp_id FOR KEY SHARE",
         ))
         .bind::<Array<SqlUuid>, _>(ids)
         .prepared()
         .load(conn)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.pulp_id, row.stale))
-            .collect())
+        .await
     }
 
     /// Says that units are of interest now. Those of the last hour and those that somebody has locked

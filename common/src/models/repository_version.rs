@@ -1,6 +1,6 @@
 //! Versions of repositories, and what they count.
 
-mod unfinished;
+mod visible;
 
 use super::Membership;
 use super::selection::{Page, Selection};

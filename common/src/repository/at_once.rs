@@ -1,12 +1,36 @@
-//! Writing a version of few units in one transaction, unseen as any other.
+//! Writing a version of few units whole: in one transaction, unseen as any other, or in the one that ends its task.
 
-use super::finish::{Draft, refuse_duplicates};
+use super::finish::{Draft, Finished, refuse_duplicates};
 use super::new_version::{BATCH, NewVersion, check_kinds, discard_stale};
+use crate::content::ContentTypes;
 use crate::db::Conn;
 use crate::error::Error;
-use crate::ids::ContentId;
+use crate::ids::{ContentId, DomainId, RepositoryId};
 use crate::models::{Changes, Content, Repository, RepositoryContent, RepositoryVersion};
-use crate::tasking::{TaskContext, TaskError};
+use crate::tasking::{Registry, TaskContext, TaskError};
+use std::sync::Arc;
+
+/// So few units may be written while the lanes of their task are locked.
+const FEW: usize = 100;
+
+/// What is asked of the newest version, and what says whether that may be.
+#[derive(Clone)]
+struct Change {
+    add: Vec<ContentId>,
+    remove: Vec<ContentId>,
+    registry: Arc<Registry>,
+    cid: String,
+}
+
+/// A change of few units that is written whole by the last write of its task. The run must hold the repository
+/// exclusively.
+#[derive(Clone)]
+pub struct SmallChange {
+    repository: RepositoryId,
+    domain: DomainId,
+    previous: Option<RepositoryVersion>,
+    change: Change,
+}
 
 /// What came of an attempt.
 enum Written {
@@ -14,6 +38,70 @@ enum Written {
     Nothing,
     /// Something that an earlier run left is in the way.
     Stale,
+}
+
+impl SmallChange {
+    /// The newest version less some units, plus others. `None`: that is too much for a last write, or the repository
+    /// publishes its versions or retains few of them, which takes looks at the new one before.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`]: what an earlier run left in the repository is removed first.
+    pub async fn prepare(
+        ctx: &TaskContext,
+        row: &Repository,
+        add: &[ContentId],
+        remove: &[ContentId],
+    ) -> Result<Option<Self>, TaskError> {
+        let is_plain = !row.autopublish && row.retain_repo_versions.is_none();
+        if !is_plain || add.len() + remove.len() > FEW {
+            return Ok(None);
+        }
+        let repository = row.pulp_id;
+        let previous = loop {
+            let last = RepositoryVersion::last(&mut *ctx.session().await, repository).await?;
+            if last.as_ref().is_none_or(|last| last.complete) {
+                break last;
+            }
+            discard_stale(ctx, repository).await?;
+        };
+        Ok(Some(Self {
+            repository,
+            domain: row.pulp_domain,
+            previous,
+            change: Change::new(ctx, add, remove),
+        }))
+    }
+
+    /// Writes the version by the rules of contract 1.8, and makes it visible, in the transaction that settles its task. May
+    /// be called again when that is retried. `None`: nothing changes, and nothing was written.
+    ///
+    /// # Errors
+    /// What the client may read where a rule is broken.
+    pub async fn flip(&self, conn: &mut Conn) -> Result<Option<Finished>, TaskError> {
+        let row = Repository::lock(conn, self.domain, self.repository).await?;
+        let row = row.ok_or_else(|| TaskError::failed("the repository was deleted"))?;
+        let version = NewVersion::unwritten(&row, self.previous.clone());
+        self.change.check_kinds(conn, &row).await?;
+        let changes = self.change.write(conn, &version).await?;
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let previous = self.previous.as_ref().map(|previous| previous.pulp_id);
+        RepositoryVersion::insert_complete(
+            conn,
+            version.id,
+            version.membership(),
+            previous,
+            &changes,
+        )
+        .await?;
+        Ok(Some(Finished {
+            id: version.id,
+            number: version.number,
+            hidden: row.user_hidden,
+            publication: None,
+        }))
+    }
 }
 
 impl NewVersion {
@@ -35,9 +123,9 @@ impl NewVersion {
         add: &[ContentId],
         remove: &[ContentId],
     ) -> Result<Option<Draft>, TaskError> {
+        let change = Change::new(ctx, add, remove);
         loop {
-            let attempt =
-                ctx.fenced_briefly(async |conn| attempt(ctx, conn, row, add, remove).await);
+            let attempt = ctx.fenced_briefly(async |conn| change.attempt(ctx, conn, row).await);
             match attempt.await? {
                 Written::Version(version, changes) => {
                     return version.draft(ctx, row, changes).await.map(Some);
@@ -49,59 +137,83 @@ impl NewVersion {
     }
 }
 
-async fn attempt(
-    ctx: &TaskContext,
-    conn: &mut Conn,
-    row: &Repository,
-    add: &[ContentId],
-    remove: &[ContentId],
-) -> Result<Written, TaskError> {
-    let (id, domain) = (row.pulp_id, row.pulp_domain);
-    if !add.is_empty() {
-        let kinds = Content::kinds(conn, add).await?;
-        check_kinds(ctx, domain, &row.pulp_type, kinds)?;
+impl Change {
+    fn new(ctx: &TaskContext, add: &[ContentId], remove: &[ContentId]) -> Self {
+        Self {
+            add: add.to_vec(),
+            remove: remove.to_vec(),
+            registry: Arc::clone(ctx.registry()),
+            cid: ctx.cid().to_owned(),
+        }
     }
-    let row = Repository::lock(conn, domain, id).await?;
-    let row = row.ok_or(Error::NotFound { what: "Repository" })?;
-    let previous = RepositoryVersion::last(conn, id).await?;
-    if previous.as_ref().is_some_and(|last| !last.complete) {
-        return Ok(Written::Stale);
-    }
-    let mut version = NewVersion::unwritten(&row, previous);
-    let (place, claim) = (version.membership(), Some(ctx.claim()));
-    version.id = RepositoryVersion::insert(conn, id, place.number, None, claim).await?;
-    let mut changed = [add, remove].concat();
-    if remove.is_empty() {
-        RepositoryContent::insert(conn, place, domain, add).await?;
-    } else {
-        RepositoryContent::remove(conn, place, remove).await?;
-        RepositoryContent::add(conn, place, domain, add).await?;
-    }
-    if !add.is_empty() {
-        changed.extend(replace(ctx, conn, &version, add).await?);
-        let types = ctx.content()?;
-        types.validate_version(conn, &version, add).await?;
-    }
-    let changes = RepositoryContent::count_of(conn, place, &changed).await?;
-    if changes.is_empty() {
-        RepositoryVersion::delete(conn, version.id).await?;
-        return Ok(Written::Nothing);
-    }
-    Ok(Written::Version(Box::new(version), changes))
-}
 
-/// Removes what added units replace; gives those.
-async fn replace(
-    ctx: &TaskContext,
-    conn: &mut Conn,
-    version: &NewVersion,
-    add: &[ContentId],
-) -> Result<Vec<ContentId>, TaskError> {
-    let Some(old) = version.replaced_by(conn, add).await? else {
-        return Ok(Vec::new());
-    };
-    RepositoryContent::remove(conn, version.membership(), &old).await?;
-    let left = RepositoryContent::rivals(conn, version.repository, add, true).await?;
-    refuse_duplicates(left.len(), ctx.cid())?;
-    Ok(old)
+    fn types(&self) -> Result<&ContentTypes, TaskError> {
+        Ok(ContentTypes::of(&self.registry)?)
+    }
+
+    async fn attempt(
+        &self,
+        ctx: &TaskContext,
+        conn: &mut Conn,
+        row: &Repository,
+    ) -> Result<Written, TaskError> {
+        let id = row.pulp_id;
+        self.check_kinds(conn, row).await?;
+        let row = Repository::lock(conn, row.pulp_domain, id).await?;
+        let row = row.ok_or(Error::NotFound { what: "Repository" })?;
+        let previous = RepositoryVersion::last(conn, id).await?;
+        if previous.as_ref().is_some_and(|last| !last.complete) {
+            return Ok(Written::Stale);
+        }
+        let mut version = NewVersion::unwritten(&row, previous);
+        let claim = Some(ctx.claim());
+        version.id = RepositoryVersion::insert(conn, id, version.number, None, claim).await?;
+        let changes = self.write(conn, &version).await?;
+        if changes.is_empty() {
+            RepositoryVersion::delete(conn, version.id).await?;
+            return Ok(Written::Nothing);
+        }
+        Ok(Written::Version(Box::new(version), changes))
+    }
+
+    async fn check_kinds(&self, conn: &mut Conn, row: &Repository) -> Result<(), TaskError> {
+        if self.add.is_empty() {
+            return Ok(());
+        }
+        let kinds = Content::kinds(conn, &self.add).await?;
+        check_kinds(self.types()?, row.pulp_domain, &row.pulp_type, kinds)
+    }
+
+    /// Writes the memberships of a version that has none yet.
+    async fn write(&self, conn: &mut Conn, version: &NewVersion) -> Result<Changes, TaskError> {
+        let (place, domain) = (version.membership(), version.domain);
+        let (add, remove) = (&self.add, &self.remove);
+        if remove.is_empty() {
+            RepositoryContent::insert(conn, place, domain, add).await?;
+        } else {
+            RepositoryContent::remove(conn, place, remove).await?;
+            RepositoryContent::add(conn, place, domain, add).await?;
+        }
+        let mut changed = [add.as_slice(), remove].concat();
+        if !add.is_empty() {
+            changed.extend(self.replace(conn, version).await?);
+            self.types()?.validate_version(conn, version, add).await?;
+        }
+        Ok(RepositoryContent::count_of(conn, place, &changed).await?)
+    }
+
+    /// Removes what added units replace; gives those.
+    async fn replace(
+        &self,
+        conn: &mut Conn,
+        version: &NewVersion,
+    ) -> Result<Vec<ContentId>, TaskError> {
+        let Some(old) = version.replaced_by(conn, &self.add).await? else {
+            return Ok(Vec::new());
+        };
+        RepositoryContent::remove(conn, version.membership(), &old).await?;
+        let left = RepositoryContent::rivals(conn, version.repository, &self.add, true).await?;
+        refuse_duplicates(left.len(), &self.cid)?;
+        Ok(old)
+    }
 }

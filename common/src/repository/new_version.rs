@@ -1,5 +1,6 @@
 //! Writing a version in batches, unseen.
 
+use crate::content::ContentTypes;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::ids::{ContentId, DomainId, RepositoryId, VersionId};
@@ -120,7 +121,7 @@ impl NewVersion {
             ctx.checkpoint()?;
             kinds.extend(Content::kinds(&mut *ctx.session().await, batch).await?);
         }
-        check_kinds(ctx, self.domain, &self.pulp_type, kinds)?;
+        check_kinds(ctx.content()?, self.domain, &self.pulp_type, kinds)?;
         for batch in chunks(units) {
             ctx.fenced(async |conn| {
                 RepositoryContent::add(conn, self.membership(), self.domain, batch).await?;
@@ -239,12 +240,11 @@ impl NewVersion {
 /// # Errors
 /// A text for the client.
 pub(super) fn check_kinds(
-    ctx: &TaskContext,
+    types: &ContentTypes,
     domain: DomainId,
     repository_type: &str,
     kinds: Vec<(DomainId, String)>,
 ) -> Result<(), TaskError> {
-    let types = ctx.content()?;
     let mut odd = BTreeSet::new();
     for (of, pulp_type) in kinds {
         if of != domain {

@@ -18,6 +18,6 @@ pub async fn require_reserved(
 ) -> Result<Repository, TaskError> {
     let found = Repository::find(&mut *ctx.session().await, ctx.domain(), id).await?;
     let row = found.ok_or(Error::NotFound { what: "Repository" })?;
-    ctx.require(&needs(&row.pulp_type)).await?;
+    ctx.require(&needs(&row.pulp_type))?;
     Ok(row)
 }

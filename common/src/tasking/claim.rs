@@ -2,10 +2,11 @@
 
 use super::facts::Facts;
 use super::moves;
+use super::resources::Resources;
 use crate::db::{Conn, Prepare};
 use crate::ids::{ClaimId, DomainId, ProcessId, TaskGroupId, TaskId};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Claimed {
     pub domain: DomainId,
     /// Its group.
     pub group: Option<TaskGroupId>,
+    /// What it has reserved.
+    pub reserved: Resources,
 }
 
 /// What came of a claim. Everything but `Claimed` leaves the session without locks.
@@ -89,6 +92,8 @@ struct Row {
     task_group: Option<TaskGroupId>,
     #[diesel(sql_type = Nullable<Integer>)]
     lock_count: Option<i32>,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    reserved: Option<Vec<String>>,
 }
 
 /// Claims a task on this session, which must not be pooled: the locks live as long as it does.
@@ -104,7 +109,7 @@ pub async fn claim(
 ) -> QueryResult<ClaimOutcome> {
     let row: Row = sql_query(
         "SELECT outcome, enc_args, attempt, waited_ms, logging_cid, created_by, pulp_domain, task_group, lock_count, \
-                blocked_seconds \
+                blocked_seconds, reserved \
            FROM millrace_claim($1, $2, $3, $4)",
     )
         .bind::<SqlUuid, _>(claim.task)
@@ -125,6 +130,7 @@ pub async fn claim(
             created_by: row.created_by,
             domain: row.pulp_domain.unwrap_or(DomainId::DEFAULT),
             group: row.task_group,
+            reserved: Resources::from_record(&row.reserved.unwrap_or_default()),
         })),
         "early" => ClaimOutcome::Early,
         "paused" => ClaimOutcome::Paused,

@@ -7,7 +7,6 @@ use super::task::TaskError;
 use crate::config::Settings;
 use crate::db::{Conn, Db, Prepare, Work};
 use crate::ids::{ClaimId, DomainId, TaskGroupId, TaskId};
-use crate::schema::task;
 use crate::secrets::Keyring;
 use crate::storage::Storage;
 use diesel::prelude::*;
@@ -36,6 +35,7 @@ pub(super) struct Inner {
     pub cid: String,
     pub created_by: Option<i32>,
     pub group: Option<TaskGroupId>,
+    pub reserved: Resources,
     pub session: TaskSession,
     pub db: Db,
     pub storage: Storage,
@@ -103,7 +103,7 @@ impl TaskContext {
 
     /// The task types that this worker knows.
     #[must_use]
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Arc<Registry> {
         &self.inner.registry
     }
 
@@ -200,15 +200,9 @@ impl TaskContext {
     /// they rely on, as whoever dispatches by name may leave it out.
     ///
     /// # Errors
-    /// A text for the client that names what is missing; else as the session.
-    pub async fn require(&self, needed: &Resources) -> Result<(), TaskError> {
-        let record: Vec<String> = task::table
-            .find(self.inner.task)
-            .select(task::reserved_resources_record)
-            .first(&mut *self.session().await)
-            .await?;
-        let held = Resources::from_record(&record);
-        let lacking = held.lacking(needed);
+    /// A text for the client that names what is missing.
+    pub fn require(&self, needed: &Resources) -> Result<(), TaskError> {
+        let lacking = self.inner.reserved.lacking(needed);
         if lacking.is_empty() {
             return Ok(());
         }

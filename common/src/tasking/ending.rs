@@ -173,25 +173,38 @@ impl Ending {
         Some(Self::new(claim.task, Some(claim), TaskState::Failed).error(Some(error)))
     }
 
-    /// One statement, one transaction; waits for the task's lanes. `None` when it was not in one of the states.
+    /// One statement; waits for the task's lanes. `None` when it was not in one of the states.
     pub(super) async fn run(
         &self,
         conn: &mut Conn,
         from: &[TaskState],
     ) -> Result<Option<Settled>, Error> {
-        let mut together = run(conn, std::slice::from_ref(self), from).await?;
-        let mut settled = together.settled.pop().flatten();
+        let together = run(conn, SETTLE, std::slice::from_ref(self), from).await?;
+        Ok(together.of_one())
+    }
+
+    /// As [`Ending::run`], after `millrace_hold` in the same transaction: that has the lanes.
+    pub(super) async fn run_held(&self, conn: &mut Conn) -> Result<Option<Settled>, Error> {
+        let together = run(conn, SETTLE_HELD, std::slice::from_ref(self), &HELD).await?;
+        Ok(together.of_one())
+    }
+}
+
+impl Together {
+    /// What became of the one ending, with its successors.
+    fn of_one(mut self) -> Option<Settled> {
+        let mut settled = self.settled.pop().flatten();
         match &mut settled {
             Some(Settled::Final {
                 announcements,
                 more,
                 ..
             }) => {
-                *announcements = together.announcements;
-                *more = together.more;
-                Ok(settled)
+                *announcements = self.announcements;
+                *more = self.more;
+                settled
             }
-            _ => Ok(None),
+            _ => None,
         }
     }
 }
@@ -202,21 +215,28 @@ impl Ending {
 /// # Errors
 /// As the session. Then each of them is to be settled alone: what one of them cannot store is no fault of the others.
 pub async fn settle_together(conn: &mut Conn, endings: &[Ending]) -> Result<Together, Error> {
-    run(conn, endings, &HELD).await
+    run(conn, SETTLE, endings, &HELD).await
 }
 
 /// See `millrace_settle` in the migrations for the locks.
-async fn run(conn: &mut Conn, endings: &[Ending], from: &[TaskState]) -> Result<Together, Error> {
+const SETTLE: &str = "SELECT task_id, final_state, name, class, cid, attempt, worker, blocked, waited, ran, \
+    announcements, more FROM millrace_settle($1, $2)";
+const SETTLE_HELD: &str = "SELECT task_id, final_state, name, class, cid, attempt, worker, blocked, waited, ran, \
+    announcements, more FROM millrace_settle($1, $2, is_held => true)";
+
+async fn run(
+    conn: &mut Conn,
+    settle: &str,
+    endings: &[Ending],
+    from: &[TaskState],
+) -> Result<Together, Error> {
     let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
-    let rows: Vec<Row> = sql_query(
-        "SELECT task_id, final_state, name, class, cid, attempt, worker, blocked, waited, ran, announcements, more \
-           FROM millrace_settle($1, $2)",
-    )
-    .bind::<Jsonb, _>(serde_json::to_value(endings).map_err(Error::internal)?)
-    .bind::<Array<Text>, _>(from)
-    .prepared()
-    .load(conn)
-    .await?;
+    let rows: Vec<Row> = sql_query(settle)
+        .bind::<Jsonb, _>(serde_json::to_value(endings).map_err(Error::internal)?)
+        .bind::<Array<Text>, _>(from)
+        .prepared()
+        .load(conn)
+        .await?;
     let mut together = Together {
         settled: Vec::with_capacity(endings.len()),
         announcements: Announcements::default(),

@@ -95,6 +95,7 @@ impl Execution {
                 cid: claimed.cid.clone(),
                 created_by: claimed.created_by,
                 group: claimed.group,
+                reserved: claimed.reserved.clone(),
                 session,
                 db: self.db.clone(),
                 storage: self.storage.clone(),

@@ -114,10 +114,13 @@ pub async fn settle(
 ) -> Result<Settled, Error> {
     match verdict {
         Ok(outcome) if outcome.has_effects() => {
-            crate::db::transaction(conn, async |conn| {
-                settle_with_effects(conn, keyring, claim, outcome).await
-            })
-            .await
+            let work =
+                async |conn: &mut Conn| settle_with_effects(conn, keyring, claim, outcome).await;
+            if outcome.is_brief {
+                crate::db::brief_transaction(conn, work).await
+            } else {
+                crate::db::transaction(conn, work).await
+            }
         }
         verdict => match Ending::of_body(claim, verdict) {
             Some(ending) => settle_alone(conn, &ending).await,
@@ -233,15 +236,18 @@ async fn end(conn: &mut Conn, ending: &Ending) -> Result<Settled, Error> {
     Ok(settled.unwrap_or(Settled::Lost))
 }
 
+/// After `millrace_hold`, as is [`fail`].
 async fn complete(conn: &mut Conn, claim: Claim, result: Option<&Value>) -> Result<Settled, Error> {
-    end(conn, &Ending::completed(claim, result)).await
+    let settled = Ending::completed(claim, result).run_held(conn).await?;
+    Ok(settled.unwrap_or(Settled::Lost))
 }
 
 async fn fail(conn: &mut Conn, claim: Claim, error: &TaskError) -> Result<Settled, Error> {
-    match Ending::failed(claim, error) {
-        Some(ending) => end(conn, &ending).await,
-        None => Ok(Settled::Lost),
-    }
+    let Some(ending) = Ending::failed(claim, error) else {
+        return Ok(Settled::Lost);
+    };
+    let settled = ending.run_held(conn).await?;
+    Ok(settled.unwrap_or(Settled::Lost))
 }
 
 /// Why a run is handed back.

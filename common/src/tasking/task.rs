@@ -78,6 +78,8 @@ pub struct Outcome {
     pub(super) effects: Effects,
     pub(super) flip: Option<Flip>,
     pub(super) dispatches: Vec<NewTask>,
+    /// See [`Outcome::brief`].
+    pub(super) is_brief: bool,
 }
 
 /// The last write of a body: runs in the settle transaction, about 1,000 rows at most. May be called
@@ -124,6 +126,14 @@ impl Outcome {
             flip: Some(Box::new(flip)),
             ..Self::default()
         }
+    }
+
+    /// Says that the last write is few statements that find rows by their ids: settle plans them once a session, see
+    /// [`brief_transaction`](crate::db::brief_transaction).
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.is_brief = true;
+        self
     }
 
     /// Adds an object that the task made.

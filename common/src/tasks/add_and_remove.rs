@@ -6,10 +6,11 @@ use crate::ids::{ContentId, RepositoryId, VersionId};
 use crate::models::repository_content::Overwrite;
 use crate::models::{Membership, Repository, RepositoryContent, RepositoryVersion};
 use crate::prn;
-use crate::repository::{BATCH, Draft, NewVersion, require_reserved};
+use crate::repository::{BATCH, Draft, NewVersion, SmallChange, require_reserved};
 use crate::tasking::{Effects, Needs, Outcome, Registry, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Makes a new version: what the base version (or the newest one) holds, less `remove`, plus `add`.
@@ -123,6 +124,22 @@ fn flip(draft: Draft) -> Outcome {
     })
 }
 
+/// Hands the whole change to settle.
+fn flip_whole(change: SmallChange) -> Outcome {
+    let change = Arc::new(change);
+    let flip = Outcome::flip(move |conn| {
+        let change = Arc::clone(&change);
+        Box::pin(async move {
+            let done = change.flip(conn).await?;
+            Ok(Effects {
+                created: done.map_or_else(Vec::new, |done| done.created()),
+                ..Effects::default()
+            })
+        })
+    });
+    flip.brief()
+}
+
 async fn write_version(
     ctx: &TaskContext,
     task: &AddAndRemove,
@@ -157,8 +174,14 @@ impl AddAndRemove {
             self.refuse_overwrites(ctx, all, &removals).await?;
         }
         let add = &self.add_content_units;
+        let changes_newest = !all && self.base_version_pk.is_none();
+        if changes_newest
+            && let Some(change) = SmallChange::prepare(ctx, &row, add, &removals).await?
+        {
+            return Ok(flip_whole(change));
+        }
         let is_small = NewVersion::may_be_written_at_once(add.len() + removals.len());
-        let draft = if is_small && !all && self.base_version_pk.is_none() {
+        let draft = if changes_newest && is_small {
             NewVersion::write_at_once(ctx, &row, add, &removals).await?
         } else {
             write_version(ctx, self, all, &removals).await?

@@ -131,7 +131,7 @@ async fn selection(
         .map(|(id, pulp_type)| prn::repository(pulp_type, *id))
         .fold(Resources::default(), Resources::and_shared)
         .and_exclusive(prn::reclaim_space(ctx.domain()));
-    ctx.require(&needed).await?;
+    ctx.require(&needed)?;
     let repositories: BTreeSet<RepositoryId> = repo_pks.iter().copied().collect();
     Ok(Reclaim {
         domain: ctx.domain(),

@@ -30,7 +30,7 @@ pub(super) async fn export(
     what: What,
     start: Option<VersionId>,
 ) -> Result<Outcome, TaskError> {
-    ctx.require(&super::needs(exporter)).await?;
+    ctx.require(&super::needs(exporter))?;
     let found = Exporter::find(&mut *ctx.session().await, ctx.domain(), exporter).await?;
     let exporter = found.ok_or(Error::NotFound {
         what: "FilesystemExporter",

@@ -1,14 +1,14 @@
-//! Versions that are being written, or taken away: nobody sees them.
+//! Making versions visible; until then, or once they are taken away, nobody sees them.
 
 use super::RepositoryVersion;
 use crate::db::{Conn, Prepare};
 use crate::ids::{ClaimId, RepositoryId, VersionId};
-use crate::models::Changes;
 use crate::models::version_count::CountKind;
+use crate::models::{Changes, Membership};
 use crate::schema::repository_version;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
 impl RepositoryVersion {
@@ -87,16 +87,7 @@ impl RepositoryVersion {
         previous: Option<VersionId>,
         changes: &Changes,
     ) -> QueryResult<bool> {
-        let kinds = [
-            (CountKind::Added, &changes.added),
-            (CountKind::Removed, &changes.removed),
-        ];
-        let rows = kinds.into_iter().flat_map(|(kind, counts)| {
-            counts
-                .iter()
-                .map(move |(name, count)| (kind.as_str(), (name.as_str(), *count)))
-        });
-        let (kinds, (types, counts)): (Vec<&str>, (Vec<&str>, Vec<i64>)) = rows.unzip();
+        let (kinds, (types, counts)) = columns(changes);
         let done = sql_query(include_str!("complete.sql"))
             .bind::<SqlUuid, _>(id)
             .bind::<SqlUuid, _>(claim)
@@ -109,4 +100,47 @@ impl RepositoryVersion {
             .await?;
         Ok(done == 1)
     }
+
+    /// Inserts a version that is visible from the commit on: the newest of its repository, with its number and counts.
+    /// `previous`: the one that it changes.
+    ///
+    /// # Errors
+    /// A unique violation when the number is taken.
+    pub async fn insert_complete(
+        conn: &mut Conn,
+        id: VersionId,
+        place: Membership,
+        previous: Option<VersionId>,
+        changes: &Changes,
+    ) -> QueryResult<()> {
+        let (kinds, (types, counts)) = columns(changes);
+        sql_query(include_str!("insert_complete.sql"))
+            .bind::<SqlUuid, _>(id)
+            .bind::<SqlUuid, _>(place.repository)
+            .bind::<Integer, _>(place.number)
+            .bind::<Nullable<SqlUuid>, _>(previous)
+            .bind::<Array<Text>, _>(kinds)
+            .bind::<Array<Text>, _>(types)
+            .bind::<Array<BigInt>, _>(counts)
+            .prepared()
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Kinds, types and numbers of units.
+type Columns<'a> = (Vec<&'a str>, (Vec<&'a str>, Vec<i64>));
+
+fn columns(changes: &Changes) -> Columns<'_> {
+    let kinds = [
+        (CountKind::Added, &changes.added),
+        (CountKind::Removed, &changes.removed),
+    ];
+    let rows = kinds.into_iter().flat_map(|(kind, counts)| {
+        counts
+            .iter()
+            .map(move |(name, count)| (kind.as_str(), (name.as_str(), *count)))
+    });
+    rows.unzip()
 }
