@@ -81,12 +81,12 @@ BEGIN
     RETURN free;
 END $$;
 
--- Ends tasks, each `{"task", "claim", "to", "result", "error"}`: lane locks, rows in the order of ids, final states,
+-- Ends tasks, each `{"task", "claim", "to", "result", "error", "created"}`: lane locks, rows in the order of ids, final states,
 -- reservations gone, successors unblocked. One plan for all: planning anew costs more than the statements. A row a task that was
 -- ended; a row without a state for one that was not, as somebody else is busy with a lane of it: one task alone waits
 -- for its lanes, of several none does, so that no task waits for a lane of another. No row for a task that is in none
 -- of the states, or that another claim has. The last row has no task, but the successors of all of them. `is_held`:
--- `millrace_hold` has taken what the one task needs, in this transaction.
+-- `millrace_hold` has taken what the one task needs, in this transaction, and `created` names what it made.
 CREATE FUNCTION millrace_settle(
     endings jsonb, from_states text[], batch integer DEFAULT 500, is_held boolean DEFAULT false
 ) RETURNS TABLE (
@@ -162,6 +162,11 @@ BEGIN
     END IF;
     IF cardinality(settled) = 0 THEN RETURN; END IF;
 
+    IF is_held THEN
+        INSERT INTO created_resource (task_id, prn)
+        SELECT ended[1], made.prn FROM jsonb_array_elements_text(endings -> 0 -> 'created') WITH ORDINALITY made (prn, place)
+         ORDER BY made.place;
+    END IF;
     UPDATE progress_report p SET state = t.state FROM task t
      WHERE p.task_id = ANY (settled) AND p.state IN ('waiting', 'running') AND t.pulp_id = p.task_id;
     WITH gone AS (DELETE FROM temporary_file f WHERE f.task_id = ANY (settled) RETURNING f.storage_key, f.size)

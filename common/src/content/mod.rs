@@ -40,7 +40,8 @@ pub trait ContentType: 'static {
     }
 
     /// Checks a version that is about to be completed. Looks only at `added`, a batch of the units
-    /// that were asked to be added, against what the version holds.
+    /// that were asked to be added, against what the version holds. Its row may not be there yet: memberships go by its
+    /// repository and number.
     ///
     /// # Errors
     /// What the client may read; the version is dropped then.

@@ -94,7 +94,7 @@ pub use reclaim::{Detached, Reclaim};
 pub use remote::{Remote, RemoteChange};
 pub use remote_source::RemoteSource;
 pub use repository::{Repository, RepositoryChange};
-pub use repository_content::{Changes, Membership, PathConflict, RepositoryContent};
+pub use repository_content::{AddedKind, Changes, Membership, PathConflict, RepositoryContent};
 pub use repository_version::RepositoryVersion;
 pub use role::{Role, RoleChange};
 pub use role_assignment::{Holder, RoleAssignment, Scope};

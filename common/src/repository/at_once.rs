@@ -81,7 +81,6 @@ impl SmallChange {
         let row = Repository::lock(conn, self.domain, self.repository).await?;
         let row = row.ok_or_else(|| TaskError::failed("the repository was deleted"))?;
         let version = NewVersion::unwritten(&row, self.previous.clone());
-        self.change.check_kinds(conn, &row).await?;
         let changes = self.change.write(conn, &version).await?;
         if changes.is_empty() {
             return Ok(None);
@@ -158,7 +157,6 @@ impl Change {
         row: &Repository,
     ) -> Result<Written, TaskError> {
         let id = row.pulp_id;
-        self.check_kinds(conn, row).await?;
         let row = Repository::lock(conn, row.pulp_domain, id).await?;
         let row = row.ok_or(Error::NotFound { what: "Repository" })?;
         let previous = RepositoryVersion::last(conn, id).await?;
@@ -176,30 +174,53 @@ impl Change {
         Ok(Written::Version(Box::new(version), changes))
     }
 
-    async fn check_kinds(&self, conn: &mut Conn, row: &Repository) -> Result<(), TaskError> {
-        if self.add.is_empty() {
-            return Ok(());
-        }
-        let kinds = Content::kinds(conn, &self.add).await?;
-        check_kinds(self.types()?, row.pulp_domain, &row.pulp_type, kinds)
-    }
-
     /// Writes the memberships of a version that has none yet.
     async fn write(&self, conn: &mut Conn, version: &NewVersion) -> Result<Changes, TaskError> {
-        let (place, domain) = (version.membership(), version.domain);
+        let place = version.membership();
         let (add, remove) = (&self.add, &self.remove);
         if remove.is_empty() {
-            RepositoryContent::insert(conn, place, domain, add).await?;
-        } else {
-            RepositoryContent::remove(conn, place, remove).await?;
-            RepositoryContent::add(conn, place, domain, add).await?;
+            let kinds = RepositoryContent::add_first(conn, place, add).await?;
+            let named = kinds.iter().map(|k| (k.pulp_domain, k.pulp_type.clone()));
+            self.check_kinds(version, named.collect())?;
+            let replaced = self.obey_rules(conn, version).await?;
+            if replaced.is_empty() {
+                return Ok(Changes::additions(kinds));
+            }
+            let changed = [add.as_slice(), &replaced].concat();
+            return Ok(RepositoryContent::count_of(conn, place, &changed).await?);
         }
-        let mut changed = [add.as_slice(), remove].concat();
+        RepositoryContent::remove(conn, place, remove).await?;
         if !add.is_empty() {
-            changed.extend(self.replace(conn, version).await?);
-            self.types()?.validate_version(conn, version, add).await?;
+            self.check_kinds(version, Content::kinds(conn, add).await?)?;
+            RepositoryContent::add(conn, place, version.domain, add).await?;
         }
+        let replaced = self.obey_rules(conn, version).await?;
+        let changed = [add.as_slice(), remove, &replaced].concat();
         Ok(RepositoryContent::count_of(conn, place, &changed).await?)
+    }
+
+    fn check_kinds(
+        &self,
+        version: &NewVersion,
+        kinds: Vec<(DomainId, String)>,
+    ) -> Result<(), TaskError> {
+        check_kinds(self.types()?, version.domain, &version.pulp_type, kinds)
+    }
+
+    /// Applies the rules of contract 1.8 to what was added; gives what that replaced.
+    async fn obey_rules(
+        &self,
+        conn: &mut Conn,
+        version: &NewVersion,
+    ) -> Result<Vec<ContentId>, TaskError> {
+        if self.add.is_empty() {
+            return Ok(Vec::new());
+        }
+        let replaced = self.replace(conn, version).await?;
+        self.types()?
+            .validate_version(conn, version, &self.add)
+            .await?;
+        Ok(replaced)
     }
 
     /// Removes what added units replace; gives those.

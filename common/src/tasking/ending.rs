@@ -10,6 +10,7 @@ use crate::broker::{Announcement, Announcements, Publisher};
 use crate::db::{Conn, Prepare};
 use crate::error::Error;
 use crate::ids::{ClaimId, ProcessId, TaskId};
+use crate::prn::Prn;
 use diesel::sql_types::{Array, Bool, Double, Integer, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
@@ -33,6 +34,9 @@ pub struct Ending {
     result: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Value>,
+    /// Names of what the task made, in this order; of one after `millrace_hold` only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    created: Vec<String>,
 }
 
 /// What became of several endings.
@@ -116,6 +120,7 @@ impl Ending {
             to,
             result: None,
             error: None,
+            created: Vec::new(),
         }
     }
 
@@ -128,6 +133,12 @@ impl Ending {
     /// With this error, which clients read.
     pub(super) fn error(mut self, error: Option<Value>) -> Self {
         self.error = error;
+        self
+    }
+
+    /// With what the task made.
+    pub(super) fn created(mut self, made: &[Prn]) -> Self {
+        self.created = made.iter().map(ToString::to_string).collect();
         self
     }
 

@@ -1,4 +1,4 @@
-//! Ending a run: its last write, its final state and its successors, in one transaction.
+//! Ending a run: its last write, its final state and its successors, in one transaction (ADR 0016).
 
 use super::claim::Claim;
 use super::dispatch::{Dispatched, NewTask, dispatch_many};
@@ -11,20 +11,20 @@ use super::task::{Effects, Outcome, TaskError};
 use crate::broker::{Announcement, Announcements, Publisher};
 use crate::cause::chain;
 use crate::crash::{self, Point};
+use crate::db::RetryCause;
 use crate::db::{Conn, Prepare};
 use crate::error::Error;
 use crate::ids::TaskId;
-use crate::models::created_resource;
 use crate::models::permission::{self, Maker};
 use crate::schema::task;
 use crate::secrets::Keyring;
 use diesel::prelude::*;
+use diesel::result::Error as DieselError;
 use diesel::sql_types::{Array, Bool, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
-use diesel_async::{AsyncConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use log::error;
-use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 
 /// What settling did.
@@ -114,13 +114,7 @@ pub async fn settle(
 ) -> Result<Settled, Error> {
     match verdict {
         Ok(outcome) if outcome.has_effects() => {
-            let work =
-                async |conn: &mut Conn| settle_with_effects(conn, keyring, claim, outcome).await;
-            if outcome.is_brief {
-                crate::db::brief_transaction(conn, work).await
-            } else {
-                crate::db::transaction(conn, work).await
-            }
+            settle_with_effects(conn, keyring, claim, outcome).await
         }
         verdict => match Ending::of_body(claim, verdict) {
             Some(ending) => settle_alone(conn, &ending).await,
@@ -129,12 +123,70 @@ pub async fn settle(
     }
 }
 
+/// Why the transaction of a last write was rolled back.
+enum Void {
+    /// The last write failed: nothing of it is left, and its task fails.
+    Failed(TaskError),
+    /// It may be tried again.
+    Error(Error),
+}
+
+impl From<DieselError> for Void {
+    fn from(error: DieselError) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+impl From<Error> for Void {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl RetryCause for Void {
+    fn diesel(&self) -> Option<&DieselError> {
+        match self {
+            Self::Error(error) => error.diesel(),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
+/// In one transaction. Where the last write fails, that is void, and a second one ends the task as failed: the locks of the
+/// run are held on, and its claim still decides.
 async fn settle_with_effects(
     conn: &mut Conn,
     keyring: &Keyring,
     claim: Claim,
     outcome: &Outcome,
 ) -> Result<Settled, Error> {
+    let work = async |conn: &mut Conn| write(conn, keyring, claim, outcome).await;
+    let written = if outcome.is_brief {
+        crate::db::brief_transaction(conn, work).await
+    } else {
+        crate::db::transaction(conn, work).await
+    };
+    let error = match written {
+        Ok(settled) => return Ok(settled),
+        Err(Void::Error(error)) => return Err(error),
+        Err(Void::Failed(error)) => error,
+    };
+    if let TaskError::Internal(cause) = &error {
+        let (task, cause) = (claim.task, chain(&**cause));
+        error!(error = cause, task_id:% = task; "the last write of task {task}: {cause}");
+    }
+    match Ending::failed(claim, &error) {
+        Some(ending) => settle_alone(conn, &ending).await,
+        None => Ok(Settled::Lost),
+    }
+}
+
+async fn write(
+    conn: &mut Conn,
+    keyring: &Keyring,
+    claim: Claim,
+    outcome: &Outcome,
+) -> Result<Settled, Void> {
     let lanes = outcome
         .dispatches
         .iter()
@@ -147,31 +199,26 @@ async fn settle_with_effects(
         .prepared()
         .get_result(conn)
         .await?;
-    match held.state.as_deref() {
+    let (effects, dispatched) = match held.state.as_deref() {
         None => return Ok(Settled::Lost),
-        Some("canceling") => return complete(conn, claim, None).await,
-        Some(_) => {}
-    }
-    // A savepoint: what the last write did before it failed is undone, and the task fails.
-    let applied = conn
-        .transaction(async |conn| apply(conn, keyring, claim, outcome).await)
-        .await;
-    let (effects, dispatched) = match applied {
-        Ok(applied) => applied,
-        Err(TaskError::Internal(cause)) if cause.is::<Panicked>() => {
-            return Err(Error::Internal(cause));
-        }
-        // The whole transaction is void and worth another attempt, or the session is gone.
-        Err(error) if error.is_transient() => return Err(Error::internal(transient_cause(error))),
-        Err(error) => {
-            if let TaskError::Internal(cause) = &error {
-                let (task, cause) = (claim.task, chain(&**cause));
-                error!(error = cause, task_id:% = task; "the last write of task {task}: {cause}");
+        // Canceled: nothing of it is written.
+        Some("canceling") => (Effects::default(), Vec::new()),
+        Some(_) => match apply(conn, keyring, claim, outcome).await {
+            Ok(applied) => applied,
+            Err(TaskError::Internal(cause)) if cause.is::<Panicked>() => {
+                return Err(Error::Internal(cause).into());
             }
-            return fail(conn, claim, &error).await;
-        }
+            // Worth another attempt, or the session is gone.
+            Err(error) if error.is_transient() => {
+                return Err(Error::internal(transient_cause(error)).into());
+            }
+            Err(error) => return Err(Void::Failed(error)),
+        },
     };
-    let mut settled = complete(conn, claim, effects.result.as_ref()).await?;
+    let ending = Ending::completed(claim, effects.result.as_ref()).created(&effects.created);
+    let Some(mut settled) = ending.run_held(conn).await? else {
+        return Ok(Settled::Lost);
+    };
     if let Settled::Final { children, .. } = &mut settled {
         *children = dispatched;
     }
@@ -195,7 +242,6 @@ async fn apply(
         effects.result = flipped.result.or(effects.result);
         effects.created.extend(flipped.created);
     }
-    created_resource::add(conn, claim.task, &effects.created).await?;
     permission::own(conn, Maker::DispatcherOf(claim.task), &effects.created).await?;
     let dispatched = dispatch_children(conn, keyring, claim, &outcome.dispatches).await?;
     Ok((effects, dispatched))
@@ -233,20 +279,6 @@ pub async fn settle_alone(conn: &mut Conn, ending: &Ending) -> Result<Settled, E
 
 async fn end(conn: &mut Conn, ending: &Ending) -> Result<Settled, Error> {
     let settled = ending.run(conn, &HELD).await?;
-    Ok(settled.unwrap_or(Settled::Lost))
-}
-
-/// After `millrace_hold`, as is [`fail`].
-async fn complete(conn: &mut Conn, claim: Claim, result: Option<&Value>) -> Result<Settled, Error> {
-    let settled = Ending::completed(claim, result).run_held(conn).await?;
-    Ok(settled.unwrap_or(Settled::Lost))
-}
-
-async fn fail(conn: &mut Conn, claim: Claim, error: &TaskError) -> Result<Settled, Error> {
-    let Some(ending) = Ending::failed(claim, error) else {
-        return Ok(Settled::Lost);
-    };
-    let settled = ending.run_held(conn).await?;
     Ok(settled.unwrap_or(Settled::Lost))
 }
 

@@ -215,7 +215,8 @@ async fn a_version_in_the_making_is_seen_by_nobody() {
         .sql
         .run("BEGIN; LOCK TABLE repository_version_count IN SHARE MODE")
         .await;
-    let body = json!({"add_content_units": [zoo.c], "remove_content_units": [zoo.a]});
+    let base = zoo.version(1);
+    let body = json!({"add_content_units": [zoo.c], "remove_content_units": [zoo.a], "base_version": base});
     let path = format!("{}modify/", href(&zoo.repository));
     let task = zoo.app.post(&path, &body).await.task();
     eventually(Duration::from_secs(20), async || {

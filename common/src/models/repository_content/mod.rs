@@ -61,11 +61,35 @@ impl Changes {
         changes
     }
 
+    /// Of a version that only adds.
+    #[must_use]
+    pub fn additions(kinds: Vec<AddedKind>) -> Self {
+        let added = kinds.into_iter().filter(|kind| kind.added > 0);
+        Self {
+            added: added.map(|kind| (kind.pulp_type, kind.added)).collect(),
+            removed: Counts::new(),
+        }
+    }
+
     /// True where it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
     }
+}
+
+/// Units that were named, of one domain and type.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct AddedKind {
+    /// Their domain.
+    #[diesel(sql_type = SqlUuid)]
+    pub pulp_domain: DomainId,
+    /// Their type.
+    #[diesel(sql_type = Text)]
+    pub pulp_type: String,
+    /// How many of them were added.
+    #[diesel(sql_type = BigInt)]
+    pub added: i64,
 }
 
 #[derive(QueryableByName)]
@@ -114,11 +138,7 @@ impl RepositoryContent {
         Ok(undone + Self::insert(conn, version, domain, units).await?)
     }
 
-    /// The same for a version that has removed nothing so far.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn insert(
+    async fn insert(
         conn: &mut Conn,
         version: Membership,
         domain: DomainId,
@@ -131,6 +151,25 @@ impl RepositoryContent {
             .bind::<SqlUuid, _>(domain)
             .prepared()
             .execute(conn)
+            .await
+    }
+
+    /// As [`RepositoryContent::add`], of units of any domain, for a version that has removed nothing so far. Gives the kinds
+    /// of these units, be they added or not.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn add_first(
+        conn: &mut Conn,
+        version: Membership,
+        units: &[ContentId],
+    ) -> QueryResult<Vec<AddedKind>> {
+        sql_query(include_str!("add_first.sql"))
+            .bind::<SqlUuid, _>(version.repository)
+            .bind::<Integer, _>(version.number)
+            .bind::<Array<SqlUuid>, _>(uuids(units))
+            .prepared()
+            .load(conn)
             .await
     }
 
