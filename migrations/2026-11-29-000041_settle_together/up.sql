@@ -1,4 +1,7 @@
 -- Runs end together: those that end at the same time in a process share a transaction and its statements.
+--
+-- Tasks are found by their ids: a plan that is kept was made for the tables of that moment, and in small ones an index of
+-- states looks as good. `IS TRUE` hides a state from such an index, which is full of what has been in that state.
 
 -- Locks lanes in one order, and bounds every wait of the transaction.
 CREATE OR REPLACE FUNCTION millrace_lock_lanes(exclusive text[], shared text[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -63,7 +66,7 @@ BEGIN
     -- Locks nothing: sets the time limits, and refuses other isolation levels.
     PERFORM millrace_lock_lanes('{}', '{}');
     FOR t IN SELECT task.pulp_id, task.reserved_resources_record AS lanes FROM task
-              WHERE task.pulp_id = ANY (wanted) AND task.state = ANY (states)
+              WHERE task.pulp_id = ANY (wanted) AND (task.state = ANY (states)) IS TRUE
                 AND cardinality(task.reserved_resources_record) <= 64
     LOOP
         is_free := true;
@@ -111,7 +114,7 @@ BEGIN
     ELSIF cardinality(ended) = 1 THEN
         -- What a task reserves never changes, so it may be read before anything is locked.
         SELECT t.reserved_resources_record INTO lanes FROM task t
-         WHERE t.pulp_id = ended[1] AND t.state = ANY (from_states);
+         WHERE t.pulp_id = ended[1] AND (t.state = ANY (from_states)) IS TRUE;
         -- Nothing is locked, so nothing may be ended: it may come into one of the states in the meantime.
         IF NOT FOUND THEN RETURN; END IF;
         PERFORM millrace_lock_lanes(millrace_exclusive(lanes), millrace_shared(lanes));
@@ -138,7 +141,7 @@ BEGIN
           FROM (SELECT (e ->> 'task')::uuid AS id, (e ->> 'claim')::uuid AS claim, e ->> 'to' AS end_state,
                        nullif(e -> 'result', 'null') AS result, nullif(e -> 'error', 'null') AS error
                   FROM jsonb_array_elements(endings) e OFFSET 0) w
-         WHERE t.pulp_id = w.id AND t.pulp_id = ANY (free) AND t.state = ANY (from_states)
+         WHERE t.pulp_id = w.id AND t.pulp_id = ANY (free) AND (t.state = ANY (from_states)) IS TRUE
            AND (w.claim IS NULL OR t.claim_id = w.claim)
         RETURNING t.pulp_id, t.state, t.name, t.class, t.logging_cid, t.attempts, t.worker_id,
                extract(epoch FROM t.unblocked_at - t.pulp_created)::double precision,
@@ -156,7 +159,8 @@ BEGIN
     blocked := NULL; waited := NULL; ran := NULL;
     IF cardinality(free) < cardinality(ended) THEN
         FOR task_id IN SELECT t.pulp_id FROM task t
-                        WHERE t.pulp_id = ANY (ended) AND t.pulp_id <> ALL (free) AND t.state = ANY (from_states) LOOP
+                        WHERE t.pulp_id = ANY (ended) AND t.pulp_id <> ALL (free)
+                          AND (t.state = ANY (from_states)) IS TRUE LOOP
             RETURN NEXT;
         END LOOP;
     END IF;
@@ -326,7 +330,7 @@ BEGIN
     UPDATE task SET state = 'running', started_at = clock_timestamp(), claim_id = claim, worker_id = worker,
            attempts = task.attempts + 1, announce_no = task.announce_no + 1, announced_at = NULL,
            announce_after = NULL, not_before = NULL, claim_before = NULL, pause_id = NULL
-     WHERE task.pulp_id = wanted AND task.state = 'waiting' AND task.unblocked_at IS NOT NULL
+     WHERE task.pulp_id = wanted AND (task.state = 'waiting') IS TRUE AND task.unblocked_at IS NOT NULL
     RETURNING task.state, task.enc_args, task.attempts,
            (extract(epoch FROM task.started_at - task.unblocked_at) * 1000)::bigint, task.logging_cid, task.created_by,
            task.pulp_domain, task.task_group, extract(epoch FROM task.unblocked_at - task.pulp_created)::double precision

@@ -8,6 +8,7 @@ mod overwrite;
 mod protection;
 mod retention;
 mod sets;
+mod small;
 
 use millrace_tests::TestApp;
 use millrace_tests::client::id_of;

@@ -1,24 +1,20 @@
 //! References to other objects in bodies: addresses or PRNs (contract 4.1).
 
+mod units;
+
+pub use units::{NamedUnits, units};
+
 use crate::auth::Access;
 use crate::error::{ApiError, ApiResult};
 use crate::v3::href::{self, Target};
 use millrace_common::content::ContentTypes;
 use millrace_common::db::Conn;
-use millrace_common::ids::{
-    ArtifactId, ContentId, DomainId, RemoteId, RepositoryId, UploadId, VersionId,
-};
+use millrace_common::ids::{ArtifactId, DomainId, RemoteId, RepositoryId, UploadId, VersionId};
 use millrace_common::models::object::Located;
-use millrace_common::models::selection::Predicate;
 use millrace_common::models::{Content, Remote, Repository, RepositoryVersion};
 use millrace_common::prn::{self, Prn};
-use millrace_common::schema::content;
 use serde_json::{Map, Value};
-use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
-
-/// Units of one look at the database.
-const BATCH: usize = 5000;
 
 const NO_MATCH: &str = "Invalid hyperlink - No URL match.";
 /// What is said of an object of another kind.
@@ -262,166 +258,4 @@ async fn require_usable(conn: &mut Conn, access: &Access, field: &str, prn: &Prn
     } else {
         Err(ApiError::field(field, NO_OBJECT))
     }
-}
-
-/// The ids of units, all of which exist in the default domain, and are among those that may be named.
-///
-/// # Errors
-/// 400 for the field that names what is no reference or leads to nothing.
-pub async fn units(
-    conn: &mut Conn,
-    visible: &Predicate<content::table>,
-    field: &str,
-    references: &[String],
-) -> ApiResult<Vec<ContentId>> {
-    let named = NamedUnits::read(field, references)?;
-    let mut known = HashMap::new();
-    for batch in named.ids.chunks(BATCH) {
-        let found = Content::known(conn, batch).await?.into_iter();
-        known.extend(found.map(|(id, domain, kind)| (id, (domain, kind))));
-    }
-    named.check(conn, visible, known).await?;
-    Ok(named.ids)
-}
-
-/// Units that a body names.
-pub struct NamedUnits<'a> {
-    field: &'a str,
-    references: &'a [String],
-    models: Vec<String>,
-    ids: Vec<ContentId>,
-}
-
-impl<'a> NamedUnits<'a> {
-    /// Reads the references.
-    ///
-    /// # Errors
-    /// 400 for the field that names what is no reference.
-    pub fn read(field: &'a str, references: &'a [String]) -> ApiResult<Self> {
-        let mut models = Vec::with_capacity(references.len());
-        let mut ids = Vec::with_capacity(references.len());
-        for reference in references {
-            let (model, id) = unit(reference).ok_or_else(|| not_valid(field, reference))?;
-            models.push(model);
-            ids.push(id);
-        }
-        Ok(Self {
-            field,
-            references,
-            models,
-            ids,
-        })
-    }
-
-    /// Their ids.
-    #[must_use]
-    pub fn ids(&self) -> &[ContentId] {
-        &self.ids
-    }
-
-    /// Checks them as [`units`] does, and keeps them from being deleted until the transaction ends. Gives those of which
-    /// is to be said that they are of interest ([`Content::touch`]).
-    ///
-    /// # Errors
-    /// As [`units`].
-    pub async fn keep(
-        &self,
-        conn: &mut Conn,
-        visible: &Predicate<content::table>,
-    ) -> ApiResult<Vec<ContentId>> {
-        let (mut known, mut stale) = (HashMap::new(), Vec::new());
-        for batch in self.ids.chunks(BATCH) {
-            for unit in Content::keep(conn, batch).await? {
-                if unit.is_stale {
-                    stale.push(unit.pulp_id);
-                }
-                known.insert(unit.pulp_id, (unit.pulp_domain, unit.pulp_type));
-            }
-        }
-        self.check(conn, visible, known).await?;
-        Ok(stale)
-    }
-
-    /// Refuses what is not there, may not be seen, is of another type than the reference says, or of another domain.
-    async fn check(
-        &self,
-        conn: &mut Conn,
-        visible: &Predicate<content::table>,
-        mut known: HashMap<ContentId, (DomainId, String)>,
-    ) -> ApiResult<()> {
-        let Self {
-            field,
-            references,
-            models,
-            ids,
-        } = self;
-        if !visible.is_always() {
-            let mut seen = HashSet::new();
-            for batch in ids.chunks(BATCH) {
-                seen.extend(Content::among(conn, batch, visible.clone()).await?);
-            }
-            known.retain(|id, _| seen.contains(id));
-        }
-        refuse_missing(field, references, ids, |id| known.contains_key(id))?;
-        for ((reference, id), model) in references.iter().zip(ids).zip(models) {
-            let is_of_type =
-                |(_, kind): &(DomainId, String)| prn::content(kind, *id).model == *model;
-            if !known.get(id).is_some_and(is_of_type) {
-                return Err(not_valid(field, reference));
-            }
-        }
-        let is_foreign =
-            |id: &ContentId| known.get(id).map(|(domain, _)| domain) != Some(&DomainId::DEFAULT);
-        let foreign = listed(references, ids, is_foreign);
-        if foreign.is_empty() {
-            return Ok(());
-        }
-        let message =
-            format!("Content units are not a part of the current domain default: [{foreign}]");
-        Err(ApiError::field(field, message))
-    }
-}
-
-fn refuse_missing(
-    field: &str,
-    references: &[String],
-    ids: &[ContentId],
-    is_there: impl Fn(&ContentId) -> bool,
-) -> ApiResult<()> {
-    let missing = listed(references, ids, |id| !is_there(id));
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let message = format!("Could not find the following content units: [{missing}]");
-    Err(ApiError::field(field, message))
-}
-
-/// The references to what is wrong; no more than a client can read.
-fn listed(
-    references: &[String],
-    ids: &[ContentId],
-    is_wrong: impl Fn(&ContentId) -> bool,
-) -> String {
-    let list: Vec<String> = references
-        .iter()
-        .zip(ids)
-        .filter(|(_, id)| is_wrong(id))
-        .take(100)
-        .map(|(reference, _)| format!("'{reference}'"))
-        .collect();
-    list.join(", ")
-}
-
-fn not_valid(field: &str, reference: &str) -> ApiError {
-    ApiError::field(field, format!("URI not valid: {reference}"))
-}
-
-/// The model and the id in a reference to a unit.
-fn unit(reference: &str) -> Option<(String, ContentId)> {
-    let prn = match (Prn::parse(reference), href::parse(reference)) {
-        (Some(prn), _) | (None, Some(Target::Object(prn))) => prn,
-        _ => return None,
-    };
-    let id = prn.uuid().filter(|_| prn::is_content(&prn.model))?;
-    Some((prn.model, ContentId(id)))
 }

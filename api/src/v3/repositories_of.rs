@@ -275,6 +275,10 @@ pub async fn modify<K: RepositoryCalls>(
     let found = find::<K>(&app, &actor, Action::Modify, &path).await;
     let ((row, access), Body(request)) = body.read_for(found).await?;
     let add = NamedUnits::read("add_content_units", &request.add_content_units)?;
+    let visible = access.units_to_add(&app.catalog.content);
+    if !visible.is_always() {
+        add.check(&mut *app.db.get().await?, &visible).await?;
+    }
     let (mut remove, mut base) = (Vec::new(), None);
     if !request.remove_content_units.is_empty() || request.base_version.is_some() {
         let mut conn = app.db.get().await?;
@@ -284,7 +288,6 @@ pub async fn modify<K: RepositoryCalls>(
             base = Some(references::version_id(&mut conn, &access, "base_version", named).await?);
         }
     }
-    let visible = access.units_to_add(&app.catalog.content);
     let task = AddAndRemove {
         repository_pk: row.pulp_id,
         add_content_units: add.ids().to_vec(),
@@ -295,7 +298,7 @@ pub async fn modify<K: RepositoryCalls>(
     let task = NewTask::new(&app.catalog.tasks, &task)?
         .resources(AddAndRemove::on(&row.pulp_type, row.pulp_id));
     dispatch_made(&app, &actor, async |conn| {
-        let stale = add.keep(conn, &visible).await?;
+        let stale = add.keep(conn).await?;
         touch(conn, &stale).await?;
         Ok(task.clone())
     })

@@ -41,10 +41,10 @@ pub trait ContentType: 'static {
 
     /// Checks a version that is about to be completed. Looks only at `added`, a batch of the units
     /// that were asked to be added, against what the version holds. Its row may not be there yet: memberships go by its
-    /// repository and number.
+    /// repository and number. May run twice, and in the transaction that ends the task, with plans that are kept; keep it short.
     ///
     /// # Errors
-    /// What the client may read; the version is dropped then.
+    /// What the client may read; nothing of the version is left then.
     fn validate_version(
         _conn: &mut Conn,
         _version: &NewVersion,

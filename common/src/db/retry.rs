@@ -90,9 +90,10 @@ where
         + Sync,
     E: From<DieselError> + Send,
 {
-    // A plan that was made for a table of one page would walk it when it has grown, too.
-    let begin =
-        "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off";
+    // A plan that was made for a table of one page would walk it when it has grown, too. Who stops inside may not keep
+    // what it has locked.
+    let begin = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; \
+                 SET LOCAL idle_in_transaction_session_timeout = '10s'";
     AnsiTransactionManager::begin_transaction_sql(conn, begin).await?;
     match work(conn).await {
         Ok(value) => {

@@ -63,7 +63,8 @@ impl Repository {
         Ok(())
     }
 
-    /// The repository with this id.
+    /// The repository with this id. A term on the domain would offer an index of domains to a plan that is kept from
+    /// when there were few repositories; so with [`Repository::lock`].
     ///
     /// # Errors
     /// As the session.
@@ -72,13 +73,13 @@ impl Repository {
         domain: DomainId,
         id: RepositoryId,
     ) -> QueryResult<Option<Self>> {
-        repository::table
+        let found: Option<Self> = repository::table
             .find(id)
-            .filter(repository::pulp_domain.eq(domain))
             .select(Self::as_select())
             .first(conn)
             .await
-            .optional()
+            .optional()?;
+        Ok(found.filter(|row| row.pulp_domain == domain))
     }
 
     /// A page of repositories.
@@ -101,14 +102,14 @@ impl Repository {
         domain: DomainId,
         id: RepositoryId,
     ) -> QueryResult<Option<Self>> {
-        repository::table
+        let found: Option<Self> = repository::table
             .find(id)
-            .filter(repository::pulp_domain.eq(domain))
             .select(Self::as_select())
             .for_no_key_update()
             .first(conn)
             .await
-            .optional()
+            .optional()?;
+        Ok(found.filter(|row| row.pulp_domain == domain))
     }
 
     /// All repositories of a domain, with their types.

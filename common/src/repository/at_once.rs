@@ -5,16 +5,15 @@ use super::new_version::{BATCH, NewVersion, check_kinds, discard_stale};
 use crate::content::ContentTypes;
 use crate::db::Conn;
 use crate::error::Error;
-use crate::ids::{ContentId, DomainId, RepositoryId};
+use crate::ids::{ContentId, DomainId};
 use crate::models::{Changes, Content, Repository, RepositoryContent, RepositoryVersion};
 use crate::tasking::{Registry, TaskContext, TaskError};
 use std::sync::Arc;
 
-/// So few units may be written while the lanes of their task are locked.
+/// So few units are written with the end of their task.
 const FEW: usize = 100;
 
 /// What is asked of the newest version, and what says whether that may be.
-#[derive(Clone)]
 struct Change {
     add: Vec<ContentId>,
     remove: Vec<ContentId>,
@@ -24,12 +23,17 @@ struct Change {
 
 /// A change of few units that is written whole by the last write of its task. The run must hold the repository
 /// exclusively.
-#[derive(Clone)]
 pub struct SmallChange {
-    repository: RepositoryId,
-    domain: DomainId,
+    row: Repository,
     previous: Option<RepositoryVersion>,
     change: Change,
+}
+
+/// A version whose memberships are written, in the transaction that is to make it visible.
+#[derive(Clone, Debug)]
+pub struct WrittenVersion {
+    version: NewVersion,
+    changes: Changes,
 }
 
 /// What came of an attempt.
@@ -56,50 +60,54 @@ impl SmallChange {
         if !is_plain || add.len() + remove.len() > FEW {
             return Ok(None);
         }
-        let repository = row.pulp_id;
         let previous = loop {
-            let last = RepositoryVersion::last(&mut *ctx.session().await, repository).await?;
+            let last = RepositoryVersion::last(&mut *ctx.session().await, row.pulp_id).await?;
             if last.as_ref().is_none_or(|last| last.complete) {
                 break last;
             }
-            discard_stale(ctx, repository).await?;
+            discard_stale(ctx, row.pulp_id).await?;
         };
         Ok(Some(Self {
-            repository,
-            domain: row.pulp_domain,
+            row: row.clone(),
             previous,
             change: Change::new(ctx, add, remove),
         }))
     }
 
-    /// Writes the version by the rules of contract 1.8, and makes it visible, in the transaction that settles its task. May
-    /// be called again when that is retried. `None`: nothing changes, and nothing was written.
+    /// Writes the memberships by the rules of contract 1.8, in the transaction that settles the task, before its lanes are
+    /// locked: rules may take time, and a unit that a clean-up is deleting is waited for. `None`: nothing changes. May be
+    /// called again in another transaction.
     ///
     /// # Errors
     /// What the client may read where a rule is broken.
-    pub async fn flip(&self, conn: &mut Conn) -> Result<Option<Finished>, TaskError> {
-        let row = Repository::lock(conn, self.domain, self.repository).await?;
-        let row = row.ok_or_else(|| TaskError::failed("the repository was deleted"))?;
-        let version = NewVersion::unwritten(&row, self.previous.clone());
+    pub async fn write(&self, conn: &mut Conn) -> Result<Option<WrittenVersion>, TaskError> {
+        let version = NewVersion::unwritten(&self.row, self.previous.clone());
         let changes = self.change.write(conn, &version).await?;
-        if changes.is_empty() {
-            return Ok(None);
+        Ok((!changes.is_empty()).then_some(WrittenVersion { version, changes }))
+    }
+}
+
+impl WrittenVersion {
+    /// Makes the version visible. Settle has shown the claim by now: nobody else writes to the repository.
+    ///
+    /// # Errors
+    /// [`TaskError::Fenced`] where the repository is not as it was when the task began.
+    pub async fn flip(&self, conn: &mut Conn) -> Result<Finished, TaskError> {
+        let Self { version, changes } = self;
+        let row = Repository::lock(conn, version.domain, version.repository).await?;
+        let row = row.ok_or_else(|| TaskError::failed("the repository was deleted"))?;
+        if row.next_version != version.number {
+            return Err(TaskError::Fenced);
         }
-        let previous = self.previous.as_ref().map(|previous| previous.pulp_id);
-        RepositoryVersion::insert_complete(
-            conn,
-            version.id,
-            version.membership(),
-            previous,
-            &changes,
-        )
-        .await?;
-        Ok(Some(Finished {
-            id: version.id,
+        let (id, place) = (version.id, version.membership());
+        let previous = version.previous.as_ref().map(|version| version.pulp_id);
+        RepositoryVersion::insert_complete(conn, id, place, previous, changes).await?;
+        Ok(Finished {
+            id,
             number: version.number,
             hidden: row.user_hidden,
             publication: None,
-        }))
+        })
     }
 }
 

@@ -15,7 +15,7 @@ mod publishing;
 mod reserved;
 
 pub use abandoned::remove_abandoned;
-pub use at_once::SmallChange;
+pub use at_once::{SmallChange, WrittenVersion};
 pub use create::create;
 pub use delete_version::{PROTECTED, Recounts, delete_newest, delete_older, retain};
 pub use finish::{Draft, Finished};

@@ -7,7 +7,7 @@ use super::facts::Facts;
 use super::moves;
 use super::resources::Resources;
 use super::state::TaskState;
-use super::task::{Effects, Outcome, TaskError};
+use super::task::{Outcome, TaskError};
 use crate::broker::{Announcement, Announcements, Publisher};
 use crate::cause::chain;
 use crate::crash::{self, Point};
@@ -24,6 +24,7 @@ use diesel::sql_types::{Array, Bool, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use log::error;
 use std::panic::AssertUnwindSafe;
 
@@ -123,11 +124,15 @@ pub async fn settle(
     }
 }
 
-/// Why the transaction of a last write was rolled back.
+/// Why the transaction of a last write was rolled back: nothing of it is left.
 enum Void {
-    /// The last write failed: nothing of it is left, and its task fails.
+    /// The claim was lost.
+    Lost,
+    /// The task is being canceled.
+    Canceled,
+    /// The last write failed, and so does its task.
     Failed(TaskError),
-    /// It may be tried again.
+    /// Anything else: the caller decides.
     Error(Error),
 }
 
@@ -143,17 +148,31 @@ impl From<Error> for Void {
     }
 }
 
-impl RetryCause for Void {
-    fn diesel(&self) -> Option<&DieselError> {
-        match self {
-            Self::Error(error) => error.diesel(),
-            Self::Failed(_) => None,
+impl From<TaskError> for Void {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Fenced => Self::Lost,
+            TaskError::Internal(cause) if cause.is::<Panicked>() => {
+                Self::Error(Error::Internal(cause))
+            }
+            // Worth another attempt, or the session is gone.
+            error if error.is_transient() => Self::Error(Error::internal(transient_cause(error))),
+            error => Self::Failed(error),
         }
     }
 }
 
-/// In one transaction. Where the last write fails, that is void, and a second one ends the task as failed: the locks of the
-/// run are held on, and its claim still decides.
+impl RetryCause for Void {
+    fn diesel(&self) -> Option<&DieselError> {
+        match self {
+            Self::Error(error) => error.diesel(),
+            _ => None,
+        }
+    }
+}
+
+/// In one transaction. Where that is void, a second one ends the task: the locks of the run are held on, and its claim still
+/// decides.
 async fn settle_with_effects(
     conn: &mut Conn,
     keyring: &Keyring,
@@ -169,16 +188,19 @@ async fn settle_with_effects(
     let error = match written {
         Ok(settled) => return Ok(settled),
         Err(Void::Error(error)) => return Err(error),
+        Err(Void::Lost) => return Ok(Settled::Lost),
+        Err(Void::Canceled) => return settle_alone(conn, &Ending::canceled(claim)).await,
         Err(Void::Failed(error)) => error,
     };
+    let Some(ending) = Ending::failed(claim, &error) else {
+        return Ok(Settled::Lost);
+    };
+    let settled = settle_alone(conn, &ending).await?;
     if let TaskError::Internal(cause) = &error {
         let (task, cause) = (claim.task, chain(&**cause));
         error!(error = cause, task_id:% = task; "the last write of task {task}: {cause}");
     }
-    match Ending::failed(claim, &error) {
-        Some(ending) => settle_alone(conn, &ending).await,
-        None => Ok(Settled::Lost),
-    }
+    Ok(settled)
 }
 
 async fn write(
@@ -187,6 +209,10 @@ async fn write(
     claim: Claim,
     outcome: &Outcome,
 ) -> Result<Settled, Void> {
+    let late = match &outcome.early {
+        Some(early) => Some(caught(early(conn)).await?),
+        None => None,
+    };
     let lanes = outcome
         .dispatches
         .iter()
@@ -199,25 +225,22 @@ async fn write(
         .prepared()
         .get_result(conn)
         .await?;
-    let (effects, dispatched) = match held.state.as_deref() {
-        None => return Ok(Settled::Lost),
-        // Canceled: nothing of it is written.
-        Some("canceling") => (Effects::default(), Vec::new()),
-        Some(_) => match apply(conn, keyring, claim, outcome).await {
-            Ok(applied) => applied,
-            Err(TaskError::Internal(cause)) if cause.is::<Panicked>() => {
-                return Err(Error::Internal(cause).into());
-            }
-            // Worth another attempt, or the session is gone.
-            Err(error) if error.is_transient() => {
-                return Err(Error::internal(transient_cause(error)).into());
-            }
-            Err(error) => return Err(Void::Failed(error)),
-        },
-    };
+    match held.state.as_deref() {
+        None => return Err(Void::Lost),
+        Some("canceling") => return Err(Void::Canceled),
+        Some(_) => {}
+    }
+    let mut effects = outcome.effects.clone();
+    if let Some(flip) = late.as_ref().or(outcome.flip.as_ref()) {
+        let flipped = caught(flip(conn)).await?;
+        effects.result = flipped.result.or(effects.result);
+        effects.created.extend(flipped.created);
+    }
+    permission::own(conn, Maker::DispatcherOf(claim.task), &effects.created).await?;
+    let dispatched = dispatch_children(conn, keyring, claim, &outcome.dispatches).await?;
     let ending = Ending::completed(claim, effects.result.as_ref()).created(&effects.created);
     let Some(mut settled) = ending.run_held(conn).await? else {
-        return Ok(Settled::Lost);
+        return Err(Void::Lost);
     };
     if let Settled::Final { children, .. } = &mut settled {
         *children = dispatched;
@@ -226,25 +249,12 @@ async fn write(
     Ok(settled)
 }
 
-async fn apply(
-    conn: &mut Conn,
-    keyring: &Keyring,
-    claim: Claim,
-    outcome: &Outcome,
-) -> Result<(Effects, Vec<Dispatched>), TaskError> {
-    let mut effects = outcome.effects.clone();
-    if let Some(flip) = &outcome.flip {
-        // A panic may have left a transaction open inside this one: both are void.
-        let flipped = AssertUnwindSafe(async { flip(conn).await })
-            .catch_unwind()
-            .await
-            .map_err(|_panic| TaskError::internal(Panicked))??;
-        effects.result = flipped.result.or(effects.result);
-        effects.created.extend(flipped.created);
-    }
-    permission::own(conn, Maker::DispatcherOf(claim.task), &effects.created).await?;
-    let dispatched = dispatch_children(conn, keyring, claim, &outcome.dispatches).await?;
-    Ok((effects, dispatched))
+/// A part of a last write. A panic may have left a transaction open inside this one: both are void.
+async fn caught<T>(part: BoxFuture<'_, Result<T, TaskError>>) -> Result<T, TaskError> {
+    AssertUnwindSafe(part)
+        .catch_unwind()
+        .await
+        .map_err(|_panic| TaskError::internal(Panicked))?
 }
 
 /// Tasks that a task dispatches are its children, and of its request (contract 2.1, 2.11).

@@ -76,6 +76,7 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
 #[derive(Default)]
 pub struct Outcome {
     pub(super) effects: Effects,
+    pub(super) early: Option<Early>,
     pub(super) flip: Option<Flip>,
     pub(super) dispatches: Vec<NewTask>,
     /// See [`Outcome::brief`].
@@ -86,6 +87,12 @@ pub struct Outcome {
 /// again when that transaction is retried.
 pub type Flip =
     Box<dyn for<'c> Fn(&'c mut Conn) -> BoxFuture<'c, Result<Effects, TaskError>> + Send + Sync>;
+
+/// The part of a last write that may take time, or wait for rows: it runs in the settle transaction before the lanes are
+/// locked, and gives the rest of the write. May be called again as that may. It shows no claim: the rest of the transaction
+/// does. Nobody who has lanes locked may wait for a row that it locks.
+pub type Early =
+    Box<dyn for<'c> Fn(&'c mut Conn) -> BoxFuture<'c, Result<Flip, TaskError>> + Send + Sync>;
 
 /// What clients see of a completed task.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +106,10 @@ pub struct Effects {
 impl Outcome {
     /// True where settling is more than one statement.
     pub(super) fn has_effects(&self) -> bool {
-        self.flip.is_some() || !self.dispatches.is_empty() || !self.effects.created.is_empty()
+        self.early.is_some()
+            || self.flip.is_some()
+            || !self.dispatches.is_empty()
+            || !self.effects.created.is_empty()
     }
 
     /// An outcome with a result and no last write.
@@ -124,6 +134,20 @@ impl Outcome {
     {
         Self {
             flip: Some(Box::new(flip)),
+            ..Self::default()
+        }
+    }
+
+    /// An outcome whose last write begins before the lanes are locked.
+    pub fn early<F>(early: F) -> Self
+    where
+        F: for<'c> Fn(&'c mut Conn) -> BoxFuture<'c, Result<Flip, TaskError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        Self {
+            early: Some(Box::new(early)),
             ..Self::default()
         }
     }

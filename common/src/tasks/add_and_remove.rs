@@ -6,8 +6,10 @@ use crate::ids::{ContentId, RepositoryId, VersionId};
 use crate::models::repository_content::Overwrite;
 use crate::models::{Membership, Repository, RepositoryContent, RepositoryVersion};
 use crate::prn;
-use crate::repository::{BATCH, Draft, NewVersion, SmallChange, require_reserved};
-use crate::tasking::{Effects, Needs, Outcome, Registry, Resources, Task, TaskContext, TaskError};
+use crate::repository::{BATCH, Draft, NewVersion, SmallChange, WrittenVersion, require_reserved};
+use crate::tasking::{
+    Effects, Flip, Needs, Outcome, Registry, Resources, Task, TaskContext, TaskError,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -88,7 +90,8 @@ impl Task for AddAndRemove {
 }
 
 /// Makes a new version within the task that calls it (seed: `add_and_remove`); the outcome completes it, and
-/// without a change there is none. In `remove_content_units`, [`ALL`] stands for all of the newest version. The
+/// without a change there is none. A change of few units is all in the outcome: where it may not be, settle says so, not
+/// this. In `remove_content_units`, [`ALL`] stands for all of the newest version. The
 /// task must reserve [`AddAndRemove::on`], and use the added units ([`Task::uses`]), or a clean-up may take one.
 ///
 /// # Errors
@@ -127,17 +130,29 @@ fn flip(draft: Draft) -> Outcome {
 /// Hands the whole change to settle.
 fn flip_whole(change: SmallChange) -> Outcome {
     let change = Arc::new(change);
-    let flip = Outcome::flip(move |conn| {
+    let early = Outcome::early(move |conn| {
         let change = Arc::clone(&change);
+        Box::pin(async move { Ok(made_visible(change.write(conn).await?)) })
+    });
+    early.brief()
+}
+
+/// `None`: there is no new version.
+fn made_visible(written: Option<WrittenVersion>) -> Flip {
+    let written = Arc::new(written);
+    Box::new(move |conn| {
+        let written = Arc::clone(&written);
         Box::pin(async move {
-            let done = change.flip(conn).await?;
+            let created = match &*written {
+                Some(version) => version.flip(conn).await?.created(),
+                None => Vec::new(),
+            };
             Ok(Effects {
-                created: done.map_or_else(Vec::new, |done| done.created()),
+                created,
                 ..Effects::default()
             })
         })
-    });
-    flip.brief()
+    })
 }
 
 async fn write_version(
@@ -180,8 +195,8 @@ impl AddAndRemove {
         {
             return Ok(flip_whole(change));
         }
-        let is_small = NewVersion::may_be_written_at_once(add.len() + removals.len());
-        let draft = if changes_newest && is_small {
+        let fits_one_batch = NewVersion::may_be_written_at_once(add.len() + removals.len());
+        let draft = if changes_newest && fits_one_batch {
             NewVersion::write_at_once(ctx, &row, add, &removals).await?
         } else {
             write_version(ctx, self, all, &removals).await?

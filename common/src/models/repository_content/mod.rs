@@ -358,3 +358,24 @@ impl RepositoryContent {
         Ok(changes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(pulp_type: &str, added: i64) -> AddedKind {
+        AddedKind {
+            pulp_domain: DomainId::DEFAULT,
+            pulp_type: pulp_type.to_owned(),
+            added,
+        }
+    }
+
+    #[test]
+    fn kinds_of_which_nothing_was_added_change_nothing() {
+        assert!(Changes::additions(vec![kind("file.file", 0)]).is_empty());
+        let changes = Changes::additions(vec![kind("file.file", 0), kind("rpm.package", 2)]);
+        assert_eq!(changes.added.len(), 1);
+        assert_eq!(changes.added.get("rpm.package"), Some(&2));
+    }
+}

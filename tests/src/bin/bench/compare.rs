@@ -109,6 +109,7 @@ pub async fn modify(app: &TestApp, paper: &Paper, peer: bool) -> anyhow::Result<
     let side = own(app).await?;
     let ours = tasks(paper, &side, &nginx.origin, STORM).await?;
     let limit = pgbench(app, Script::Modify).await?;
+    let same = pgbench(app, Script::Engine).await?;
     if let Some(theirs) = theirs {
         let times = theirs.latency.p50 / ours.latency.p50;
         paper.fact("latency", &format!("{times:.1} times as fast at p50"));
@@ -123,6 +124,14 @@ pub async fn modify(app: &TestApp, paper: &Paper, peer: bool) -> anyhow::Result<
             ours.many.ended,
             "pgbench, the same rows, 200 repositories",
             limit,
+        ),
+    );
+    paper.fact(
+        "",
+        &against(
+            ours.many.ended,
+            "pgbench, the same SQL, 192 repositories",
+            same,
         ),
     );
     let lane = "name = 'pulpcore.app.tasks.repository.add_and_remove' AND pulp_id IN (

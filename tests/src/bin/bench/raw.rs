@@ -25,7 +25,60 @@ pub enum Script {
     Task,
     /// The rows of a task that adds one unit to a repository.
     Modify,
+    /// What Millrace itself sends for such a task, in one session: no API, no broker, no worker.
+    Engine,
 }
+
+/// Statements of Millrace, for pgbench: what stands for its parameters.
+fn engine() -> String {
+    let unit = "ARRAY[:unit]::uuid[]";
+    let (repository, number) = (":repository::uuid", ":number::integer");
+    let fill = |statement: &str, values: &[&str]| {
+        let lines = statement.lines();
+        let lines: Vec<&str> = lines
+            .filter(|line| !line.trim_start().starts_with("--"))
+            .collect();
+        let mut text = lines.join("\n").replace("[1:i]", "[1 : i]");
+        for (n, value) in values.iter().enumerate().rev() {
+            text = text.replace(&format!("${}", n + 1), value);
+        }
+        text + ";"
+    };
+    let added = ["ARRAY['added']", "ARRAY['file.file']", "ARRAY[1]::bigint[]"];
+    let version = [
+        &[
+            ":version::uuid",
+            repository,
+            number,
+            "nullif(:previous, '')::uuid",
+        ],
+        added.as_slice(),
+    ]
+    .concat();
+    include_str!("sql/engine_modify.sql")
+        .replace(
+            "{add_first}",
+            &fill(MODELS_ADD_FIRST, &[repository, number, unit]),
+        )
+        .replace(
+            "{rivals}",
+            &fill(MODELS_RIVALS, &[repository, unit, "false"]),
+        )
+        .replace(
+            "{path_conflicts}",
+            &fill(MODELS_PATH_CONFLICTS, &[repository, unit]),
+        )
+        .replace("{insert_complete}", &fill(MODELS_INSERT_COMPLETE, &version))
+}
+
+const MODELS_ADD_FIRST: &str =
+    include_str!("../../../../common/src/models/repository_content/add_first.sql");
+const MODELS_RIVALS: &str =
+    include_str!("../../../../common/src/models/repository_content/rivals.sql");
+const MODELS_PATH_CONFLICTS: &str =
+    include_str!("../../../../common/src/models/repository_content/path_conflicts.sql");
+const MODELS_INSERT_COMPLETE: &str =
+    include_str!("../../../../common/src/models/repository_version/insert_complete.sql");
 
 /// Seconds of each run.
 const SECONDS: &str = "8";
@@ -39,12 +92,17 @@ pub async fn pgbench(app: &TestApp, script: Script) -> anyhow::Result<f64> {
     // A database of its own, as other rows are in the way otherwise.
     let db = TestDb::create_on(stack::database_url()).await;
     let sql = db.sql().await;
-    sql.run(include_str!("sql/peer_tables.sql")).await;
+    sql.run(match script {
+        Script::Engine => include_str!("sql/engine_setup.sql"),
+        _ => include_str!("sql/peer_tables.sql"),
+    })
+    .await;
     sql.run("ANALYZE").await;
     let text = match script {
-        Script::Bare => include_str!("sql/peer_bare.sql"),
-        Script::Task => include_str!("sql/peer_task.sql"),
-        Script::Modify => include_str!("sql/peer_modify.sql"),
+        Script::Bare => include_str!("sql/peer_bare.sql").to_owned(),
+        Script::Task => include_str!("sql/peer_task.sql").to_owned(),
+        Script::Modify => include_str!("sql/peer_modify.sql").to_owned(),
+        Script::Engine => engine(),
     };
     let file = app.dir().join("pgbench.sql");
     std::fs::write(&file, text)?;
@@ -56,6 +114,11 @@ pub async fn pgbench(app: &TestApp, script: Script) -> anyhow::Result<f64> {
         .arg("-f")
         .arg(&file)
         .arg(db.url());
+    if matches!(script, Script::Engine) {
+        // As in a brief transaction.
+        let settings = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off";
+        command.env("PGOPTIONS", settings);
+    }
     let output = tokio::task::spawn_blocking(move || command.output()).await??;
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
