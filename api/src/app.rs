@@ -120,7 +120,7 @@ impl App {
             metrics: Metrics::new(&catalog.tasks),
             readiness: Readiness::default(),
             events: Events::new(settings.api.event_streams),
-            queues: Link::new(&settings.broker, "millrace-api queues"),
+            queues: Link::new(&settings.broker, "millrace-api queues").with_small_frames(),
             waiters: Waiters::new(settings.api.immediate_waiters),
             dispatching: Semaphore::new(settings.database.pool_size.saturating_sub(2).max(1)),
             db,

@@ -10,20 +10,22 @@ use rustls::ClientConfig;
 use std::io;
 use std::sync::Arc;
 
-/// Connects to the broker of the settings.
+/// Connects to the broker of the settings, with frames of at most so many bytes unless its address says how many.
 ///
 /// # Errors
 /// What the client library says, also of a certificate that is refused.
 pub(super) async fn connect(
     settings: &Broker,
+    frame_max: Option<u32>,
     properties: ConnectionProperties,
 ) -> lapin::Result<Connection> {
     let url = settings.url.expose();
     let sign = if url.contains('?') { '&' } else { '?' };
     let uri = format!("{url}{sign}heartbeat={}", settings.heartbeat_seconds);
-    let uri: AMQPUri = uri
+    let mut uri: AMQPUri = uri
         .parse()
         .map_err(|error: String| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    uri.query.frame_max = uri.query.frame_max.or(frame_max);
     if uri.scheme == AMQPScheme::AMQP {
         // Who names an authority does not want to be heard by everybody. A program that only migrates may be given
         // the one without the other.

@@ -43,7 +43,7 @@ pub async fn inspect(settings: &Broker, classes: &[String]) -> Result<Inspection
     let limit = settings.timeout_ms.get();
     let properties =
         ConnectionProperties::default().with_connection_name("millrace-api doctor".into());
-    let connecting = connect(settings, properties);
+    let connecting = connect(settings, None, properties);
     let connection = within(limit, "connection.open", connecting).await?;
     let looked = look(&connection, limit, classes).await;
     let _ = timeout(limit, connection.close(200, "bye".into())).await;

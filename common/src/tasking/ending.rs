@@ -190,13 +190,13 @@ impl Ending {
         conn: &mut Conn,
         from: &[TaskState],
     ) -> Result<Option<Settled>, Error> {
-        let together = run(conn, SETTLE, std::slice::from_ref(self), from).await?;
+        let together = run(conn, std::slice::from_ref(self), from, false).await?;
         Ok(together.of_one())
     }
 
     /// As [`Ending::run`], after `millrace_hold` in the same transaction: that has the lanes.
     pub(super) async fn run_held(&self, conn: &mut Conn) -> Result<Option<Settled>, Error> {
-        let together = run(conn, SETTLE_HELD, std::slice::from_ref(self), &HELD).await?;
+        let together = run(conn, std::slice::from_ref(self), &HELD, true).await?;
         Ok(together.of_one())
     }
 }
@@ -226,25 +226,24 @@ impl Together {
 /// # Errors
 /// As the session. Then each of them is to be settled alone: what one of them cannot store is no fault of the others.
 pub async fn settle_together(conn: &mut Conn, endings: &[Ending]) -> Result<Together, Error> {
-    run(conn, SETTLE, endings, &HELD).await
+    run(conn, endings, &HELD, false).await
 }
 
 /// See `millrace_settle` in the migrations for the locks.
 const SETTLE: &str = "SELECT task_id, final_state, name, class, cid, attempt, worker, blocked, waited, ran, \
-    announcements, more FROM millrace_settle($1, $2)";
-const SETTLE_HELD: &str = "SELECT task_id, final_state, name, class, cid, attempt, worker, blocked, waited, ran, \
-    announcements, more FROM millrace_settle($1, $2, is_held => true)";
+    announcements, more FROM millrace_settle($1, $2, is_held => $3)";
 
 async fn run(
     conn: &mut Conn,
-    settle: &str,
     endings: &[Ending],
     from: &[TaskState],
+    is_held: bool,
 ) -> Result<Together, Error> {
     let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
-    let rows: Vec<Row> = sql_query(settle)
+    let rows: Vec<Row> = sql_query(SETTLE)
         .bind::<Jsonb, _>(serde_json::to_value(endings).map_err(Error::internal)?)
         .bind::<Array<Text>, _>(from)
+        .bind::<Bool, _>(is_held)
         .prepared()
         .load(conn)
         .await?;
