@@ -63,10 +63,6 @@ async fn tasks(paper: &Paper, side: &Side, origin: &str, time: Duration) -> anyh
     let url = format!("{origin}/units/PULP_MANIFEST");
     let (pool, _) = side.synced("pool", &url, "on_demand").await?;
     let units = side.units(&pool, UNITS).await?;
-    let idle = side.repository("idle").await?;
-    let few = units.get(..CALM).unwrap_or(&units);
-    let latency = Spread::of_spans(&storm::modify_latency(side, &idle, few).await?);
-    paper.fact(side.name, &format!("{latency}   POST to completed"));
     let repositories = storm::repositories(side, "many", REPOSITORIES).await?;
     let many = storm::modify(repositories, units.clone());
     let many = storm::storm(side, MANY, time, many).await?;
@@ -74,6 +70,11 @@ async fn tasks(paper: &Paper, side: &Side, origin: &str, time: Duration) -> anyh
         side.name,
         &format!("{many}   on {REPOSITORIES} repositories"),
     );
+    // After that, as who has just started plans each of his statements for the first time.
+    let idle = side.repository("idle").await?;
+    let few = units.get(..CALM).unwrap_or(&units);
+    let latency = Spread::of_spans(&storm::modify_latency(side, &idle, few).await?);
+    paper.fact(side.name, &format!("{latency}   POST to completed, idle"));
     let alone = side.repository("one").await?;
     // All units are added one by one, then removed one by one, and so on: each task changes one.
     let alternating = std::sync::Arc::new(move |n: usize| {
