@@ -78,11 +78,36 @@ where
     E: RetryCause + From<DieselError> + Send + 'a,
     T: Send + 'a,
 {
-    retrying(conn, async |conn| briefly(conn, &work).await).await
+    retrying(conn, async |conn| briefly(conn, BRIEF, &work).await).await
 }
 
+/// As [`brief_transaction`], and no lock is waited for longer than five seconds, as with lanes: for who can be asked to stop
+/// only between two attempts.
+///
+/// # Errors
+/// As [`transaction`].
+pub async fn brief_bounded_transaction<'a, T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
+where
+    for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
+        + Work<&'r mut Conn, Result<T, E>, Fut: Send>
+        + Send
+        + Sync
+        + 'a,
+    E: RetryCause + From<DieselError> + Send + 'a,
+    T: Send + 'a,
+{
+    retrying(conn, async |conn| briefly(conn, BRIEF_BOUNDED, &work).await).await
+}
+
+/// A plan that was made for a table of one page would walk it when it has grown, too. Who stops inside may not keep
+/// what it has locked.
+const BRIEF: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; \
+                     SET LOCAL idle_in_transaction_session_timeout = '10s'";
+const BRIEF_BOUNDED: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; \
+                             SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '5s'";
+
 /// As the library does it, but for the first statement.
-async fn briefly<T, E, F>(conn: &mut Conn, work: &F) -> Result<T, E>
+async fn briefly<T, E, F>(conn: &mut Conn, begin: &str, work: &F) -> Result<T, E>
 where
     for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
         + Work<&'r mut Conn, Result<T, E>, Fut: Send>
@@ -90,10 +115,6 @@ where
         + Sync,
     E: From<DieselError> + Send,
 {
-    // A plan that was made for a table of one page would walk it when it has grown, too. Who stops inside may not keep
-    // what it has locked.
-    let begin = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; \
-                 SET LOCAL idle_in_transaction_session_timeout = '10s'";
     AnsiTransactionManager::begin_transaction_sql(conn, begin).await?;
     match work(conn).await {
         Ok(value) => {

@@ -91,13 +91,14 @@ impl WrittenVersion {
     /// Makes the version visible. Settle has shown the claim by now: nobody else writes to the repository.
     ///
     /// # Errors
-    /// [`TaskError::Fenced`] where the repository is not as it was when the task began.
+    /// Where the repository is not as it was when the task began.
     pub async fn flip(&self, conn: &mut Conn) -> Result<Finished, TaskError> {
         let Self { version, changes } = self;
         let row = Repository::lock(conn, version.domain, version.repository).await?;
         let row = row.ok_or_else(|| TaskError::failed("the repository was deleted"))?;
         if row.next_version != version.number {
-            return Err(TaskError::Fenced);
+            let text = "the repository has changed under its reservation";
+            return Err(Error::internal(text).into());
         }
         let (id, place) = (version.id, version.membership());
         let previous = version.previous.as_ref().map(|version| version.pulp_id);

@@ -181,13 +181,19 @@ async fn settle_with_effects(
 ) -> Result<Settled, Error> {
     let work = async |conn: &mut Conn| write(conn, keyring, claim, outcome).await;
     let written = if outcome.is_brief {
-        crate::db::brief_transaction(conn, work).await
+        crate::db::brief_bounded_transaction(conn, work).await
     } else {
         crate::db::transaction(conn, work).await
     };
     let error = match written {
         Ok(settled) => return Ok(settled),
-        Err(Void::Error(error)) => return Err(error),
+        // What it waited for may stay locked, and nothing else hears of a cancel meanwhile.
+        Err(Void::Error(error)) => {
+            return match is_canceled(conn, claim).await {
+                Ok(true) => settle_alone(conn, &Ending::canceled(claim)).await,
+                _ => Err(error),
+            };
+        }
         Err(Void::Lost) => return Ok(Settled::Lost),
         Err(Void::Canceled) => return settle_alone(conn, &Ending::canceled(claim)).await,
         Err(Void::Failed(error)) => error,
@@ -196,7 +202,7 @@ async fn settle_with_effects(
         return Ok(Settled::Lost);
     };
     let settled = settle_alone(conn, &ending).await?;
-    if let TaskError::Internal(cause) = &error {
+    if let (TaskError::Internal(cause), Settled::Final { .. }) = (&error, &settled) {
         let (task, cause) = (claim.task, chain(&**cause));
         error!(error = cause, task_id:% = task; "the last write of task {task}: {cause}");
     }
@@ -247,6 +253,19 @@ async fn write(
     }
     crash::point(Point::SettleWritten);
     Ok(settled)
+}
+
+/// True where this run is to be canceled.
+async fn is_canceled(conn: &mut Conn, claim: Claim) -> QueryResult<bool> {
+    let found: Option<Held> = sql_query(
+        "SELECT state FROM task WHERE pulp_id = $1 AND claim_id = $2 AND state = 'canceling'",
+    )
+    .bind::<SqlUuid, _>(claim.task)
+    .bind::<SqlUuid, _>(claim.id)
+    .get_result(conn)
+    .await
+    .optional()?;
+    Ok(found.is_some())
 }
 
 /// A part of a last write. A panic may have left a transaction open inside this one: both are void.

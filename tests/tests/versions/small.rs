@@ -124,6 +124,17 @@ async fn a_cancel_that_comes_before_the_end_is_written_voids_the_change() {
 }
 
 #[tokio::test]
+async fn a_cancel_is_heard_while_rows_are_waited_for() {
+    let (zoo, task) = stalled().await;
+    zoo.app.cancel(&task).await.expect(200);
+    let task = zoo.app.finished(&task).await;
+    assert_eq!(task["state"], "canceled", "{task:#}");
+    release(&zoo).await;
+    assert_nothing_written(&zoo, &task).await;
+    zoo.app.finish().await;
+}
+
+#[tokio::test]
 async fn a_run_that_lost_its_claim_writes_nothing_of_the_change() {
     let (zoo, task) = stalled().await;
     let id = id_of(&task);
