@@ -84,13 +84,13 @@ async fn the_whole_life_of_a_task_is_heard() {
         ["waiting", "canceled"]
     );
     app.cancel(&running).await.expect(200);
-    // The API tells the one and the worker the other: nobody promises which of them is heard first.
-    let mut heard = listener.states(&running, "canceled").await;
-    if heard == ["canceled"] {
-        heard.extend(listener.states(&running, "canceling").await);
-    }
-    heard.sort_unstable();
-    assert_eq!(heard, ["canceled", "canceling"]);
+    // The API tells the one and the worker the other: nobody promises which of them is heard first, and a worker that
+    // ends the task before the row says `canceling` leaves that out.
+    let heard = listener.states(&running, "canceled").await;
+    assert!(
+        heard == ["canceling", "canceled"] || heard == ["canceled"],
+        "{heard:?}"
+    );
     let failing = json!({"name": "pulpcore.app.tasks.test.failing_task"});
     let failing = app.dispatch(&failing).await;
     assert_eq!(
