@@ -185,10 +185,10 @@ impl Change {
 
     /// Writes the memberships of a version that has none yet.
     async fn write(&self, conn: &mut Conn, version: &NewVersion) -> Result<Changes, TaskError> {
-        let place = version.membership();
+        let (place, domain) = (version.membership(), version.domain);
         let (add, remove) = (&self.add, &self.remove);
         if remove.is_empty() {
-            let kinds = RepositoryContent::add_first(conn, place, add).await?;
+            let kinds = RepositoryContent::add_first(conn, place, domain, add).await?;
             let named = kinds.iter().map(|k| (k.pulp_domain, k.pulp_type.clone()));
             self.check_kinds(version, named.collect())?;
             let replaced = self.obey_rules(conn, version).await?;
@@ -201,7 +201,7 @@ impl Change {
         RepositoryContent::remove(conn, place, remove).await?;
         if !add.is_empty() {
             self.check_kinds(version, Content::kinds(conn, add).await?)?;
-            RepositoryContent::add(conn, place, version.domain, add).await?;
+            RepositoryContent::add(conn, place, domain, add).await?;
         }
         let replaced = self.obey_rules(conn, version).await?;
         let changed = [add.as_slice(), remove, &replaced].concat();

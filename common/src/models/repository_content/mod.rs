@@ -135,39 +135,26 @@ impl RepositoryContent {
         .prepared()
         .execute(conn)
         .await?;
-        Ok(undone + Self::insert(conn, version, domain, units).await?)
+        let kinds = Self::add_first(conn, version, domain, units).await?;
+        let added: i64 = kinds.iter().map(|kind| kind.added).sum();
+        Ok(undone + usize::try_from(added).unwrap_or_default())
     }
 
-    async fn insert(
-        conn: &mut Conn,
-        version: Membership,
-        domain: DomainId,
-        units: &[ContentId],
-    ) -> QueryResult<usize> {
-        sql_query(include_str!("add.sql"))
-            .bind::<SqlUuid, _>(version.repository)
-            .bind::<Integer, _>(version.number)
-            .bind::<Array<SqlUuid>, _>(uuids(units))
-            .bind::<SqlUuid, _>(domain)
-            .prepared()
-            .execute(conn)
-            .await
-    }
-
-    /// As [`RepositoryContent::add`], of units of any domain, for a version that has removed nothing so far. Gives the kinds
-    /// of these units, be they added or not.
+    /// The same for a version that has removed nothing so far. Gives the kinds of these units, be they added or not.
     ///
     /// # Errors
     /// As the session.
     pub async fn add_first(
         conn: &mut Conn,
         version: Membership,
+        domain: DomainId,
         units: &[ContentId],
     ) -> QueryResult<Vec<AddedKind>> {
-        sql_query(include_str!("add_first.sql"))
+        sql_query(include_str!("add.sql"))
             .bind::<SqlUuid, _>(version.repository)
             .bind::<Integer, _>(version.number)
             .bind::<Array<SqlUuid>, _>(uuids(units))
+            .bind::<SqlUuid, _>(domain)
             .prepared()
             .load(conn)
             .await

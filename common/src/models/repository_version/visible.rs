@@ -88,13 +88,14 @@ impl RepositoryVersion {
         changes: &Changes,
     ) -> QueryResult<bool> {
         let (kinds, (types, counts)) = columns(changes);
-        let done = sql_query(include_str!("complete.sql"))
-            .bind::<SqlUuid, _>(id)
-            .bind::<SqlUuid, _>(claim)
+        let statement = concat!(include_str!("complete.sql"), include_str!("count_done.sql"));
+        let done = sql_query(statement)
             .bind::<Nullable<SqlUuid>, _>(previous)
             .bind::<Array<Text>, _>(kinds)
             .bind::<Array<Text>, _>(types)
             .bind::<Array<BigInt>, _>(counts)
+            .bind::<SqlUuid, _>(id)
+            .bind::<SqlUuid, _>(claim)
             .prepared()
             .execute(conn)
             .await?;
@@ -114,14 +115,18 @@ impl RepositoryVersion {
         changes: &Changes,
     ) -> QueryResult<()> {
         let (kinds, (types, counts)) = columns(changes);
-        sql_query(include_str!("insert_complete.sql"))
-            .bind::<SqlUuid, _>(id)
-            .bind::<SqlUuid, _>(place.repository)
-            .bind::<Integer, _>(place.number)
+        let statement = concat!(
+            include_str!("insert_complete.sql"),
+            include_str!("count_done.sql")
+        );
+        sql_query(statement)
             .bind::<Nullable<SqlUuid>, _>(previous)
             .bind::<Array<Text>, _>(kinds)
             .bind::<Array<Text>, _>(types)
             .bind::<Array<BigInt>, _>(counts)
+            .bind::<SqlUuid, _>(id)
+            .bind::<SqlUuid, _>(place.repository)
+            .bind::<Integer, _>(place.number)
             .prepared()
             .execute(conn)
             .await?;

@@ -32,6 +32,7 @@ pub enum Script {
 /// Statements of Millrace, for pgbench: what stands for its parameters.
 fn engine() -> String {
     let unit = "ARRAY[:unit]::uuid[]";
+    let domain = "'00000000-0000-7000-8000-000000000001'::uuid";
     let (repository, number) = (":repository::uuid", ":number::integer");
     let fill = |statement: &str, values: &[&str]| {
         let lines = statement.lines();
@@ -44,21 +45,19 @@ fn engine() -> String {
         }
         text + ";"
     };
-    let added = ["ARRAY['added']", "ARRAY['file.file']", "ARRAY[1]::bigint[]"];
     let version = [
-        &[
-            ":version::uuid",
-            repository,
-            number,
-            "nullif(:previous, '')::uuid",
-        ],
-        added.as_slice(),
-    ]
-    .concat();
+        "nullif(:previous, '')::uuid",
+        "ARRAY['added']",
+        "ARRAY['file.file']",
+        "ARRAY[1]::bigint[]",
+        ":version::uuid",
+        repository,
+        number,
+    ];
     include_str!("sql/engine_modify.sql")
         .replace(
-            "{add_first}",
-            &fill(MODELS_ADD_FIRST, &[repository, number, unit]),
+            "{add}",
+            &fill(MODELS_ADD, &[repository, number, unit, domain]),
         )
         .replace(
             "{rivals}",
@@ -71,14 +70,15 @@ fn engine() -> String {
         .replace("{insert_complete}", &fill(MODELS_INSERT_COMPLETE, &version))
 }
 
-const MODELS_ADD_FIRST: &str =
-    include_str!("../../../../common/src/models/repository_content/add_first.sql");
+const MODELS_ADD: &str = include_str!("../../../../common/src/models/repository_content/add.sql");
 const MODELS_RIVALS: &str =
     include_str!("../../../../common/src/models/repository_content/rivals.sql");
 const MODELS_PATH_CONFLICTS: &str =
     include_str!("../../../../common/src/models/repository_content/path_conflicts.sql");
-const MODELS_INSERT_COMPLETE: &str =
-    include_str!("../../../../common/src/models/repository_version/insert_complete.sql");
+const MODELS_INSERT_COMPLETE: &str = concat!(
+    include_str!("../../../../common/src/models/repository_version/insert_complete.sql"),
+    include_str!("../../../../common/src/models/repository_version/count_done.sql")
+);
 
 /// Seconds of each run.
 const SECONDS: &str = "8";

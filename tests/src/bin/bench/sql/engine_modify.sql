@@ -11,7 +11,7 @@ SELECT * FROM millrace_claim(:id, 'pulpcore.app.tasks.repository.add_and_remove'
 SELECT * FROM repository WHERE pulp_id = :repository::uuid;
 SELECT next_version AS number, coalesce((SELECT v.pulp_id::text FROM repository_version v WHERE v.repository_id = r.pulp_id ORDER BY v.number DESC LIMIT 1), '') AS previous FROM repository r WHERE pulp_id = :repository::uuid \gset
 BEGIN;
-{add_first}
+{add}
 {rivals}
 {path_conflicts}
 SELECT millrace_hold(:id, :claim, '{}', '{}');
