@@ -1,5 +1,8 @@
 //! Memory of processes, in MiB.
 
+use crate::TestApp;
+use crate::process::Process;
+
 /// A line of a file in `/proc`. `None`: the process is gone.
 fn find(process: u32, file: &str, line: &str) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/{process}/{file}")).ok()?;
@@ -16,6 +19,11 @@ fn status(process: u32, line: &str) -> f64 {
 pub fn peak(processes: impl IntoIterator<Item = u32>) -> f64 {
     let each = processes.into_iter().map(|id| status(id, "VmHWM:"));
     each.fold(0.0, f64::max)
+}
+
+/// What one of the workers had at most.
+pub fn peak_of_workers(app: &TestApp) -> f64 {
+    peak(app.workers.iter().map(Process::id))
 }
 
 /// What a process had at most without the pages of its own program: of one that is not optimised they are many. They

@@ -8,9 +8,8 @@ use crate::content::run_time;
 use anyhow::{Context, ensure};
 use millrace_tests::TestApp;
 use millrace_tests::client::id_of;
-use millrace_tests::memory;
+use millrace_tests::memory::peak_of_workers;
 use millrace_tests::paper::{Paper, bytes};
-use millrace_tests::process::Process;
 use serde_json::json;
 use std::io::Write;
 use std::path::Path;
@@ -47,7 +46,10 @@ pub async fn export(app: &TestApp, paper: &Paper, target: &Path) -> anyhow::Resu
             anyhow::Ok((time, beside))
         };
         compare(paper, "cp -al", run).await?;
-        paper.fact("peak of the workers", &peak(app));
+        paper.fact(
+            "peak of the workers",
+            &format!("{:.1} MiB", peak_of_workers(app)),
+        );
     }
     paper.heading(&format!(
         "An export of one file of {}, by write",
@@ -71,7 +73,10 @@ pub async fn export(app: &TestApp, paper: &Paper, target: &Path) -> anyhow::Resu
         anyhow::Ok((time, beside))
     };
     compare(paper, "cp && sync", run).await?;
-    paper.fact("peak of the workers", &peak(app));
+    paper.fact(
+        "peak of the workers",
+        &format!("{:.1} MiB", peak_of_workers(app)),
+    );
     Ok(())
 }
 
@@ -152,10 +157,4 @@ fn timed(command: &mut Command) -> anyhow::Result<f64> {
     let start = Instant::now();
     ensure!(command.status()?.success(), "{command:?}");
     Ok(start.elapsed().as_secs_f64() * 1000.0)
-}
-
-/// The most memory that a worker has had.
-fn peak(app: &TestApp) -> String {
-    let workers = app.workers.iter().map(Process::id);
-    format!("{:.1} MiB", memory::peak(workers))
 }

@@ -2,9 +2,8 @@
 
 use crate::content::run_time;
 use millrace_tests::TestApp;
-use millrace_tests::memory;
+use millrace_tests::memory::peak_of_workers;
 use millrace_tests::paper::Paper;
-use millrace_tests::process::Process;
 use serde_json::json;
 use std::time::Instant;
 
@@ -27,18 +26,13 @@ pub async fn fill(app: &TestApp, tasks: i64) {
         .await;
 }
 
-/// The most memory that a worker has had so far, in MB.
-fn peak(app: &TestApp) -> f64 {
-    memory::peak(app.workers.iter().map(Process::id))
-}
-
 /// `tasks/purge/` of so many tasks, beside one DELETE of the same rows.
 pub async fn purge(app: &TestApp, paper: &Paper, tasks: i64) {
     paper.heading(&format!(
         "A purge of {tasks} tasks, with a report and a created resource each"
     ));
     fill(app, tasks).await;
-    let before = peak(app);
+    let before = peak_of_workers(app);
     let body = json!({"finished_before": "2021-01-01"});
     let task = app.post("tasks/purge/", &body).await.task();
     let time = run_time(app, &task).await;
@@ -48,7 +42,7 @@ pub async fn purge(app: &TestApp, paper: &Paper, tasks: i64) {
         "memory",
         &format!(
             "{:.1} MB at most in a worker, {before:.1} MB before it",
-            peak(app)
+            peak_of_workers(app)
         ),
     );
     fill(app, tasks).await;

@@ -9,7 +9,6 @@ use anyhow::Context;
 use millrace_tests::TestApp;
 use millrace_tests::memory;
 use millrace_tests::paper::Paper;
-use millrace_tests::process::Process;
 use serde_json::json;
 use std::path::Path;
 use std::process::Command;
@@ -106,7 +105,7 @@ pub fn peak(id: u32) -> String {
 
 /// Most memory that a worker ever had.
 pub fn memory(app: &TestApp, paper: &Paper) {
-    let most = memory::peak(app.workers.iter().map(Process::id));
+    let most = memory::peak_of_workers(app);
     paper.fact("VmHWM", &format!("{most:.1} MiB"));
 }
 
