@@ -9,7 +9,7 @@ use crate::route::AsyncOperationResponse;
 use crate::waiting::Waiter;
 use actix_web::HttpResponse;
 use millrace_common::crash::{self, Point};
-use millrace_common::db::{self, Conn, Work};
+use millrace_common::db::{self, Conn, Patience, Work};
 use millrace_common::error::Error;
 use millrace_common::ids::TaskId;
 use millrace_common::representation::task_href;
@@ -92,18 +92,19 @@ where
     let turn = turn(app).await?;
     let mut conn = app.db.get().await?;
     let headers = dispatch_headers::current();
-    let (task, waiter, dispatched) = db::brief_transaction(&mut conn, async |conn| {
-        let headers = headers.as_deref();
-        let id = noted(conn, headers).await?;
-        let mut task = make(conn).await?.cid(&cid).created_by(Some(actor.id));
-        task.id = id.unwrap_or(task.id);
-        let task = in_time(conn, headers, task).await?;
-        let waiter = waiter(app, &task);
-        let dispatched = dispatch(conn, &app.keyring, &task).await?;
-        crash::point(Point::DispatchWritten);
-        Ok::<_, ApiError>((task, waiter, dispatched))
-    })
-    .await?;
+    let (task, waiter, dispatched) =
+        db::brief_transaction(&mut conn, Patience::OfSession, async |conn| {
+            let headers = headers.as_deref();
+            let id = noted(conn, headers).await?;
+            let mut task = make(conn).await?.cid(&cid).created_by(Some(actor.id));
+            task.id = id.unwrap_or(task.id);
+            let task = in_time(conn, headers, task).await?;
+            let waiter = waiter(app, &task);
+            let dispatched = dispatch(conn, &app.keyring, &task).await?;
+            crash::point(Point::DispatchWritten);
+            Ok::<_, ApiError>((task, waiter, dispatched))
+        })
+        .await?;
     drop((conn, turn));
     publish(app, dispatched, waiter).await;
     Ok(task.id)

@@ -29,9 +29,7 @@ use doomed::EndIfLost;
 use lookout::{Kind, Lookout};
 pub use migrate::{is_migrated, migrate, pending_migrations};
 pub use prepared::{Prepare, Prepared};
-pub use retry::{
-    RetryCause, Work, brief_bounded_transaction, brief_transaction, retrying, transaction,
-};
+pub use retry::{Patience, RetryCause, Work, brief_transaction, retrying, transaction};
 
 /// The migrations, compiled into both binaries.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");

@@ -68,7 +68,11 @@ where
 ///
 /// # Errors
 /// As [`transaction`].
-pub async fn brief_transaction<'a, T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
+pub async fn brief_transaction<'a, T, E, F>(
+    conn: &mut Conn,
+    patience: Patience,
+    work: F,
+) -> Result<T, E>
 where
     for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
         + Work<&'r mut Conn, Result<T, E>, Fut: Send>
@@ -78,36 +82,33 @@ where
     E: RetryCause + From<DieselError> + Send + 'a,
     T: Send + 'a,
 {
-    retrying(conn, async |conn| briefly(conn, BRIEF, &work).await).await
+    retrying(conn, async |conn| briefly(conn, patience, &work).await).await
 }
 
-/// As [`brief_transaction`], and no lock is waited for longer than five seconds, as with lanes: for who can be asked to stop
-/// only between two attempts.
-///
-/// # Errors
-/// As [`transaction`].
-pub async fn brief_bounded_transaction<'a, T, E, F>(conn: &mut Conn, work: F) -> Result<T, E>
-where
-    for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
-        + Work<&'r mut Conn, Result<T, E>, Fut: Send>
-        + Send
-        + Sync
-        + 'a,
-    E: RetryCause + From<DieselError> + Send + 'a,
-    T: Send + 'a,
-{
-    retrying(conn, async |conn| briefly(conn, BRIEF_BOUNDED, &work).await).await
+/// How long a brief transaction waits for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// As long as the session says.
+    OfSession,
+    /// Five seconds, as for lanes: for who can be asked to stop only between two attempts.
+    OfLanes,
 }
 
-/// A plan that was made for a table of one page would walk it when it has grown, too. Who stops inside may not keep
-/// what it has locked.
-const BRIEF: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; \
+impl Patience {
+    /// A plan that was made for a table of one page would walk it when it has grown, too. Who stops inside may not keep
+    /// what it has locked.
+    fn begin(self) -> String {
+        let begin = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; \
                      SET LOCAL idle_in_transaction_session_timeout = '10s'";
-const BRIEF_BOUNDED: &str = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; \
-                             SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '5s'";
+        match self {
+            Self::OfSession => begin.to_owned(),
+            Self::OfLanes => format!("{begin}; SET LOCAL lock_timeout = '5s'"),
+        }
+    }
+}
 
 /// As the library does it, but for the first statement.
-async fn briefly<T, E, F>(conn: &mut Conn, begin: &str, work: &F) -> Result<T, E>
+async fn briefly<T, E, F>(conn: &mut Conn, patience: Patience, work: &F) -> Result<T, E>
 where
     for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, E>
         + Work<&'r mut Conn, Result<T, E>, Fut: Send>
@@ -115,7 +116,7 @@ where
         + Sync,
     E: From<DieselError> + Send,
 {
-    AnsiTransactionManager::begin_transaction_sql(conn, begin).await?;
+    AnsiTransactionManager::begin_transaction_sql(conn, &patience.begin()).await?;
     match work(conn).await {
         Ok(value) => {
             AnsiTransactionManager::commit_transaction(conn).await?;

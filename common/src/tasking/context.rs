@@ -5,7 +5,7 @@ use super::registry::Registry;
 use super::resources::Resources;
 use super::task::TaskError;
 use crate::config::Settings;
-use crate::db::{Conn, Db, Prepare, Work};
+use crate::db::{Conn, Db, Patience, Prepare, Work};
 use crate::ids::{ClaimId, DomainId, TaskGroupId, TaskId};
 use crate::secrets::Keyring;
 use crate::storage::Storage;
@@ -192,8 +192,10 @@ impl TaskContext {
     {
         self.checkpoint()?;
         let mut session = self.session().await;
-        crate::db::brief_transaction(&mut session, async |conn| self.shown(conn, &write).await)
-            .await
+        crate::db::brief_transaction(&mut session, Patience::OfSession, async |conn| {
+            self.shown(conn, &write).await
+        })
+        .await
     }
 
     /// Fails unless the task has reserved these resources: for bodies whose arguments do not name what

@@ -11,8 +11,7 @@ use super::task::{Outcome, TaskError};
 use crate::broker::{Announcement, Announcements, Publisher};
 use crate::cause::chain;
 use crate::crash::{self, Point};
-use crate::db::RetryCause;
-use crate::db::{Conn, Prepare};
+use crate::db::{Conn, Patience, Prepare, RetryCause};
 use crate::error::Error;
 use crate::ids::TaskId;
 use crate::models::permission::{self, Maker};
@@ -181,7 +180,7 @@ async fn settle_with_effects(
 ) -> Result<Settled, Error> {
     let work = async |conn: &mut Conn| write(conn, keyring, claim, outcome).await;
     let written = if outcome.is_brief {
-        crate::db::brief_bounded_transaction(conn, work).await
+        crate::db::brief_transaction(conn, Patience::OfLanes, work).await
     } else {
         crate::db::transaction(conn, work).await
     };
