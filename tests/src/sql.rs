@@ -58,6 +58,15 @@ impl Sql {
             .collect()
     }
 
+    /// The sessions that wait for a lock on a table of this database. Tables of other tests' databases have the same number,
+    /// as they are made from one template.
+    pub async fn waiting_for(&self, table: &str) -> Vec<String> {
+        let pids = "SELECT l.pid::text FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                     WHERE NOT l.granted AND d.datname = current_database()";
+        self.texts(&format!("{pids} AND l.relation = '{table}'::regclass"))
+            .await
+    }
+
     /// Runs statements.
     pub async fn run(&self, statements: &str) {
         if let Err(e) = self.client.batch_execute(statements).await {

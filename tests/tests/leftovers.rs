@@ -144,13 +144,8 @@ async fn stopped_before(app: &mut TestApp, task: &str, table: &str) {
         .await;
     let place = app.spawn_worker(&[]);
     eventually(LONG, async || {
-        let waiting = app
-            .sql
-            .number(&format!(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass"
-            ))
-            .await;
-        holds(waiting > 0, || format!("nobody waits for {table}"))
+        let waiting = app.sql.waiting_for(table).await;
+        holds(!waiting.is_empty(), || format!("nobody waits for {table}"))
     })
     .await;
     app.workers[place].kill();

@@ -295,7 +295,8 @@ async fn a_password_that_changes_meanwhile_begins_no_session() {
     let login = tokio::spawn(async move { jane.send(jane.request(Method::POST, "login/")).await });
     millrace_tests::eventually(std::time::Duration::from_secs(30), async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity \
-                        WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO login_session%'";
+                        WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                          AND query LIKE 'INSERT INTO login_session%'";
         let waiting = app.sql.number(waiting).await;
         millrace_tests::eventually::holds(waiting == 1, || format!("{waiting}"))
     })

@@ -32,7 +32,8 @@ async fn what_a_task_comes_to_use_while_a_clean_up_looks_is_spared() {
     let everything = json!({"orphan_protection_time": 0});
     let cleaning = app.post("orphans/cleanup/", &everything).await.task();
     eventually(Duration::from_secs(20), async || {
-        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted";
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted \
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         let waiting = app.sql.number(waiting).await;
         holds(waiting == 1, || format!("{waiting} wait"))
     })

@@ -39,9 +39,8 @@ async fn stalled() -> (Zoo, String) {
     let path = format!("{}modify/", href(&zoo.repository));
     let task = zoo.app.post(&path, &body).await.task();
     eventually(Duration::from_secs(20), async || {
-        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'repository_content'::regclass";
-        let waiting = zoo.app.sql.number(waiting).await;
-        holds(waiting == 1, || format!("{waiting} wait"))
+        let waiting = zoo.app.sql.waiting_for("repository_content").await;
+        holds(waiting.len() == 1, || format!("{waiting:?} wait"))
     })
     .await;
     (zoo, task)
@@ -156,9 +155,11 @@ async fn a_run_that_lost_its_claim_writes_nothing_of_the_change() {
 async fn a_session_that_is_lost_within_the_change_leaves_one_version() {
     let (zoo, task) = stalled().await;
     let other = millrace_tests::Sql::connect(&zoo.app.db.url()).await;
-    let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks \
-                  WHERE NOT granted AND relation = 'repository_content'::regclass";
-    assert_eq!(other.number(ended).await, 1);
+    let waiting = other.waiting_for("repository_content").await;
+    assert_eq!(waiting.len(), 1);
+    other
+        .run(&format!("SELECT pg_terminate_backend({})", waiting[0]))
+        .await;
     release(&zoo).await;
     let task = zoo.app.completed(&task).await;
     assert_eq!(task["created_resources"], json!([zoo.version(2)]));
