@@ -11,10 +11,18 @@ use diesel_async::RunQueryDsl;
 /// # Errors
 /// As the session.
 pub async fn of_tasks(conn: &mut Conn, tasks: &[TaskId]) -> QueryResult<Vec<(TaskId, String)>> {
-    created_resource::table
-        .filter(created_resource::task_id.eq_any(tasks))
+    let made = created_resource::table
         .order_by(created_resource::id)
-        .select((created_resource::task_id, created_resource::prn))
-        .load(conn)
-        .await
+        .select((created_resource::task_id, created_resource::prn));
+    // As with reports.
+    match tasks {
+        [one] => {
+            let made = made.filter(created_resource::task_id.eq(one));
+            made.load(conn).await
+        }
+        many => {
+            let made = made.filter(created_resource::task_id.eq_any(many));
+            made.load(conn).await
+        }
+    }
 }

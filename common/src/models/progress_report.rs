@@ -28,11 +28,19 @@ impl ProgressReport {
     /// # Errors
     /// As the session.
     pub async fn of_tasks(conn: &mut Conn, tasks: &[TaskId]) -> QueryResult<Vec<Self>> {
-        progress_report::table
-            .filter(progress_report::task_id.eq_any(tasks))
+        let reports = progress_report::table
             .order_by(progress_report::pulp_id)
-            .select(Self::as_select())
-            .load(conn)
-            .await
+            .select(Self::as_select());
+        // One is the rule, asked for again and again: a list would be planned anew each time.
+        match tasks {
+            [one] => {
+                let reports = reports.filter(progress_report::task_id.eq(one));
+                reports.load(conn).await
+            }
+            many => {
+                let reports = reports.filter(progress_report::task_id.eq_any(many));
+                reports.load(conn).await
+            }
+        }
     }
 }

@@ -129,12 +129,20 @@ impl Task {
         conn: &mut Conn,
         parents: &[TaskId],
     ) -> QueryResult<Vec<(TaskId, TaskId)>> {
-        task::table
-            .filter(task::parent_task.eq_any(parents))
+        let children = task::table
             .order_by((task::pulp_created, task::pulp_id))
-            .select((task::parent_task.assume_not_null(), task::pulp_id))
-            .load(conn)
-            .await
+            .select((task::parent_task.assume_not_null(), task::pulp_id));
+        // As with reports.
+        match parents {
+            [one] => {
+                let children = children.filter(task::parent_task.eq(one));
+                children.load(conn).await
+            }
+            many => {
+                let children = children.filter(task::parent_task.eq_any(many));
+                children.load(conn).await
+            }
+        }
     }
 
     /// The state of a task.
