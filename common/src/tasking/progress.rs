@@ -109,16 +109,28 @@ impl Progress {
     /// # Errors
     /// As [`TaskContext::fenced`].
     pub async fn finish_as_total(self) -> Result<(), TaskError> {
+        let total = self.done;
+        self.finish_with(total).await
+    }
+
+    /// As [`Progress::finish`]; the total is known only now.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn finish_with(self, total: i64) -> Result<(), TaskError> {
         self.ctx
             .fenced(async |conn| {
                 diesel::update(progress_report::table.find(self.id))
-                    .set(progress_report::total.eq(self.done))
+                    .set((
+                        progress_report::total.eq(total),
+                        progress_report::done.eq(self.done),
+                        progress_report::state.eq("completed"),
+                    ))
                     .execute(conn)
                     .await?;
                 Ok(())
             })
-            .await?;
-        self.finish().await
+            .await
     }
 
     async fn write(&self, state: &str) -> Result<(), TaskError> {

@@ -89,21 +89,31 @@ pub async fn reclaim_space(
 ) -> Result<Outcome, TaskError> {
     let reclaim = selection(ctx, repo_pks, keeplist_rv_pks, force).await?;
     let account = Account::of(ctx, "reclaim_space");
-    let found = async || {
+    let most = async {
         let mut conn = ctx.session().await;
-        let found = disposable::reclaimable(&mut conn, &reclaim).await?;
-        Ok(Disposal::dry(found).artifacts)
+        Ok(reclaim.most(&mut conn).await?)
     };
-    let total = account.first("artifacts to go", found()).await?;
+    let most = account.first("artifacts at most", most).await?;
     let mut progress = ctx
-        .progress("Reclaim disk space", "reclaim-space.artifact", Some(total))
+        .progress("Reclaim disk space", "reclaim-space.artifact", Some(most))
         .await?;
     progress.resume(account.counted(Count::Artifacts).await?);
+    let mut passed_over = false;
     for repository in &reclaim.repositories {
-        pass(ctx, &account, &reclaim, *repository, &mut progress).await?;
+        passed_over |= pass(ctx, &account, &reclaim, *repository, &mut progress).await?;
     }
-    progress.finish_of(total).await?;
-    let kept = ctx.unless_stopped(found()).await?;
+    let kept = if passed_over {
+        let left = async {
+            let mut conn = ctx.session().await;
+            let found = disposable::reclaimable(&mut conn, &reclaim).await?;
+            Ok(Disposal::dry(found).artifacts)
+        };
+        ctx.unless_stopped(left).await?
+    } else {
+        0
+    };
+    let total = progress.done() + kept;
+    progress.finish_with(total).await?;
     account.close("reclaim-space", kept).await
 }
 
@@ -142,50 +152,57 @@ async fn selection(
     })
 }
 
+/// Says whether units were passed over that seemed to be able to lose their files.
 async fn pass(
     ctx: &TaskContext,
     account: &Account<'_>,
     reclaim: &Reclaim,
     repository: RepositoryId,
     progress: &mut Progress,
-) -> Result<(), TaskError> {
+) -> Result<bool, TaskError> {
     let (mut behind, mut buried) = (Uuid::nil(), Vec::new());
+    let mut passed_over = false;
     loop {
         let next = ctx.fenced(async |conn| {
             let page = reclaim.lock(conn, repository, behind, BATCH).await?;
-            let buried = give_up(account, conn, reclaim, &page.units).await?;
-            Ok((page.last, buried))
+            let (units, buried) = give_up(account, conn, reclaim, &page.units).await?;
+            Ok((page.last, units < page.found, buried))
         });
         // Files go while the database works on the next page.
         let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
         progress.add(count(buried.len())).await?;
         removed?;
-        let (last, more) = next?;
-        let Some(last) = last else { return Ok(()) };
+        let (last, some_stay, more) = next?;
+        let Some(last) = last else {
+            return Ok(passed_over);
+        };
+        passed_over |= some_stay;
         (behind, buried) = (last, more);
     }
 }
 
-/// Takes the files of locked units away, and buries the artifacts that no other unit has.
+/// Takes the files of locked units away, and buries the artifacts that no other unit has. Gives how many units
+/// have lost theirs, and the files.
 async fn give_up(
     account: &Account<'_>,
     conn: &mut Conn,
     reclaim: &Reclaim,
     units: &[Uuid],
-) -> Result<Vec<Tombstone>, TaskError> {
+) -> Result<(i64, Vec<Tombstone>), TaskError> {
     if units.is_empty() {
-        return Ok(Vec::new());
+        return Ok((0, Vec::new()));
     }
     let detached = reclaim.detach(conn, units).await?;
     let by_type = units_by_type(&detached);
+    let lost = by_type.iter().map(|(_, units)| units).sum();
     account.add_units(conn, by_type).await?;
     let artifacts: Vec<ArtifactId> = detached.iter().map(|d| d.artifact_id).collect();
     let locked = Artifact::lock_unneeded(conn, &artifacts).await?;
-    account.bury(conn, &locked, None).await
+    Ok((lost, account.bury(conn, &locked, None).await?))
 }
 
 /// A unit counts once, however many files it has lost.
-fn units_by_type(detached: &[Detached]) -> impl Iterator<Item = (&str, i64)> {
+fn units_by_type(detached: &[Detached]) -> Vec<(&str, i64)> {
     let mut units: BTreeMap<&str, BTreeSet<_>> = BTreeMap::new();
     for file in detached {
         units
@@ -196,4 +213,5 @@ fn units_by_type(detached: &[Detached]) -> impl Iterator<Item = (&str, i64)> {
     units
         .into_iter()
         .map(|(pulp_type, ids)| (pulp_type, count(ids.len())))
+        .collect()
 }
