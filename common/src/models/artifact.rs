@@ -1,15 +1,19 @@
 //! Stored files.
 
 use crate::db::Conn;
-use crate::ids::{ArtifactId, DomainId};
+use crate::ids::{ArtifactId, DomainId, TaskId};
 use crate::schema::{artifact, content_artifact, used_object};
 use crate::storage::{Digests, StorageKey};
 use chrono::{DateTime, Utc};
 use diesel::dsl::{self, exists, not, now};
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
 use super::Tombstone;
+use super::bulk;
+use super::orphans::in_index_order;
 use super::selection::{Page, Predicate, Selection};
 
 /// A stored file. The row says that the whole file is in the store.
@@ -169,9 +173,13 @@ impl Artifact {
         domain: DomainId,
         sha256: &[&str],
     ) -> QueryResult<Vec<Self>> {
+        // By id: statistics that do not know of new rows would have each digest compared with all artifacts of the domain.
+        let stored = bulk::stored_artifacts(conn, domain, sha256).await?;
+        if stored.is_empty() {
+            return Ok(Vec::new());
+        }
         artifact::table
-            .filter(artifact::pulp_domain.eq(domain))
-            .filter(artifact::sha256.eq_any(sha256))
+            .filter(artifact::pulp_id.eq_any(stored.into_values()))
             .select(Self::as_select())
             .load(conn)
             .await
@@ -260,7 +268,7 @@ impl Artifact {
 
     /// Locks the next orphans behind this id, in the order of ids: artifacts of no content unit that no
     /// incomplete task is going to use. What somebody else has locked is left out. Look again, with
-    /// [`Artifact::bury_many`], before deleting.
+    /// [`Artifact::bury_many`], before deleting. The transaction sorts nothing afterwards.
     ///
     /// # Errors
     /// As the session.
@@ -272,18 +280,15 @@ impl Artifact {
         limit: i64,
     ) -> QueryResult<Vec<ArtifactId>> {
         let behind = behind.unwrap_or(ArtifactId(uuid::Uuid::nil()));
-        artifact::table
-            .filter(artifact::pulp_domain.eq(domain))
-            .filter(artifact::timestamp_of_interest.lt(before))
-            .filter(artifact::pulp_id.gt(behind))
-            .filter(is_unneeded())
-            .order(artifact::pulp_id)
-            .limit(limit)
-            .select(artifact::pulp_id)
-            .for_update()
-            .skip_locked()
+        in_index_order(conn).await?;
+        let found: Vec<Orphan> = sql_query(include_str!("artifact_lock_orphans.sql"))
+            .bind::<SqlUuid, _>(domain)
+            .bind::<Timestamptz, _>(before)
+            .bind::<SqlUuid, _>(behind)
+            .bind::<BigInt, _>(limit)
             .load(conn)
-            .await
+            .await?;
+        Ok(found.into_iter().map(|row| row.pulp_id).collect())
     }
 
     /// Locks those of the given artifacts that nothing needs, whenever they were last of interest, as
@@ -307,8 +312,8 @@ impl Artifact {
     }
 
     /// Deletes those of the given artifacts that belong to no content and were last of interest before
-    /// this moment, if one is given, and buries their files, in the caller's transaction. Remove the files
-    /// of what comes back after the commit.
+    /// this moment, if one is given, and buries their files, in the caller's transaction, in the name of a task, if
+    /// one is given. Remove the files of what comes back after the commit.
     ///
     /// # Errors
     /// A foreign key violation where a row that this query does not know of uses one of them.
@@ -316,6 +321,7 @@ impl Artifact {
         conn: &mut Conn,
         ids: &[ArtifactId],
         before: Option<DateTime<Utc>>,
+        by: Option<TaskId>,
     ) -> QueryResult<Vec<Tombstone>> {
         let mut delete = diesel::delete(artifact::table)
             .filter(artifact::pulp_id.eq_any(ids))
@@ -332,9 +338,15 @@ impl Artifact {
             .into_iter()
             .map(|(storage_key, size)| Tombstone::of(storage_key, Some(size)))
             .collect();
-        Tombstone::bury_all(conn, &buried).await?;
+        Tombstone::bury_all(conn, &buried, by).await?;
         Ok(buried)
     }
+}
+
+#[derive(QueryableByName)]
+struct Orphan {
+    #[diesel(sql_type = SqlUuid)]
+    pulp_id: ArtifactId,
 }
 
 /// Of no content unit, and not about to be used by a task.

@@ -82,7 +82,7 @@ pub async fn detach(
         .get_result(conn)
         .await?;
     if bury && detached.left == 0 {
-        detached.buried = Artifact::bury_many(conn, &[id], None).await?;
+        detached.buried = Artifact::bury_many(conn, &[id], None, None).await?;
     }
     Ok(detached)
 }

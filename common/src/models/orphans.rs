@@ -7,8 +7,8 @@ use crate::schema::{content, content_artifact};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Text, Uuid as SqlUuid};
-use diesel_async::RunQueryDsl;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -21,6 +21,21 @@ pub enum Orphans<'a> {
     Type(&'a str),
     /// Those among these units.
     Units(&'a [ContentId]),
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    pulp_id: ContentId,
+}
+
+/// Keeps the rest of the transaction from sorting what an index has in order: a statement that stops early would begin with all
+/// rows, where statistics make them look few.
+///
+/// # Errors
+/// As the session.
+pub(super) async fn in_index_order(conn: &mut Conn) -> QueryResult<()> {
+    conn.batch_execute("SET LOCAL enable_sort = off").await
 }
 
 impl Orphans<'_> {
@@ -52,7 +67,7 @@ impl Orphans<'_> {
 
     /// Locks the next orphans of these behind this id, in the order of ids: units that are in no version of any
     /// repository and that no incomplete task is going to use. What somebody else has locked is left
-    /// out. Look again, with [`Orphans::delete`], before deleting.
+    /// out. Look again, with [`Orphans::delete`], before deleting. The transaction sorts nothing afterwards.
     ///
     /// # Errors
     /// As the session.
@@ -64,22 +79,36 @@ impl Orphans<'_> {
         behind: ContentId,
         limit: i64,
     ) -> QueryResult<Vec<ContentId>> {
-        let any = content::table
-            .filter(content::pulp_domain.eq(domain))
-            .filter(content::timestamp_of_interest.lt(before))
-            .filter(content::pulp_type.ne(PUBLISHED_METADATA))
-            .filter(content::pulp_id.gt(behind))
-            .filter(is_unneeded())
-            .order(content::pulp_id)
-            .limit(limit)
-            .select(content::pulp_id)
-            .for_update()
-            .skip_locked();
-        match self {
-            Self::All => any.load(conn).await,
-            Self::Type(name) => any.filter(content::pulp_type.eq(name)).load(conn).await,
-            Self::Units(ids) => any.filter(content::pulp_id.eq_any(ids)).load(conn).await,
-        }
+        let of_type = match self {
+            Self::All => None,
+            Self::Type(name) => Some(name),
+            Self::Units(ids) => {
+                return content::table
+                    .filter(content::pulp_id.eq_any(ids))
+                    .filter(content::pulp_domain.eq(domain))
+                    .filter(content::timestamp_of_interest.lt(before))
+                    .filter(content::pulp_type.ne(PUBLISHED_METADATA))
+                    .filter(content::pulp_id.gt(behind))
+                    .filter(is_unneeded())
+                    .order(content::pulp_id)
+                    .limit(limit)
+                    .select(content::pulp_id)
+                    .for_update()
+                    .skip_locked()
+                    .load(conn)
+                    .await;
+            }
+        };
+        in_index_order(conn).await?;
+        let found: Vec<Row> = sql_query(include_str!("orphans_lock.sql"))
+            .bind::<SqlUuid, _>(domain)
+            .bind::<Timestamptz, _>(before)
+            .bind::<SqlUuid, _>(behind)
+            .bind::<BigInt, _>(limit)
+            .bind::<Nullable<Text>, _>(of_type)
+            .load(conn)
+            .await?;
+        Ok(found.into_iter().map(|row| row.pulp_id).collect())
     }
 
     /// Deletes those of the given units that are orphans still; gives how many of each type.
@@ -130,11 +159,6 @@ impl Orphans<'_> {
         domain: DomainId,
         names: &[(&str, Uuid)],
     ) -> QueryResult<Vec<ContentId>> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = SqlUuid)]
-            pulp_id: ContentId,
-        }
         let (types, ids): (Vec<&str>, Vec<Uuid>) = names.iter().copied().unzip();
         let found: Vec<Row> = sql_query(
             "SELECT DISTINCT c.pulp_id FROM unnest($2, $3) n (id, type) JOIN content c ON c.pulp_id = n.id \

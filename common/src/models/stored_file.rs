@@ -145,6 +145,6 @@ pub async fn bury_unknown(conn: &mut Conn, files: &[Tombstone]) -> QueryResult<V
     let known = known(conn, &keys).await?;
     let unknown = |file: &&Tombstone| !known.contains(file.storage_key.as_str());
     let buried: Vec<Tombstone> = files.iter().filter(unknown).cloned().collect();
-    Tombstone::bury_all(conn, &buried).await?;
+    Tombstone::bury_all(conn, &buried, None).await?;
     Ok(buried)
 }

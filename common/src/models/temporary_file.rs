@@ -116,7 +116,7 @@ impl TemporaryFile {
             return Ok(None);
         };
         let tombstone = Tombstone::of(row.storage_key, Some(row.size));
-        Tombstone::bury_all(conn, std::slice::from_ref(&tombstone)).await?;
+        Tombstone::bury_all(conn, std::slice::from_ref(&tombstone), None).await?;
         Ok(Some(tombstone))
     }
 
@@ -172,7 +172,7 @@ impl TemporaryFile {
             .into_iter()
             .map(|(storage_key, size)| Tombstone::of(storage_key, Some(size)))
             .collect();
-        Tombstone::bury_all(conn, &buried).await?;
+        Tombstone::bury_all(conn, &buried, None).await?;
         Ok(buried)
     }
 }

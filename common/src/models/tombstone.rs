@@ -7,7 +7,7 @@ use crate::storage::StorageKey;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
 /// A file that is to be removed from the store.
@@ -41,20 +41,20 @@ impl Tombstone {
     /// # Errors
     /// As the session.
     pub async fn bury(conn: &mut Conn, key: &StorageKey, size: Option<i64>) -> QueryResult<()> {
-        Self::bury_all(conn, &[Self::of(key.clone(), size)]).await
+        Self::bury_all(conn, &[Self::of(key.clone(), size)], None).await
     }
 
-    /// Buries files, as [`Tombstone::bury`] does, in one statement.
+    /// Buries files, as [`Tombstone::bury`] does, in one statement; in the name of a task, if one is given.
     ///
     /// # Errors
     /// As the session.
-    pub async fn bury_all(conn: &mut Conn, files: &[Self]) -> QueryResult<()> {
+    pub async fn bury_all(conn: &mut Conn, files: &[Self], by: Option<TaskId>) -> QueryResult<()> {
         let keys: Vec<&str> = files.iter().map(|t| t.storage_key.as_str()).collect();
         let sizes: Vec<Option<i64>> = files.iter().map(|t| t.size).collect();
         let parts: Vec<Option<&str>> = files.iter().map(|t| t.multipart.as_deref()).collect();
         sql_query(
-            "INSERT INTO tombstone (storage_key, size, multipart, not_before) \
-             SELECT key, size, parts, now() + $4 * interval '1 s' \
+            "INSERT INTO tombstone (storage_key, size, multipart, not_before, buried_by) \
+             SELECT key, size, parts, now() + $4 * interval '1 s', $5 \
                FROM unnest($1, $2, $3) AS f (key, size, parts) \
              ON CONFLICT DO NOTHING",
         )
@@ -62,6 +62,7 @@ impl Tombstone {
         .bind::<Array<Nullable<BigInt>>, _>(sizes)
         .bind::<Array<Nullable<Text>>, _>(parts)
         .bind::<Integer, _>(LEASE_SECONDS)
+        .bind::<Nullable<SqlUuid>, _>(by)
         .execute(conn)
         .await?;
         Ok(())

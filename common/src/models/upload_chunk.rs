@@ -146,7 +146,7 @@ impl UploadChunk {
             .await?;
         let buried = replaced.map(tombstone);
         if let Some(tombstone) = &buried {
-            Tombstone::bury_all(conn, std::slice::from_ref(tombstone)).await?;
+            Tombstone::bury_all(conn, std::slice::from_ref(tombstone), None).await?;
         }
         Ok(buried)
     }
@@ -192,7 +192,7 @@ impl UploadChunk {
             .into_iter()
             .map(|piece| tombstone((piece.storage_key, piece.size)))
             .collect();
-        Tombstone::bury_all(conn, &buried).await?;
+        Tombstone::bury_all(conn, &buried, None).await?;
         Ok(buried)
     }
 }

@@ -98,7 +98,7 @@ async fn give_up(db: &Db, storage: &Storage, files: &[Tombstone]) -> Result<(), 
         let needed = stored_file::needed(conn, &keys).await?;
         let mut buried = files.to_vec();
         buried.retain(|file| !needed.contains(file.storage_key.as_str()));
-        Tombstone::bury_all(conn, &buried).await?;
+        Tombstone::bury_all(conn, &buried, None).await?;
         Ok::<_, Error>(buried)
     })
     .await?;

@@ -3,7 +3,7 @@
 
 use crate::db::{Conn, Work, transaction};
 use crate::error::Error;
-use crate::ids::ArtifactId;
+use crate::ids::{ArtifactId, TaskId};
 use crate::models::{Artifact, Disposable, MembershipDebris, Tally, Tombstone};
 use crate::storage::tombstones::{Unlinked, unlink};
 use crate::tasking::{Outcome, TaskContext, TaskError};
@@ -150,6 +150,10 @@ impl<'a> Account<'a> {
     /// Counts files that the task has just buried, as its own.
     pub async fn add_files(&self, conn: &mut Conn, buried: &[Tombstone]) -> Result<(), TaskError> {
         Tombstone::sign(conn, buried, self.ctx.task()).await?;
+        self.add_bytes(conn, buried).await
+    }
+
+    async fn add_bytes(&self, conn: &mut Conn, buried: &[Tombstone]) -> Result<(), TaskError> {
         let bytes = buried.iter().filter_map(|tombstone| tombstone.size).sum();
         self.add(conn, Count::Bytes, bytes).await
     }
@@ -162,17 +166,18 @@ impl<'a> Account<'a> {
         ids: &[ArtifactId],
         before: Option<DateTime<Utc>>,
     ) -> Result<Vec<Tombstone>, TaskError> {
+        let by = Some(self.ctx.task());
         let all = unless_protected(conn, async |conn| {
-            Artifact::bury_many(conn, ids, before).await
+            Artifact::bury_many(conn, ids, before, by).await
         })
         .await?;
         let buried = match all {
             Some(buried) => buried,
-            None => bury_singly(conn, ids, before).await?,
+            None => bury_singly(conn, ids, before, by).await?,
         };
         self.add(conn, Count::Artifacts, count(buried.len()))
             .await?;
-        self.add_files(conn, &buried).await?;
+        self.add_bytes(conn, &buried).await?;
         Ok(buried)
     }
 
@@ -239,12 +244,13 @@ async fn bury_singly(
     conn: &mut Conn,
     ids: &[ArtifactId],
     before: Option<DateTime<Utc>>,
+    by: Option<TaskId>,
 ) -> Result<Vec<Tombstone>, TaskError> {
     let mut buried = Vec::new();
     for id in ids {
         let one = std::slice::from_ref(id);
         let gone = unless_protected(conn, async |conn| {
-            Artifact::bury_many(conn, one, before).await
+            Artifact::bury_many(conn, one, before, by).await
         })
         .await?;
         match gone {
