@@ -40,8 +40,8 @@ migrate: ## Bring the local database up to date
 reset: ## Stop everything and delete the private data
 	@$(STACK) reset
 
-build: ## Build both programs in release mode, as they are shipped
-	cargo build --release --locked -p millrace-api -p millrace-worker
+build: ## Build both programs as they are shipped, into target/dist
+	cargo build --profile dist --locked -p millrace-api -p millrace-worker
 
 lint: ## Check formatting, clippy and the shell scripts
 	@$(STACK) lint

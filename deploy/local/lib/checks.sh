@@ -101,7 +101,7 @@ check_chaos() {
 }
 
 check_bench() {
-  PROFILE=${PROFILE:-release}
+  PROFILE=${PROFILE:-dist}
   ensure_programs bench
   checks_begin
   peers_ensure

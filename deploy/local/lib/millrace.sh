@@ -24,8 +24,9 @@ cargo_in_profile() {
   require_rust
   case $(profile) in
     release) flags=(--release) ;;
+    dist) flags=(--profile dist) ;;
     debug) ;;
-    *) die "PROFILE is release or debug" ;;
+    *) die "PROFILE is release, dist or debug" ;;
   esac
   (cd "$ROOT" && cargo "$@" "${flags[@]}")
 }

@@ -148,9 +148,9 @@ fn the_image_holds_both_programs_and_runs_them_as_nobody() {
         .collect();
     assert_eq!(users, ["USER 65532:65532"]);
     for program in ["millrace-api", "millrace-worker"] {
-        assert!(last.contains(&format!("/src/target/release/{program}")));
+        assert!(last.contains(&format!("/src/target/dist/{program}")));
     }
-    assert!(file.contains("cargo build --release --locked"));
+    assert!(file.contains("cargo build --profile dist --locked"));
     // What the build copies is what the ignore file lets through: the whole workspace.
     let manifest = read("Cargo.toml");
     let members = manifest.lines().find(|l| l.starts_with("members")).unwrap();
