@@ -24,7 +24,8 @@ cargo_in_profile() {
   require_rust
   case $(profile) in
     release) flags=(--release) ;;
-    dist) flags=(--profile dist) ;;
+    # To nextest a profile is something else.
+    dist) if [ "$1" = nextest ]; then flags=(--cargo-profile dist); else flags=(--profile dist); fi ;;
     debug) ;;
     *) die "PROFILE is release, dist or debug" ;;
   esac
