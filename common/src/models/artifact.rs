@@ -13,7 +13,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Tombstone;
 use super::bulk;
-use super::orphans::in_index_order;
+use super::orphans::Search;
 use super::selection::{Page, Predicate, Selection};
 
 /// A stored file. The row says that the whole file is in the store.
@@ -268,7 +268,7 @@ impl Artifact {
 
     /// Locks the next orphans behind this id, in the order of ids: artifacts of no content unit that no
     /// incomplete task is going to use. What somebody else has locked is left out. Look again, with
-    /// [`Artifact::bury_many`], before deleting. The transaction sorts nothing afterwards.
+    /// [`Artifact::bury_many`], before deleting. The transaction is set up for such a search.
     ///
     /// # Errors
     /// As the session.
@@ -278,9 +278,10 @@ impl Artifact {
         before: DateTime<Utc>,
         behind: Option<ArtifactId>,
         limit: i64,
+        search: Search,
     ) -> QueryResult<Vec<ArtifactId>> {
         let behind = behind.unwrap_or(ArtifactId(uuid::Uuid::nil()));
-        in_index_order(conn).await?;
+        search.begin(conn).await?;
         let found: Vec<Orphan> = sql_query(include_str!("artifact_lock_orphans.sql"))
             .bind::<SqlUuid, _>(domain)
             .bind::<Timestamptz, _>(before)
@@ -289,6 +290,19 @@ impl Artifact {
             .load(conn)
             .await?;
         Ok(found.into_iter().map(|row| row.pulp_id).collect())
+    }
+
+    /// How many of these artifacts nothing needs, locked or not.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_unneeded(conn: &mut Conn, ids: &[ArtifactId]) -> QueryResult<i64> {
+        artifact::table
+            .filter(artifact::pulp_id.eq_any(ids))
+            .filter(is_unneeded())
+            .count()
+            .get_result(conn)
+            .await
     }
 
     /// Locks those of the given artifacts that nothing needs, whenever they were last of interest, as

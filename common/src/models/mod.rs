@@ -86,7 +86,7 @@ pub use lane::Lane;
 pub use login_failure::LoginFailure;
 pub use login_session::LoginSession;
 pub use membership_debris::MembershipDebris;
-pub use orphans::Orphans;
+pub use orphans::{Orphans, Search};
 pub use pause::{NewPause, Pause, PauseKind};
 pub use publication::Publication;
 pub use published_artifact::PublishedArtifact;

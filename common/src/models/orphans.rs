@@ -29,13 +29,29 @@ struct Row {
     pulp_id: ContentId,
 }
 
-/// Keeps the rest of the transaction from sorting what an index has in order: a statement that stops early would begin with all
-/// rows, where statistics make them look few.
-///
-/// # Errors
-/// As the session.
-pub(super) async fn in_index_order(conn: &mut Conn) -> QueryResult<()> {
-    conn.batch_execute("SET LOCAL enable_sort = off").await
+/// How the next orphans are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Few are expected: all are found, and sorted.
+    Few,
+    /// Many are: one row after the other is looked at, in the order of an index, until there are enough. What statistics
+    /// say of new rows would have all of them found and sorted, time and again.
+    Many,
+}
+
+impl Search {
+    /// Sets the rest of the transaction up for it.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn begin(self, conn: &mut Conn) -> QueryResult<()> {
+        // A small table would be walked for each unit.
+        let settings = match self {
+            Self::Few => "SET LOCAL enable_seqscan = off",
+            Self::Many => "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off",
+        };
+        conn.batch_execute(settings).await
+    }
 }
 
 impl Orphans<'_> {
@@ -67,7 +83,7 @@ impl Orphans<'_> {
 
     /// Locks the next orphans of these behind this id, in the order of ids: units that are in no version of any
     /// repository and that no incomplete task is going to use. What somebody else has locked is left
-    /// out. Look again, with [`Orphans::delete`], before deleting. The transaction sorts nothing afterwards.
+    /// out. Look again, with [`Orphans::delete`], before deleting. The transaction is set up for such a search.
     ///
     /// # Errors
     /// As the session.
@@ -78,6 +94,7 @@ impl Orphans<'_> {
         before: DateTime<Utc>,
         behind: ContentId,
         limit: i64,
+        search: Search,
     ) -> QueryResult<Vec<ContentId>> {
         let of_type = match self {
             Self::All => None,
@@ -99,7 +116,7 @@ impl Orphans<'_> {
                     .await;
             }
         };
-        in_index_order(conn).await?;
+        search.begin(conn).await?;
         let found: Vec<Row> = sql_query(include_str!("orphans_lock.sql"))
             .bind::<SqlUuid, _>(domain)
             .bind::<Timestamptz, _>(before)

@@ -1,8 +1,8 @@
 //! Taking the files of units away, page by page.
 
+use super::orphans::Search;
 use crate::db::Conn;
 use crate::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
-use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
@@ -31,12 +31,12 @@ pub struct ReclaimPage {
     /// The last unit that was looked at; `None`: the repository has no more.
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub last: Option<Uuid>,
-    /// How many units may lose their files, locked or not.
-    #[diesel(sql_type = BigInt)]
-    pub found: i64,
-    /// Those that are locked now.
+    /// Those whose files may go.
     #[diesel(sql_type = Array<SqlUuid>)]
-    pub units: Vec<Uuid>,
+    pub found: Vec<Uuid>,
+    /// Those of them that are locked now.
+    #[diesel(sql_type = Array<SqlUuid>)]
+    pub locked: Vec<Uuid>,
 }
 
 /// A file that a unit has lost.
@@ -53,6 +53,12 @@ pub struct Detached {
     pub artifact_id: ArtifactId,
 }
 
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    files: i64,
+}
+
 impl Reclaim {
     /// How many artifacts the units of the repositories have: the most that may go. What goes is known after the last
     /// page; to ask before costs as much as half of the work.
@@ -60,23 +66,16 @@ impl Reclaim {
     /// # Errors
     /// As the session.
     pub async fn most(&self, conn: &mut Conn) -> QueryResult<i64> {
-        // The fence keeps to a look by index for each unit, also where statistics know nothing of them yet.
-        let artifacts = sql::<BigInt>(
-            "(SELECT count(DISTINCT file.artifact_id) \
-                FROM (SELECT DISTINCT content_id FROM repository_content WHERE repository_id = ANY (",
-        );
-        let artifacts = artifacts
+        let count: Count = sql_query(include_str!("reclaim_most.sql"))
             .bind::<Array<SqlUuid>, _>(self.repositories())
-            .sql(
-                ")) held CROSS JOIN LATERAL (SELECT artifact_id FROM content_artifact \
-                   WHERE content_id = held.content_id AND artifact_id IS NOT NULL OFFSET 0) file)",
-            );
-        diesel::select(artifacts).get_result(conn).await
+            .get_result(conn)
+            .await?;
+        Ok(count.files)
     }
 
     /// Looks at the next `limit` memberships of a repository behind this unit, and locks the units whose
     /// files may go, against whoever begins to need one of them. What somebody has locked is left out. Look
-    /// again, with [`Reclaim::detach`].
+    /// again, with [`Reclaim::detach`]. The transaction is set up for a [`Search`].
     ///
     /// # Errors
     /// As the session.
@@ -88,6 +87,7 @@ impl Reclaim {
         limit: i64,
     ) -> QueryResult<ReclaimPage> {
         let (kept, numbers) = self.kept();
+        Search::Many.begin(conn).await?;
         sql_query(include_str!("reclaim.sql"))
             .bind::<SqlUuid, _>(repository)
             .bind::<SqlUuid, _>(behind)
@@ -97,6 +97,7 @@ impl Reclaim {
             .bind::<Array<Text>, _>(&self.types)
             .bind::<Array<SqlUuid>, _>(kept)
             .bind::<Array<Integer>, _>(numbers)
+            .bind::<Bool, _>(self.force)
             .get_result(conn)
             .await
     }
@@ -112,6 +113,25 @@ impl Reclaim {
             .bind::<Bool, _>(self.force)
             .load(conn)
             .await
+    }
+
+    /// How many artifacts units have that no others have; units that are in one of the repositories `later`, too, are
+    /// left to the look at that.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn count_files(
+        conn: &mut Conn,
+        units: &[Uuid],
+        later: &[RepositoryId],
+    ) -> QueryResult<i64> {
+        let later: Vec<Uuid> = later.iter().map(|id| id.0).collect();
+        let count: Count = sql_query(include_str!("reclaim_count.sql"))
+            .bind::<Array<SqlUuid>, _>(units)
+            .bind::<Array<SqlUuid>, _>(later)
+            .get_result(conn)
+            .await?;
+        Ok(count.files)
     }
 
     pub(super) fn repositories(&self) -> Vec<Uuid> {

@@ -1,6 +1,7 @@
 //! The artifacts, and their files.
 
 use super::super::disposal::{Account, Count, count};
+use super::search_for;
 use crate::models::Artifact;
 use crate::storage::tombstones::unlink;
 use crate::tasking::{TaskContext, TaskError};
@@ -29,10 +30,11 @@ pub async fn delete(
         )
         .await?;
     progress.resume(account.counted(Count::Artifacts).await?);
+    let search = search_for(total, BATCH);
     let (mut behind, mut buried) = (None, Vec::new());
     loop {
         let next = ctx.fenced(async |conn| {
-            let ids = Artifact::lock_orphans(conn, domain, before, behind, BATCH).await?;
+            let ids = Artifact::lock_orphans(conn, domain, before, behind, BATCH, search).await?;
             let buried = account.bury(conn, &ids, Some(before)).await?;
             Ok((ids.last().copied(), buried))
         });
