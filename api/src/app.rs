@@ -4,9 +4,7 @@ use crate::auth::Credentials;
 use crate::content::{Fetches, Files};
 use crate::events::Events;
 use crate::metrics::Metrics;
-use crate::openapi::Documents;
 use crate::readiness::Readiness;
-use crate::v3;
 use crate::waiting::Waiters;
 use clap::ValueEnum;
 use millrace_common::broker::{Link, Publisher};
@@ -70,8 +68,6 @@ pub struct App {
     pub fetches: Fetches,
     /// Verifies credentials.
     pub credentials: Credentials,
-    /// The OpenAPI documents.
-    pub documents: Documents,
     /// What it counts.
     pub metrics: Metrics,
     /// Whether it can serve.
@@ -116,7 +112,6 @@ impl App {
             fetches,
             files: Files::new(settings.content.cache_bytes),
             credentials: Credentials::new(&settings),
-            documents: Documents::new(&v3::table(), &catalog),
             metrics: Metrics::new(&catalog.tasks),
             readiness: Readiness::default(),
             events: Events::new(settings.api.event_streams),

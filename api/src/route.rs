@@ -3,8 +3,10 @@
 use crate::auth;
 use crate::dispatch_headers::{self, IDEMPOTENCY_KEY, TASK_DEADLINE};
 use crate::error::ApiError;
-use crate::listing::Filters;
-use crate::openapi::{Parameter, SchemaDoc, list_parameters, minimal_parameter, read_parameters};
+use crate::listing::{Filters, Kind};
+use crate::openapi::{
+    MakeSchema, Parameter, SchemaDoc, list_parameters, minimal_parameter, read_parameters,
+};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ResourceDef, ServiceRequest};
 use actix_web::http::header::{self, HeaderValue};
@@ -41,9 +43,9 @@ pub struct Endpoint {
     /// True where the document leaves it out.
     pub hidden: bool,
     /// The body that it takes.
-    pub body: Option<(Media, SchemaDoc)>,
+    pub body: Option<(Media, MakeSchema)>,
     /// Statuses and what comes with them.
-    pub answers: Vec<(u16, Option<SchemaDoc>)>,
+    pub answers: Vec<(u16, Option<MakeSchema>)>,
     /// Parameters in the query and in headers.
     pub query: Vec<Parameter>,
     /// True where a task may be dispatched.
@@ -154,36 +156,36 @@ impl Endpoint {
     /// Takes a body of this type.
     #[must_use]
     pub fn accepts<T: ToSchema>(mut self) -> Self {
-        self.body = Some((Media::Any, SchemaDoc::of::<T>()));
+        self.body = Some((Media::Any, SchemaDoc::of::<T>));
         self
     }
 
     /// Takes some fields of a body of this type (PATCH): all are optional.
     #[must_use]
     pub fn accepts_some_of<T: ToSchema>(mut self) -> Self {
-        self.body = Some((Media::Any, SchemaDoc::of::<T>().patched()));
+        self.body = Some((Media::Any, || SchemaDoc::of::<T>().patched()));
         self
     }
 
     /// Takes a body of this type that may carry files.
     #[must_use]
     pub fn accepts_upload<T: ToSchema>(mut self) -> Self {
-        self.body = Some((Media::Upload, SchemaDoc::of::<T>()));
+        self.body = Some((Media::Upload, SchemaDoc::of::<T>));
         self
     }
 
     /// Takes a header that must be there.
     #[must_use]
     pub fn needs_header(mut self, name: &str, help: &str) -> Self {
-        let text = json!({"type": "string"});
-        self.query.push(Parameter::header(name, help, true, &text));
+        let header = Parameter::header(name, help, Kind::Text);
+        self.query.push(header.required());
         self
     }
 
     /// Answers this status with a body of this type.
     #[must_use]
     pub fn answers<T: ToSchema>(mut self, status: u16) -> Self {
-        self.answers.push((status, Some(SchemaDoc::of::<T>())));
+        self.answers.push((status, Some(SchemaDoc::of::<T>)));
         self
     }
 
@@ -206,16 +208,15 @@ impl Endpoint {
     /// Answers 202 with the task.
     #[must_use]
     pub fn dispatches(mut self) -> Self {
-        let text = json!({"type": "string"});
         let help =
             "By when the task is to be over: a moment (RFC 3339), or whole seconds from now.";
         self.query
-            .push(Parameter::header(TASK_DEADLINE, help, false, &text));
+            .push(Parameter::header(TASK_DEADLINE, help, Kind::Text));
         if self.method == Method::POST {
             let help =
                 "A name of the client's own for this request: sent again, it is the same task.";
             self.query
-                .push(Parameter::header(IDEMPOTENCY_KEY, help, false, &text));
+                .push(Parameter::header(IDEMPOTENCY_KEY, help, Kind::Text));
         }
         self.is_dispatching = true;
         self.answers::<AsyncOperationResponse>(202)
@@ -226,7 +227,7 @@ impl Endpoint {
     pub fn lists<T: ToSchema, Table>(mut self, filters: &Filters<Table>) -> Self {
         self.query = list_parameters(filters);
         self.answers
-            .push((200, Some(SchemaDoc::of::<T>().paginated())));
+            .push((200, Some(|| SchemaDoc::of::<T>().paginated())));
         self
     }
 }

@@ -2,6 +2,7 @@
 
 use super::parameters::Parameter;
 use crate::error::{ApiError, ApiResult};
+use crate::listing::Kind;
 use crate::route::{Endpoint, Media};
 use crate::v3::href::ROOT;
 use millrace_common::VERSION;
@@ -19,127 +20,72 @@ pub struct Query {
     pub components: Vec<String>,
 }
 
-/// The documents of a process, made once at start.
-pub struct Documents {
-    versions: BTreeMap<String, String>,
-    by_href: Vec<Operation>,
-    by_path: Vec<Operation>,
-    schemas: Map<String, Value>,
-}
-
-struct Operation {
-    component: String,
-    path: String,
-    method: String,
-    object: Value,
-}
-
-impl Documents {
-    /// Makes the documents of a table, for a process that knows this catalog.
-    #[must_use]
-    pub fn new(table: &[Endpoint], catalog: &Catalog) -> Self {
-        let versions = catalog.tasks.versions();
-        let schemas = table
-            .iter()
-            .flat_map(|e| {
-                let answers = e.answers.iter().filter_map(|(_, schema)| schema.as_ref());
-                e.body.iter().map(|(_, schema)| schema).chain(answers)
-            })
-            .flat_map(|schema| schema.parts.clone())
-            .chain([("ErrorResponse".to_owned(), error_schema())])
-            .collect();
-        let operations = |by_href| {
-            table
-                .iter()
-                .filter(|e| !e.hidden)
-                .map(|e| Operation::new(e, by_href, &versions, &catalog.content))
-                .collect()
-        };
-        Self {
-            by_href: operations(true),
-            by_path: operations(false),
-            schemas,
-            versions,
-        }
+/// The document of a table for a request to this origin (`http://host/`), of a process that knows this catalog. It is made
+/// anew each time, which takes a while: call it off the async threads.
+///
+/// # Errors
+/// 400 for a component that does not exist.
+pub fn document(
+    table: &[Endpoint],
+    catalog: &Catalog,
+    origin: &str,
+    query: &Query,
+) -> ApiResult<Value> {
+    let versions = catalog.tasks.versions();
+    if let Some(unknown) = query.components.iter().find(|c| !versions.contains_key(*c)) {
+        return Err(ApiError::field(
+            "component",
+            format!("`{unknown}` is not a component"),
+        ));
     }
-
-    /// The document for a request to this origin (`http://host/`).
-    ///
-    /// # Errors
-    /// 400 for a component that does not exist.
-    pub fn document(&self, origin: &str, query: &Query) -> ApiResult<Value> {
-        if let Some(unknown) = query
-            .components
-            .iter()
-            .find(|c| !self.versions.contains_key(*c))
-        {
-            return Err(ApiError::field(
-                "component",
-                format!("`{unknown}` is not a component"),
-            ));
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for endpoint in table.iter().filter(|endpoint| !endpoint.hidden) {
+        let component = endpoint.path.split('/').nth(1);
+        let component = component.filter(|segment| versions.contains_key(*segment));
+        let component = component.unwrap_or("core");
+        if !query.components.is_empty() && !query.components.iter().any(|c| c == component) {
+            continue;
         }
-        let operations = if query.pk_path {
-            &self.by_path
-        } else {
-            &self.by_href
-        };
-        let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-        for operation in operations {
-            if query.components.is_empty() || query.components.contains(&operation.component) {
-                paths
-                    .entry(&operation.path)
-                    .or_default()
-                    .insert(operation.method.clone(), operation.object.clone());
-            }
-        }
-        Ok(json!({
-            "openapi": "3.1.1",
-            "info": {
-                "title": "Millrace",
-                "version": VERSION,
-                "description": "Repositories of software packages, and the tasks that work on them.",
-                "license": {"name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT"},
-                "x-pulp-app-versions": self.versions,
-                "x-pulp-domain-enabled": false,
-            },
-            "servers": [{"url": origin}],
-            "paths": paths,
-            "components": {
-                "schemas": self.schemas,
-                "securitySchemes": {
-                    "basicAuth": {"type": "http", "scheme": "basic"},
-                    "cookieAuth": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
-                },
-            },
-        }))
-    }
-}
-
-impl Operation {
-    fn new(
-        endpoint: &Endpoint,
-        by_href: bool,
-        versions: &BTreeMap<String, String>,
-        types: &ContentTypes,
-    ) -> Self {
-        let (path, placeholders) = if by_href {
-            href_path(endpoint.path)
-        } else {
+        let (path, placeholders) = if query.pk_path {
             ordinary_path(endpoint.path)
+        } else {
+            href_path(endpoint.path)
         };
-        let component = endpoint
-            .path
-            .split('/')
-            .nth(1)
-            .filter(|segment| versions.contains_key(*segment))
-            .unwrap_or("core");
-        Self {
-            component: component.to_owned(),
-            path,
-            method: endpoint.method.as_str().to_ascii_lowercase(),
-            object: operation_object(endpoint, placeholders, types),
-        }
+        let object = operation_object(endpoint, placeholders, &catalog.content);
+        let method = endpoint.method.as_str().to_ascii_lowercase();
+        paths.entry(path).or_default().insert(method, object);
     }
+    Ok(json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Millrace",
+            "version": VERSION,
+            "description": "Repositories of software packages, and the tasks that work on them.",
+            "license": {"name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT"},
+            "x-pulp-app-versions": versions,
+            "x-pulp-domain-enabled": false,
+        },
+        "servers": [{"url": origin}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas(table),
+            "securitySchemes": {
+                "basicAuth": {"type": "http", "scheme": "basic"},
+                "cookieAuth": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
+            },
+        },
+    }))
+}
+
+/// All schemas of a table by name, whatever a request asks for.
+fn schemas(table: &[Endpoint]) -> Map<String, Value> {
+    let made = table.iter().flat_map(|endpoint| {
+        let answers = endpoint.answers.iter().filter_map(|(_, make)| *make);
+        endpoint.body.iter().map(|(_, make)| *make).chain(answers)
+    });
+    made.flat_map(|make| make().parts)
+        .chain([("ErrorResponse".to_owned(), error_schema())])
+        .collect()
 }
 
 /// What comes with a status from 400 on (contract 4.1).
@@ -182,10 +128,9 @@ fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>, types: &Cont
     let diagnostics = Parameter::header(
         "X-Task-Diagnostics",
         "Diagnostics to record for tasks that this call dispatches.",
-        false,
-        &json!({"type": "array", "items": {"type": "string"}}),
+        Kind::Texts,
     );
-    let mut parameters = vec![diagnostics.object];
+    let mut parameters = vec![diagnostics.described(types)];
     parameters.extend(placeholders.into_iter().map(
         |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
     ));
@@ -195,8 +140,8 @@ fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>, types: &Cont
         .iter()
         .map(|(status, schema)| {
             let mut response = json!({"description": ""});
-            if let (Some(schema), Some(response)) = (schema, response.as_object_mut()) {
-                let content = json!({"application/json": {"schema": schema.reference()}});
+            if let (Some(make), Some(response)) = (schema, response.as_object_mut()) {
+                let content = json!({"application/json": {"schema": make().reference()}});
                 response.insert("content".into(), content);
             }
             if let (true, Some(response)) = (endpoint.is_stream, response.as_object_mut()) {
@@ -230,11 +175,9 @@ fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>, types: &Cont
         "responses": responses,
     });
     if let Some(object) = object.as_object_mut() {
-        if let Some((media, schema)) = &endpoint.body {
-            object.insert(
-                "requestBody".into(),
-                request_body(*media, &schema.reference()),
-            );
+        if let Some((media, make)) = &endpoint.body {
+            let schema = make().reference();
+            object.insert("requestBody".into(), request_body(*media, &schema));
         }
         if !endpoint.public {
             object.insert(

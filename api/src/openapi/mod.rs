@@ -7,7 +7,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Documents, Query};
+pub use document::{Query, document};
 pub use html::page;
 pub use parameters::{Parameter, list_parameters, minimal_parameter, read_parameters};
-pub use schema::SchemaDoc;
+pub use schema::{MakeSchema, SchemaDoc};

@@ -1,74 +1,84 @@
 //! Query parameters of the document.
 
-use crate::listing::{Filters, Kind, Types};
+use crate::listing::{Filters, Kind};
 use millrace_common::content::ContentTypes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A parameter of an operation.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Its name.
     pub name: String,
-    /// The parameter object.
-    pub object: Value,
-    /// The names of types that it takes, which a process knows once its catalog is whole.
-    types: Option<Types>,
+    help: String,
+    place: &'static str,
+    kind: Kind,
+    required: bool,
+    /// True for a list that goes into one value, separated by commas.
+    joined: bool,
 }
 
 impl Parameter {
     /// A parameter in the query.
     #[must_use]
-    pub fn query(name: &str, help: &str, schema: &Value) -> Self {
+    pub fn query(name: &str, help: &str, kind: Kind) -> Self {
         Self {
             name: name.to_owned(),
-            object: json!({"name": name, "in": "query", "description": help, "schema": schema}),
-            types: None,
+            help: help.to_owned(),
+            place: "query",
+            kind,
+            required: false,
+            joined: false,
         }
+    }
+
+    /// A parameter in a header.
+    #[must_use]
+    pub fn header(name: &str, help: &str, kind: Kind) -> Self {
+        Self {
+            place: "header",
+            ..Self::query(name, help, kind)
+        }
+    }
+
+    /// The same, that must be there.
+    #[must_use]
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    fn joined(mut self) -> Self {
+        self.joined = true;
+        self
     }
 
     /// The parameter object for a process that knows these types.
     #[must_use]
     pub fn described(&self, types: &ContentTypes) -> Value {
-        let mut object = self.object.clone();
-        if let Some(names) = self.types.map(|which| which.names(types)) {
-            let is_list = object.pointer("/schema/items").is_some();
-            let at = if is_list { "/schema/items" } else { "/schema" };
-            if let Some(Value::Object(schema)) = object.pointer_mut(at) {
-                schema.insert("enum".into(), json!(names));
+        let mut schema = schema(self.kind);
+        if let Kind::Type(which) | Kind::TypeList(which) = self.kind {
+            let one = match schema.get_mut("items") {
+                Some(items) => items,
+                None => &mut schema,
+            };
+            if let Value::Object(one) = one {
+                one.insert("enum".into(), json!(which.names(types)));
             }
         }
-        object
-    }
-
-    fn of_types(mut self, kind: Kind) -> Self {
-        if let Kind::Type(which) | Kind::TypeList(which) = kind {
-            self.types = Some(which);
+        let mut object = Map::new();
+        let mut set = |key: &str, value: Value| object.insert(key.to_owned(), value);
+        set("name", json!(self.name));
+        set("in", json!(self.place));
+        set("description", json!(self.help));
+        set("schema", schema);
+        if self.required {
+            set("required", json!(true));
         }
-        self
-    }
-
-    /// A list that goes into one value, separated by commas.
-    fn joined(mut self) -> Self {
-        if let Some(object) = self.object.as_object_mut() {
-            object.insert("style".into(), "form".into());
-            object.insert("explode".into(), false.into());
+        if self.joined {
+            set("style", json!("form"));
+            set("explode", json!(false));
         }
-        self
-    }
-
-    /// A header parameter.
-    #[must_use]
-    pub fn header(name: &str, help: &str, required: bool, schema: &Value) -> Self {
-        let mut object =
-            json!({"name": name, "in": "header", "description": help, "schema": schema});
-        if required && let Some(object) = object.as_object_mut() {
-            object.insert("required".into(), true.into());
-        }
-        Self {
-            name: name.to_owned(),
-            object,
-            types: None,
-        }
+        Value::Object(object)
     }
 }
 
@@ -93,17 +103,16 @@ fn schema(kind: Kind) -> Value {
 /// What every GET takes: which fields to answer with.
 #[must_use]
 pub fn read_parameters() -> Vec<Parameter> {
-    let names = json!({"type": "array", "items": {"type": "string"}});
     vec![
-        Parameter::query("fields", "Only these fields.", &names),
-        Parameter::query("exclude_fields", "All but these fields.", &names),
+        Parameter::query("fields", "Only these fields.", Kind::Texts),
+        Parameter::query("exclude_fields", "All but these fields.", Kind::Texts),
     ]
 }
 
 /// `minimal`.
 #[must_use]
 pub fn minimal_parameter() -> Parameter {
-    Parameter::query("minimal", "The short form.", &schema(Kind::Boolean))
+    Parameter::query("minimal", "The short form.", Kind::Boolean)
 }
 
 /// What a list takes.
@@ -112,8 +121,7 @@ pub fn list_parameters<T>(filters: &Filters<T>) -> Vec<Parameter> {
     let mut parameters: Vec<Parameter> = filters
         .iter()
         .map(|filter| {
-            let one = Parameter::query(&filter.name, &filter.help, &schema(filter.kind))
-                .of_types(filter.kind);
+            let one = Parameter::query(&filter.name, &filter.help, filter.kind);
             if filter.kind.is_list() {
                 one.joined()
             } else {
@@ -123,18 +131,17 @@ pub fn list_parameters<T>(filters: &Filters<T>) -> Vec<Parameter> {
         .collect();
     let names: Vec<&str> = filters.sort_names().collect();
     let help = format!("Sort by these, `-` for descending: {}.", names.join(", "));
-    let number = json!({"type": "integer"});
-    parameters.push(Parameter::query("ordering", &help, &schema(Kind::Texts)).joined());
+    parameters.push(Parameter::query("ordering", &help, Kind::Texts).joined());
     parameters.push(Parameter::query(
         "q",
         "Filters joined by NOT, AND, OR and parentheses: `name=a OR name=b`.",
-        &schema(Kind::Text),
+        Kind::Text,
     ));
-    parameters.push(Parameter::query("limit", "Results a page.", &number));
+    parameters.push(Parameter::query("limit", "Results a page.", Kind::Integer));
     parameters.push(Parameter::query(
         "offset",
         "Results in front of the page.",
-        &number,
+        Kind::Integer,
     ));
     if filters.has_minimal() {
         parameters.push(minimal_parameter());

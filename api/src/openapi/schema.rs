@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
+/// Makes a schema: few processes are ever asked for the document, and it is large.
+pub type MakeSchema = fn() -> SchemaDoc;
+
 /// A named schema and those that it refers to.
 #[derive(Clone, Debug)]
 pub struct SchemaDoc {

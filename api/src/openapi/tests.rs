@@ -1,6 +1,6 @@
 //! What the command line client demands of the document (client needs 1 and 2).
 
-use super::{Documents, Query};
+use super::Query;
 use crate::v3;
 use millrace_common::catalog::Catalog;
 use serde_json::Value;
@@ -8,9 +8,7 @@ use std::collections::BTreeSet;
 
 fn document(query: &Query) -> Value {
     let catalog = Catalog::builtin(false);
-    Documents::new(&v3::table(), &catalog)
-        .document("http://h/", query)
-        .unwrap()
+    super::document(&v3::table(), &catalog, "http://h/", query).unwrap()
 }
 
 fn operations(document: &Value) -> Vec<(String, String, Value)> {
@@ -161,8 +159,7 @@ fn ordinary_paths_are_offered_on_request() {
         ..Query::default()
     };
     let catalog = Catalog::builtin(false);
-    let documents = Documents::new(&v3::table(), &catalog);
-    assert!(documents.document("http://h/", &bad).is_err());
+    assert!(super::document(&v3::table(), &catalog, "http://h/", &bad).is_err());
 }
 
 /// The names that clients derive their calls from, for types whose calls come from one table.

@@ -4,11 +4,12 @@ use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::page::pairs;
 use crate::openapi::{self, Query};
-use actix_web::web::Data;
+use actix_web::web::{self, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use millrace_common::error::Error;
 use serde_json::Value;
 
-fn document(app: &App, request: &HttpRequest) -> ApiResult<Value> {
+async fn document(app: Data<App>, request: &HttpRequest) -> ApiResult<Value> {
     let mut query = Query::default();
     for (name, value) in pairs(request) {
         match name.as_str() {
@@ -25,19 +26,23 @@ fn document(app: &App, request: &HttpRequest) -> ApiResult<Value> {
             _ => {}
         }
     }
-    let info = request.connection_info();
-    let origin = format!("{}://{}/", info.scheme(), info.host());
-    app.documents.document(&origin, &query)
+    let origin = {
+        let info = request.connection_info();
+        format!("{}://{}/", info.scheme(), info.host())
+    };
+    let made =
+        web::block(move || openapi::document(&super::table(), &app.catalog, &origin, &query));
+    made.await.map_err(Error::internal)?
 }
 
 /// The document for programs.
 pub async fn json(app: Data<App>, request: HttpRequest) -> ApiResult {
-    Ok(HttpResponse::Ok().json(document(&app, &request)?))
+    Ok(HttpResponse::Ok().json(document(app, &request).await?))
 }
 
 /// The document for people.
 pub async fn page(app: Data<App>, request: HttpRequest) -> ApiResult {
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
-        .body(openapi::page(&document(&app, &request)?)))
+        .body(openapi::page(&document(app, &request).await?)))
 }

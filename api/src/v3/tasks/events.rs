@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::auth::{Action, Actor, Object, authorize};
 use crate::error::{ApiError, ApiResult};
 use crate::events::{Change, Listener, Told};
-use crate::listing::pairs;
+use crate::listing::{Kind, pairs};
 use crate::openapi::Parameter;
 use crate::v3::{href, time};
 use actix_web::http::header::{self, ContentEncoding, HeaderValue};
@@ -50,19 +50,21 @@ struct TaskData<'a> {
 /// The parameters, for the document.
 #[must_use]
 pub fn event_parameters() -> Vec<Parameter> {
-    let text = json!({"type": "string"});
-    let state = json!({"type": "string", "enum": STATES});
     vec![
         Parameter::query(
             "state",
             "Only changes to this state; may be repeated.",
-            &state,
+            Kind::Words(STATES),
         ),
-        Parameter::query("name", "Only tasks of this type; may be repeated.", &text),
+        Parameter::query(
+            "name",
+            "Only tasks of this type; may be repeated.",
+            Kind::Text,
+        ),
         Parameter::query(
             "task",
             "Only this task, by href or PRN; may be repeated.",
-            &text,
+            Kind::Text,
         ),
     ]
 }
