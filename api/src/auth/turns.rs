@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// At the same time: each takes 19 MiB and a core.
+/// At the same time: each takes 7 MiB and a core.
 const AT_A_TIME: usize = 2;
 
 /// Longest wait: guesses come in any number.
