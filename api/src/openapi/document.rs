@@ -1,6 +1,7 @@
 //! The document as a whole.
 
 use super::parameters::Parameter;
+use super::schema::SchemaDoc;
 use crate::error::{ApiError, ApiResult};
 use crate::listing::Kind;
 use crate::route::{Endpoint, Media};
@@ -39,11 +40,16 @@ pub fn document(
         ));
     }
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-    for endpoint in table.iter().filter(|endpoint| !endpoint.hidden) {
+    let mut schemas = Map::new();
+    for endpoint in table {
+        let bodies = Bodies::of(endpoint);
+        schemas.extend(bodies.parts());
         let component = endpoint.path.split('/').nth(1);
         let component = component.filter(|segment| versions.contains_key(*segment));
         let component = component.unwrap_or("core");
-        if !query.components.is_empty() && !query.components.iter().any(|c| c == component) {
+        let is_wanted =
+            query.components.is_empty() || query.components.iter().any(|c| c == component);
+        if endpoint.hidden || !is_wanted {
             continue;
         }
         let (path, placeholders) = if query.pk_path {
@@ -51,10 +57,11 @@ pub fn document(
         } else {
             href_path(endpoint.path)
         };
-        let object = operation_object(endpoint, placeholders, &catalog.content);
+        let object = operation_object(endpoint, &bodies, placeholders, &catalog.content);
         let method = endpoint.method.as_str().to_ascii_lowercase();
         paths.entry(path).or_default().insert(method, object);
     }
+    schemas.insert("ErrorResponse".to_owned(), error_schema());
     Ok(json!({
         "openapi": "3.1.1",
         "info": {
@@ -68,7 +75,7 @@ pub fn document(
         "servers": [{"url": origin}],
         "paths": paths,
         "components": {
-            "schemas": schemas(table),
+            "schemas": schemas,
             "securitySchemes": {
                 "basicAuth": {"type": "http", "scheme": "basic"},
                 "cookieAuth": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
@@ -77,15 +84,32 @@ pub fn document(
     }))
 }
 
-/// All schemas of a table by name, whatever a request asks for.
-fn schemas(table: &[Endpoint]) -> Map<String, Value> {
-    let made = table.iter().flat_map(|endpoint| {
-        let answers = endpoint.answers.iter().filter_map(|(_, make)| *make);
-        endpoint.body.iter().map(|(_, make)| *make).chain(answers)
-    });
-    made.flat_map(|make| make().parts)
-        .chain([("ErrorResponse".to_owned(), error_schema())])
-        .collect()
+/// The schemas of an endpoint, made.
+struct Bodies {
+    body: Option<(Media, SchemaDoc)>,
+    answers: Vec<(u16, Option<SchemaDoc>)>,
+}
+
+impl Bodies {
+    fn of(endpoint: &Endpoint) -> Self {
+        let answers = endpoint.answers.iter();
+        Self {
+            body: endpoint.body.map(|(media, make)| (media, make())),
+            answers: answers
+                .map(|(status, make)| (*status, make.map(|make| make())))
+                .collect(),
+        }
+    }
+
+    /// All that they name.
+    fn parts(&self) -> impl Iterator<Item = (String, Value)> {
+        let answers = self
+            .answers
+            .iter()
+            .filter_map(|(_, schema)| schema.as_ref());
+        let all = self.body.iter().map(|(_, schema)| schema).chain(answers);
+        all.flat_map(|schema| schema.parts.clone())
+    }
 }
 
 /// What comes with a status from 400 on (contract 4.1).
@@ -124,7 +148,12 @@ fn ordinary_path(path: &str) -> (String, Vec<String>) {
     (format!("{ROOT}{path}"), names)
 }
 
-fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>, types: &ContentTypes) -> Value {
+fn operation_object(
+    endpoint: &Endpoint,
+    bodies: &Bodies,
+    placeholders: Vec<String>,
+    types: &ContentTypes,
+) -> Value {
     let diagnostics = Parameter::header(
         "X-Task-Diagnostics",
         "Diagnostics to record for tasks that this call dispatches.",
@@ -135,13 +164,13 @@ fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>, types: &Cont
         |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
     ));
     parameters.extend(endpoint.query.iter().map(|p| p.described(types)));
-    let mut responses: Map<String, Value> = endpoint
+    let mut responses: Map<String, Value> = bodies
         .answers
         .iter()
         .map(|(status, schema)| {
             let mut response = json!({"description": ""});
-            if let (Some(make), Some(response)) = (schema, response.as_object_mut()) {
-                let content = json!({"application/json": {"schema": make().reference()}});
+            if let (Some(schema), Some(response)) = (schema, response.as_object_mut()) {
+                let content = json!({"application/json": {"schema": schema.reference()}});
                 response.insert("content".into(), content);
             }
             if let (true, Some(response)) = (endpoint.is_stream, response.as_object_mut()) {
@@ -175,9 +204,11 @@ fn operation_object(endpoint: &Endpoint, placeholders: Vec<String>, types: &Cont
         "responses": responses,
     });
     if let Some(object) = object.as_object_mut() {
-        if let Some((media, make)) = &endpoint.body {
-            let schema = make().reference();
-            object.insert("requestBody".into(), request_body(*media, &schema));
+        if let Some((media, schema)) = &bodies.body {
+            object.insert(
+                "requestBody".into(),
+                request_body(*media, &schema.reference()),
+            );
         }
         if !endpoint.public {
             object.insert(

@@ -30,6 +30,8 @@ async fn document(app: Data<App>, request: &HttpRequest) -> ApiResult<Value> {
         let info = request.connection_info();
         format!("{}://{}/", info.scheme(), info.host())
     };
+    let turn = app.clone();
+    let _turn = turn.documents.lock().await;
     let made =
         web::block(move || openapi::document(&super::table(), &app.catalog, &origin, &query));
     made.await.map_err(Error::internal)?
