@@ -1,6 +1,6 @@
 //! Taking the files of units away, page by page.
 
-use super::orphans::Search;
+use super::plan::go_in_order;
 use crate::db::Conn;
 use crate::ids::{ArtifactId, ContentId, DomainId, RepositoryId};
 use diesel::prelude::*;
@@ -31,9 +31,9 @@ pub struct ReclaimPage {
     /// The last unit that was looked at; `None`: the repository has no more.
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub last: Option<Uuid>,
-    /// Those whose files may go.
-    #[diesel(sql_type = Array<SqlUuid>)]
-    pub found: Vec<Uuid>,
+    /// How many units may lose their files.
+    #[diesel(sql_type = BigInt)]
+    pub found: i64,
     /// Those of them that are locked now.
     #[diesel(sql_type = Array<SqlUuid>)]
     pub locked: Vec<Uuid>,
@@ -53,12 +53,6 @@ pub struct Detached {
     pub artifact_id: ArtifactId,
 }
 
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    files: i64,
-}
-
 impl Reclaim {
     /// How many artifacts the units of the repositories have: the most that may go. What goes is known after the last
     /// page; to ask before costs as much as half of the work.
@@ -66,16 +60,21 @@ impl Reclaim {
     /// # Errors
     /// As the session.
     pub async fn most(&self, conn: &mut Conn) -> QueryResult<i64> {
-        let count: Count = sql_query(include_str!("reclaim_most.sql"))
+        #[derive(QueryableByName)]
+        struct Most {
+            #[diesel(sql_type = BigInt)]
+            files: i64,
+        }
+        let most: Most = sql_query(include_str!("reclaim_most.sql"))
             .bind::<Array<SqlUuid>, _>(self.repositories())
             .get_result(conn)
             .await?;
-        Ok(count.files)
+        Ok(most.files)
     }
 
     /// Looks at the next `limit` memberships of a repository behind this unit, and locks the units whose
     /// files may go, against whoever begins to need one of them. What somebody has locked is left out. Look
-    /// again, with [`Reclaim::detach`]. The transaction is set up for a [`Search`].
+    /// again, with [`Reclaim::detach`].
     ///
     /// # Errors
     /// As the session.
@@ -87,7 +86,7 @@ impl Reclaim {
         limit: i64,
     ) -> QueryResult<ReclaimPage> {
         let (kept, numbers) = self.kept();
-        Search::Many.begin(conn).await?;
+        go_in_order(conn).await?;
         sql_query(include_str!("reclaim.sql"))
             .bind::<SqlUuid, _>(repository)
             .bind::<SqlUuid, _>(behind)
@@ -113,25 +112,6 @@ impl Reclaim {
             .bind::<Bool, _>(self.force)
             .load(conn)
             .await
-    }
-
-    /// How many artifacts units have that no others have; units that are in one of the repositories `later`, too, are
-    /// left to the look at that.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn count_files(
-        conn: &mut Conn,
-        units: &[Uuid],
-        later: &[RepositoryId],
-    ) -> QueryResult<i64> {
-        let later: Vec<Uuid> = later.iter().map(|id| id.0).collect();
-        let count: Count = sql_query(include_str!("reclaim_count.sql"))
-            .bind::<Array<SqlUuid>, _>(units)
-            .bind::<Array<SqlUuid>, _>(later)
-            .get_result(conn)
-            .await?;
-        Ok(count.files)
     }
 
     pub(super) fn repositories(&self) -> Vec<Uuid> {

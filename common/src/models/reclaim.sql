@@ -23,5 +23,5 @@ found AS MATERIALIZED (
 locked AS MATERIALIZED (
     SELECT c.pulp_id FROM content c WHERE c.pulp_id = ANY (ARRAY(SELECT pulp_id FROM found))
      ORDER BY c.pulp_id FOR UPDATE SKIP LOCKED)
-SELECT (SELECT max(content_id::text) FROM page)::uuid AS last, ARRAY(SELECT pulp_id FROM found) AS found,
+SELECT (SELECT max(content_id::text) FROM page)::uuid AS last, (SELECT count(*) FROM found) AS found,
        ARRAY(SELECT pulp_id FROM locked) AS locked

@@ -70,7 +70,7 @@ impl Progress {
             return Ok(());
         }
         self.written = Instant::now();
-        self.write("running").await
+        self.write("running", None).await
     }
 
     /// Goes on where an earlier run of the task stopped.
@@ -89,7 +89,7 @@ impl Progress {
     /// # Errors
     /// As [`TaskContext::fenced`].
     pub async fn finish(self) -> Result<(), TaskError> {
-        self.write("completed").await
+        self.write("completed", None).await
     }
 
     /// As [`Progress::finish`]; where more was done than the total that was known at the start, that is the total.
@@ -118,28 +118,17 @@ impl Progress {
     /// # Errors
     /// As [`TaskContext::fenced`].
     pub async fn finish_with(self, total: i64) -> Result<(), TaskError> {
-        self.ctx
-            .fenced(async |conn| {
-                diesel::update(progress_report::table.find(self.id))
-                    .set((
-                        progress_report::total.eq(total),
-                        progress_report::done.eq(self.done),
-                        progress_report::state.eq("completed"),
-                    ))
-                    .execute(conn)
-                    .await?;
-                Ok(())
-            })
-            .await
+        self.write("completed", Some(total)).await
     }
 
-    async fn write(&self, state: &str) -> Result<(), TaskError> {
+    async fn write(&self, state: &str, total: Option<i64>) -> Result<(), TaskError> {
         self.ctx
             .fenced(async |conn| {
                 diesel::update(progress_report::table.find(self.id))
                     .set((
                         progress_report::done.eq(self.done),
                         progress_report::state.eq(state),
+                        total.map(|total| progress_report::total.eq(total)),
                     ))
                     .execute(conn)
                     .await?;

@@ -47,8 +47,8 @@ pub struct Account<'a> {
 pub enum Count {
     /// Artifacts that went.
     Artifacts,
-    /// Artifacts that were to go and stay, as somebody has them at that moment.
-    Kept,
+    /// Artifacts that were to go and stay, as somebody had them at that moment.
+    Skipped,
     /// Bytes of files that were buried.
     Bytes,
     /// Uploads that went.
@@ -63,7 +63,7 @@ impl Count {
     fn key(self) -> &'static str {
         match self {
             Self::Artifacts => "artifacts",
-            Self::Kept => "artifacts kept",
+            Self::Skipped => "artifacts skipped",
             Self::Bytes => "bytes",
             Self::Uploads => "uploads",
             Self::TemporaryFiles => "temporary files",

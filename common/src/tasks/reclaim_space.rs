@@ -13,7 +13,7 @@ use crate::storage::tombstones::unlink;
 use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// Versions of a keep list: each is looked up, and every unit is looked for in each.
@@ -89,25 +89,31 @@ pub async fn reclaim_space(
 ) -> Result<Outcome, TaskError> {
     let reclaim = selection(ctx, repo_pks, keeplist_rv_pks, force).await?;
     let account = Account::of(ctx, "reclaim_space");
-    let most = async {
+    let counted = async {
         let mut conn = ctx.session().await;
         Ok(reclaim.most(&mut conn).await?)
     };
-    let most = account.first("artifacts at most", most).await?;
+    let most = account.first("artifacts at most", counted).await?;
     let mut progress = ctx
         .progress("Reclaim disk space", "reclaim-space.artifact", Some(most))
         .await?;
     progress.resume(account.counted(Count::Artifacts).await?);
-    let mut kept = 0;
-    let mut left = reclaim.repositories.as_slice();
-    while let Some((repository, later)) = left.split_first() {
-        kept += pass(ctx, &account, &reclaim, *repository, later, &mut progress).await?;
-        left = later;
+    let mut passed_over = false;
+    for repository in &reclaim.repositories {
+        passed_over |= pass(ctx, &account, &reclaim, *repository, &mut progress).await?;
     }
-    kept += account.counted(Count::Kept).await?;
-    let total = progress.done() + kept;
+    let mut skipped = account.counted(Count::Skipped).await?;
+    if passed_over {
+        let left = async {
+            let mut conn = ctx.session().await;
+            let left = disposable::reclaimable(&mut conn, &reclaim).await?;
+            Ok(Disposal::dry(left).artifacts)
+        };
+        skipped += ctx.unless_stopped(left).await?;
+    }
+    let total = progress.done() + skipped;
     progress.finish_with(total).await?;
-    account.close("reclaim-space", kept).await
+    account.close("reclaim-space", skipped).await
 }
 
 async fn selection(
@@ -145,68 +151,64 @@ async fn selection(
     })
 }
 
-/// Gives how many artifacts are kept, as somebody has their units at this moment: a further run looks at those again.
+/// Says whether units were passed over, as somebody had them at that moment.
 async fn pass(
     ctx: &TaskContext,
     account: &Account<'_>,
     reclaim: &Reclaim,
     repository: RepositoryId,
-    later: &[RepositoryId],
     progress: &mut Progress,
-) -> Result<i64, TaskError> {
-    let (mut behind, mut buried, mut kept) = (Uuid::nil(), Vec::new(), 0);
+) -> Result<bool, TaskError> {
+    let (mut behind, mut buried, mut passed_over) = (Uuid::nil(), Vec::new(), false);
     loop {
         let next = ctx.fenced(async |conn| {
             let page = reclaim.lock(conn, repository, behind, BATCH).await?;
             let (lost, buried) = give_up(account, conn, reclaim, &page.locked).await?;
-            let mut stay = page.found;
-            stay.retain(|unit| !lost.contains(unit));
-            let kept = match stay.is_empty() {
-                true => 0,
-                false => Reclaim::count_files(conn, &stay, later).await?,
-            };
-            Ok((page.last, kept, buried))
+            Ok((page.last, lost < page.found, buried))
         });
         // Files go while the database works on the next page.
         let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
         progress.add(count(buried.len())).await?;
         removed?;
-        let (last, stay, more) = next?;
-        kept += stay;
-        let Some(last) = last else { return Ok(kept) };
+        let (last, some_stay, more) = next?;
+        passed_over |= some_stay;
+        let Some(last) = last else {
+            return Ok(passed_over);
+        };
         (behind, buried) = (last, more);
     }
 }
 
-/// Takes the files of locked units away, and buries the artifacts that no other unit has. Gives the units that have lost
+/// Takes the files of locked units away, and buries the artifacts that no other unit has. Gives how many units have lost
 /// theirs, and the files.
 async fn give_up(
     account: &Account<'_>,
     conn: &mut Conn,
     reclaim: &Reclaim,
     units: &[Uuid],
-) -> Result<(HashSet<Uuid>, Vec<Tombstone>), TaskError> {
+) -> Result<(i64, Vec<Tombstone>), TaskError> {
     if units.is_empty() {
-        return Ok(Default::default());
+        return Ok((0, Vec::new()));
     }
     let detached = reclaim.detach(conn, units).await?;
-    account.add_units(conn, units_by_type(&detached)).await?;
-    let lost = detached.iter().map(|file| file.content_id.0).collect();
+    let by_type = units_by_type(&detached);
+    let lost = by_type.iter().map(|(_, units)| units).sum();
+    account.add_units(conn, by_type).await?;
     let mut artifacts: Vec<ArtifactId> = detached.iter().map(|file| file.artifact_id).collect();
     artifacts.sort_unstable();
     artifacts.dedup();
     let locked = Artifact::lock_unneeded(conn, &artifacts).await?;
     let buried = account.bury(conn, &locked, None).await?;
     if buried.len() < artifacts.len() {
-        // Others have locked them, or hold what no query knows of; no further run will meet them.
-        let kept = Artifact::count_unneeded(conn, &artifacts).await?;
-        account.add(conn, Count::Kept, kept).await?;
+        // Others have locked them, or hold what no query knows of; no further run meets them by their units.
+        let skipped = Artifact::count_unneeded(conn, &artifacts).await?;
+        account.add(conn, Count::Skipped, skipped).await?;
     }
     Ok((lost, buried))
 }
 
 /// A unit counts once, however many files it has lost.
-fn units_by_type(detached: &[Detached]) -> impl Iterator<Item = (&str, i64)> {
+fn units_by_type(detached: &[Detached]) -> Vec<(&str, i64)> {
     let mut units: BTreeMap<&str, BTreeSet<_>> = BTreeMap::new();
     for file in detached {
         units
@@ -217,4 +219,5 @@ fn units_by_type(detached: &[Detached]) -> impl Iterator<Item = (&str, i64)> {
     units
         .into_iter()
         .map(|(pulp_type, ids)| (pulp_type, count(ids.len())))
+        .collect()
 }
