@@ -13,7 +13,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Tombstone;
 use super::bulk;
-use super::orphans::Search;
+use super::plan::{Plan, go_in_order};
 use super::selection::{Page, Predicate, Selection};
 
 /// A stored file. The row says that the whole file is in the store.
@@ -268,7 +268,7 @@ impl Artifact {
 
     /// Locks the next orphans behind this id, in the order of ids: artifacts of no content unit that no
     /// incomplete task is going to use. What somebody else has locked is left out. Look again, with
-    /// [`Artifact::bury_many`], before deleting. The transaction is set up for such a search.
+    /// [`Artifact::bury_many`], before deleting.
     ///
     /// # Errors
     /// As the session.
@@ -278,11 +278,25 @@ impl Artifact {
         before: DateTime<Utc>,
         behind: Option<ArtifactId>,
         limit: i64,
-        search: Search,
+        plan: Plan,
     ) -> QueryResult<Vec<ArtifactId>> {
         let behind = behind.unwrap_or(ArtifactId(uuid::Uuid::nil()));
-        search.begin(conn).await?;
-        let found: Vec<Orphan> = sql_query(include_str!("artifact_lock_orphans.sql"))
+        if plan == Plan::Chosen {
+            return artifact::table
+                .filter(artifact::pulp_domain.eq(domain))
+                .filter(artifact::timestamp_of_interest.lt(before))
+                .filter(artifact::pulp_id.gt(behind))
+                .filter(is_unneeded())
+                .order(artifact::pulp_id)
+                .limit(limit)
+                .select(artifact::pulp_id)
+                .for_update()
+                .skip_locked()
+                .load(conn)
+                .await;
+        }
+        go_in_order(conn).await?;
+        let found: Vec<Row> = sql_query(include_str!("artifact_lock_orphans.sql"))
             .bind::<SqlUuid, _>(domain)
             .bind::<Timestamptz, _>(before)
             .bind::<SqlUuid, _>(behind)
@@ -358,7 +372,7 @@ impl Artifact {
 }
 
 #[derive(QueryableByName)]
-struct Orphan {
+struct Row {
     #[diesel(sql_type = SqlUuid)]
     pulp_id: ArtifactId,
 }

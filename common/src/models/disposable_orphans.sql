@@ -1,4 +1,4 @@
--- $1 domain, $2 moment, $3 only these units (null: all). What `Content::lock_orphans` and
+-- $1 domain, $2 moment, $3 only these units (null: all). What `Orphans::lock` and
 -- `Artifact::lock_orphans` would find; an artifact goes too where all units that have it go.
 WITH unit AS MATERIALIZED (
     SELECT c.pulp_id, c.pulp_type FROM content c

@@ -1,6 +1,7 @@
 //! Units that nothing needs.
 
 use super::content::{PUBLISHED_METADATA, is_unneeded};
+use super::plan::{Plan, go_in_order};
 use crate::db::Conn;
 use crate::ids::{ArtifactId, ContentId, DomainId};
 use crate::schema::{content, content_artifact};
@@ -8,7 +9,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::RunQueryDsl;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -27,31 +28,6 @@ pub enum Orphans<'a> {
 struct Row {
     #[diesel(sql_type = SqlUuid)]
     pulp_id: ContentId,
-}
-
-/// How the next orphans are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Search {
-    /// Few are expected: all are found, and sorted.
-    Few,
-    /// Many are: one row after the other is looked at, in the order of an index, until there are enough. What statistics
-    /// say of new rows would have all of them found and sorted, time and again.
-    Many,
-}
-
-impl Search {
-    /// Sets the rest of the transaction up for it.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn begin(self, conn: &mut Conn) -> QueryResult<()> {
-        // A small table would be walked for each unit.
-        let settings = match self {
-            Self::Few => "SET LOCAL enable_seqscan = off",
-            Self::Many => "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off",
-        };
-        conn.batch_execute(settings).await
-    }
 }
 
 impl Orphans<'_> {
@@ -83,7 +59,7 @@ impl Orphans<'_> {
 
     /// Locks the next orphans of these behind this id, in the order of ids: units that are in no version of any
     /// repository and that no incomplete task is going to use. What somebody else has locked is left
-    /// out. Look again, with [`Orphans::delete`], before deleting. The transaction is set up for such a search.
+    /// out. Look again, with [`Orphans::delete`], before deleting. The plan is for all of them, or all of a type.
     ///
     /// # Errors
     /// As the session.
@@ -94,29 +70,31 @@ impl Orphans<'_> {
         before: DateTime<Utc>,
         behind: ContentId,
         limit: i64,
-        search: Search,
+        plan: Plan,
     ) -> QueryResult<Vec<ContentId>> {
-        let of_type = match self {
-            Self::All => None,
-            Self::Type(name) => Some(name),
-            Self::Units(ids) => {
-                return content::table
-                    .filter(content::pulp_id.eq_any(ids))
-                    .filter(content::pulp_domain.eq(domain))
-                    .filter(content::timestamp_of_interest.lt(before))
-                    .filter(content::pulp_type.ne(PUBLISHED_METADATA))
-                    .filter(content::pulp_id.gt(behind))
-                    .filter(is_unneeded())
-                    .order(content::pulp_id)
-                    .limit(limit)
-                    .select(content::pulp_id)
-                    .for_update()
-                    .skip_locked()
-                    .load(conn)
-                    .await;
+        let any = content::table
+            .filter(content::pulp_domain.eq(domain))
+            .filter(content::timestamp_of_interest.lt(before))
+            .filter(content::pulp_type.ne(PUBLISHED_METADATA))
+            .filter(content::pulp_id.gt(behind))
+            .filter(is_unneeded())
+            .order(content::pulp_id)
+            .limit(limit)
+            .select(content::pulp_id)
+            .for_update()
+            .skip_locked();
+        let of_type = match (self, plan) {
+            (Self::Units(ids), _) => {
+                return any.filter(content::pulp_id.eq_any(ids)).load(conn).await;
             }
+            (Self::All, Plan::Chosen) => return any.load(conn).await,
+            (Self::Type(name), Plan::Chosen) => {
+                return any.filter(content::pulp_type.eq(name)).load(conn).await;
+            }
+            (Self::All, Plan::InOrder) => None,
+            (Self::Type(name), Plan::InOrder) => Some(name),
         };
-        search.begin(conn).await?;
+        go_in_order(conn).await?;
         let found: Vec<Row> = sql_query(include_str!("orphans_lock.sql"))
             .bind::<SqlUuid, _>(domain)
             .bind::<Timestamptz, _>(before)

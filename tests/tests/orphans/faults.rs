@@ -17,7 +17,7 @@ async fn what_a_task_comes_to_use_while_a_clean_up_looks_is_spared() {
         .run(
             "CREATE FUNCTION wait_here() RETURNS boolean LANGUAGE plpgsql AS $$
              BEGIN
-                 IF current_query() LIKE '%FOR UPDATE%' AND current_query() LIKE '%FROM content c%' THEN
+                 IF current_query() LIKE '%FOR UPDATE%' AND current_query() LIKE '%\"content\"%' THEN
                      PERFORM pg_advisory_xact_lock_shared(4711);
                  END IF;
                  RETURN true;
@@ -25,7 +25,7 @@ async fn what_a_task_comes_to_use_while_a_clean_up_looks_is_spared() {
              CREATE OR REPLACE VIEW used_object AS
                  SELECT u.object_id FROM task_use u JOIN task t ON t.pulp_id = u.task_id
                   WHERE t.state IN ('waiting', 'running', 'canceling')
-                 UNION ALL SELECT gen_random_uuid() WHERE NOT wait_here();
+                 UNION ALL SELECT NULL::uuid WHERE NOT wait_here();
              SELECT pg_advisory_lock(4711)",
         )
         .await;

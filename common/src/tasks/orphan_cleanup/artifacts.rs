@@ -1,8 +1,8 @@
 //! The artifacts, and their files.
 
 use super::super::disposal::{Account, Count, count};
-use super::search_for;
 use crate::models::Artifact;
+use crate::models::plan::Plan;
 use crate::storage::tombstones::unlink;
 use crate::tasking::{TaskContext, TaskError};
 use chrono::{DateTime, Utc};
@@ -30,11 +30,14 @@ pub async fn delete(
         )
         .await?;
     progress.resume(account.counted(Count::Artifacts).await?);
-    let search = search_for(total, BATCH);
+    let plan = {
+        let mut conn = ctx.session().await;
+        Plan::of(&mut conn, "artifact", total, BATCH).await?
+    };
     let (mut behind, mut buried) = (None, Vec::new());
     loop {
         let next = ctx.fenced(async |conn| {
-            let ids = Artifact::lock_orphans(conn, domain, before, behind, BATCH, search).await?;
+            let ids = Artifact::lock_orphans(conn, domain, before, behind, BATCH, plan).await?;
             let buried = account.bury(conn, &ids, Some(before)).await?;
             Ok((ids.last().copied(), buried))
         });

@@ -5,7 +5,7 @@ mod units;
 
 use super::disposal::{Account, Disposal, protected_since, sweep_debris};
 use crate::ids::{ContentId, DomainId};
-use crate::models::{Orphans, Search, disposable};
+use crate::models::{Orphans, disposable};
 use crate::prn;
 use crate::tasking::{Outcome, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
@@ -103,13 +103,4 @@ pub async fn delete_orphans(
     };
     let kept = units.delete().await?;
     account.end("clean-up", kept).await
-}
-
-/// As many as were counted decide: a pass over few is one statement, and a sort of few is cheap.
-fn search_for(counted: i64, batch: i64) -> Search {
-    if counted > batch {
-        Search::Many
-    } else {
-        Search::Few
-    }
 }

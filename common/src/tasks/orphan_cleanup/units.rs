@@ -1,10 +1,10 @@
 //! The units.
 
 use super::super::disposal::{Account, BATCH, Count, sweep_debris, unless_protected};
-use super::search_for;
 use crate::db::Conn;
 use crate::ids::ContentId;
-use crate::models::{Artifact, Orphans, Search, Tombstone, UnitTombstone};
+use crate::models::plan::Plan;
+use crate::models::{Artifact, Orphans, Tombstone, UnitTombstone};
 use crate::storage::tombstones::unlink;
 use crate::tasking::{Progress, TaskContext, TaskError};
 use crate::units::Removal;
@@ -47,10 +47,13 @@ impl Units<'_> {
             .await?;
         progress.resume(self.account.units().await?);
         let mut removal = Removal::of(ctx);
-        let search = search_for(total, BATCH);
+        let plan = {
+            let mut conn = ctx.session().await;
+            Plan::of(&mut conn, "content", total, BATCH).await?
+        };
         loop {
             sweep_debris(ctx).await?;
-            if self.pass(&mut progress, &mut removal, search).await? == 0 {
+            if self.pass(&mut progress, &mut removal, plan).await? == 0 {
                 break;
             }
         }
@@ -73,16 +76,16 @@ impl Units<'_> {
         &self,
         progress: &mut Progress,
         removal: &mut Removal<'_>,
-        search: Search,
+        plan: Plan,
     ) -> Result<i64, TaskError> {
         // A list is taken piece by piece: it may be longer than what one statement should be given.
         let Orphans::Units(all) = self.which else {
-            return self.pass_over(self.which, progress, removal, search).await;
+            return self.pass_over(self.which, progress, removal, plan).await;
         };
         let mut deleted = 0;
         for piece in all.chunks(usize::try_from(BATCH).unwrap_or(1)) {
             let piece = Orphans::Units(piece);
-            deleted += self.pass_over(piece, progress, removal, search).await?;
+            deleted += self.pass_over(piece, progress, removal, plan).await?;
         }
         Ok(deleted)
     }
@@ -92,7 +95,7 @@ impl Units<'_> {
         which: Orphans<'_>,
         progress: &mut Progress,
         removal: &mut Removal<'_>,
-        search: Search,
+        plan: Plan,
     ) -> Result<i64, TaskError> {
         let (ctx, domain) = (self.ctx, self.ctx.domain());
         let mut behind = ContentId(Uuid::nil());
@@ -101,7 +104,7 @@ impl Units<'_> {
             let done = ctx
                 .fenced(async |conn| {
                     let ids = which
-                        .lock(conn, domain, self.before, behind, BATCH, search)
+                        .lock(conn, domain, self.before, behind, BATCH, plan)
                         .await?;
                     self.delete_batch(conn, &ids).await
                 })

@@ -1,0 +1,65 @@
+//! More orphans than one transaction takes, right after they came.
+
+use super::{cleanup, href};
+use millrace_tests::TestApp;
+use serde_json::json;
+
+/// Every tenth unit is in a repository, every tenth artifact has a unit.
+const FILL: &str = "
+    INSERT INTO content (pulp_id, pulp_domain, pulp_type, natural_key, repo_key, fields)
+    SELECT gen_random_uuid(), d.pulp_id, 'file.file', sha256(('many' || n)::bytea), sha256(('m/' || n)::bytea),
+           jsonb_build_object('relative_path', 'm/' || n) FROM generate_series(1, 5000) n, domain d;
+    INSERT INTO repository_content (repository_id, content_id, version_added)
+    SELECT r.pulp_id, c.pulp_id, 0 FROM repository r,
+           (SELECT pulp_id, row_number() OVER () AS n FROM content) c WHERE c.n % 10 = 0;
+    INSERT INTO artifact (pulp_id, pulp_domain, storage_key, size, sha256)
+    SELECT gen_random_uuid(), d.pulp_id, 'artifact/' || n, 1, encode(sha256(n::text::bytea), 'hex')
+      FROM generate_series(1, 3000) n, domain d;
+    INSERT INTO content_artifact (pulp_id, content_id, artifact_id, relative_path)
+    SELECT gen_random_uuid(), c.content_id, a.pulp_id, 'f'
+      FROM (SELECT content_id, row_number() OVER () AS n FROM repository_content) c
+      JOIN (SELECT pulp_id, row_number() OVER () AS n FROM artifact) a ON a.n = c.n WHERE c.n <= 300";
+
+#[tokio::test]
+async fn batch_after_batch_goes_and_what_is_needed_between_them_stays() {
+    let app = TestApp::with_workers(1).await;
+    let repository = app.repository("kept").await;
+    app.sql.run(FILL).await;
+    let known = "SELECT max(reltuples)::bigint FROM pg_class WHERE oid IN ('content'::regclass, 'artifact'::regclass)";
+    assert!(
+        app.sql.number(known).await < 10_000,
+        "the walk in order is for rows that statistics do not know"
+    );
+    // Somebody uses one of those that nothing needs.
+    let used = "SELECT c.pulp_id::text FROM content c WHERE NOT EXISTS
+                  (SELECT FROM repository_content m WHERE m.content_id = c.pulp_id) ORDER BY 1 LIMIT 1 OFFSET 2500";
+    let used = app.sql.text(used).await;
+    let held = app.db.sql().await;
+    held.run(&format!(
+        "BEGIN; SELECT FROM content WHERE pulp_id = '{used}' FOR KEY SHARE"
+    ))
+    .await;
+    let all = json!({"orphan_protection_time": 0});
+    let result = cleanup(&app, all.clone()).await["result"].clone();
+    assert_eq!(
+        (&result["units"], &result["artifacts"], &result["skipped"]),
+        (&json!(4499), &json!(2700), &json!(1))
+    );
+    let left = "SELECT count(*) FROM content c WHERE NOT EXISTS
+                  (SELECT FROM repository_content m WHERE m.content_id = c.pulp_id)";
+    assert_eq!(app.sql.number(left).await, 1);
+    held.run("ROLLBACK").await;
+    assert_eq!(cleanup(&app, all.clone()).await["result"]["units"], 1);
+    // As many, and known: PostgreSQL plans, and finds the same.
+    let task = app.delete(href(&repository)).await.task();
+    app.completed(&task).await;
+    for table in ["content", "artifact"] {
+        app.sql.run(&format!("VACUUM ANALYZE {table}")).await;
+    }
+    let result = cleanup(&app, all).await["result"].clone();
+    assert_eq!(
+        (&result["units"], &result["artifacts"]),
+        (&json!(500), &json!(300))
+    );
+    app.finish().await;
+}
