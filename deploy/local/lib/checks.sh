@@ -105,7 +105,7 @@ check_bench() {
   ensure_programs bench
   checks_begin
   peers_ensure
-  build --workspace --bins
+  build --workspace --bin bench --bin millrace-api --bin millrace-worker
   checks_environment
   # shellcheck disable=SC2086 # a list
   (cd "$ROOT" && "$(bin_dir)/bench" ${BENCH:-})
