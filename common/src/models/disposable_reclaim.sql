@@ -1,7 +1,8 @@
 -- $1 domain, $2 repositories, $3 types that may lose their files, $4 and $5 versions that keep theirs
 -- (repository and number), $6 also what no remote has. What `Reclaim::lock` and `Reclaim::detach` would find.
 -- The fences (`OFFSET 0`) keep the plan to looks by index, a unit each, and nothing is joined with a list that was just made:
--- after a synchronisation the statistics know of none of these rows, and would have all of them compared with all.
+-- after a synchronisation the statistics know of none of these rows, and would have all of them compared with all. `IS TRUE`
+-- hides a condition from the index of all that have artifacts.
 WITH kept AS (SELECT * FROM unnest($4::uuid[], $5::integer[]) AS k (repository_id, number)),
 file AS MATERIALIZED (
     SELECT c.pulp_id AS content_id, c.pulp_type, ca.artifact_id
@@ -9,7 +10,7 @@ file AS MATERIALIZED (
      CROSS JOIN LATERAL (SELECT c.pulp_id, c.pulp_domain, c.pulp_type FROM content c
                           WHERE c.pulp_id = held.content_id OFFSET 0) c
      CROSS JOIN LATERAL (SELECT ca.pulp_id, ca.artifact_id FROM content_artifact ca
-                          WHERE ca.content_id = c.pulp_id AND ca.artifact_id IS NOT NULL OFFSET 0) ca
+                          WHERE ca.content_id = c.pulp_id AND (ca.artifact_id IS NOT NULL) IS TRUE OFFSET 0) ca
      WHERE c.pulp_domain = $1 AND c.pulp_type = ANY ($3)
        AND NOT EXISTS (SELECT FROM repository_content o JOIN repository r ON r.pulp_id = o.repository_id
                         WHERE o.content_id = c.pulp_id AND o.repository_id <> ALL ($2) OFFSET 0)

@@ -11,7 +11,7 @@ found AS MATERIALIZED (
                           WHERE c.pulp_id = p.content_id OFFSET 0) c
      WHERE c.pulp_domain = $4 AND c.pulp_type = ANY ($6)
        AND EXISTS (SELECT FROM content_artifact ca
-                    WHERE ca.content_id = c.pulp_id AND ca.artifact_id IS NOT NULL
+                    WHERE ca.content_id = c.pulp_id AND (ca.artifact_id IS NOT NULL) IS TRUE
                       AND ($9 OR EXISTS (SELECT FROM remote_artifact s WHERE s.content_artifact_id = ca.pulp_id OFFSET 0))
                    OFFSET 0)
        AND NOT EXISTS (SELECT FROM repository_content o JOIN repository r ON r.pulp_id = o.repository_id

@@ -5,7 +5,7 @@ WITH file AS (
       FROM unnest($1) u (id)
      CROSS JOIN LATERAL (SELECT c.pulp_id, c.pulp_type FROM content c WHERE c.pulp_id = u.id OFFSET 0) c
      CROSS JOIN LATERAL (SELECT ca.pulp_id, ca.artifact_id FROM content_artifact ca
-                          WHERE ca.content_id = c.pulp_id AND ca.artifact_id IS NOT NULL OFFSET 0) ca
+                          WHERE ca.content_id = c.pulp_id AND (ca.artifact_id IS NOT NULL) IS TRUE OFFSET 0) ca
      WHERE NOT EXISTS (SELECT FROM repository_content o JOIN repository r ON r.pulp_id = o.repository_id
                         WHERE o.content_id = c.pulp_id AND o.repository_id <> ALL ($2) OFFSET 0)
        AND NOT EXISTS (SELECT FROM used_object u WHERE u.object_id = c.pulp_id OFFSET 0)
