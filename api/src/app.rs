@@ -15,6 +15,7 @@ use millrace_common::error::Error;
 use millrace_common::ids::ProcessId;
 use millrace_common::secrets::Keyring;
 use millrace_common::storage::Storage;
+use std::sync::Arc;
 use tokio::sync::{Mutex, Semaphore};
 
 /// What a process serves.
@@ -68,8 +69,8 @@ pub struct App {
     pub fetches: Fetches,
     /// Verifies credentials.
     pub credentials: Credentials,
-    /// Who makes an OpenAPI document: one at a time, as it takes a while and several MiB.
-    pub documents: Mutex<()>,
+    /// Whose turn it is to make an OpenAPI document: one at a time, as it takes a while and several MiB.
+    pub documents: Arc<Mutex<()>>,
     /// What it counts.
     pub metrics: Metrics,
     /// Whether it can serve.
@@ -114,7 +115,7 @@ impl App {
             fetches,
             files: Files::new(settings.content.cache_bytes),
             credentials: Credentials::new(&settings),
-            documents: Mutex::default(),
+            documents: Arc::default(),
             metrics: Metrics::new(&catalog.tasks),
             readiness: Readiness::default(),
             events: Events::new(settings.api.event_streams),

@@ -1,6 +1,6 @@
 //! Verifying argon2 hashes in memory that is used again and again.
 //!
-//! A verification takes 7 MiB. Freed by one thread, they are of little use to another: the allocator
+//! A verification takes 7 MiB, with hashes from elsewhere what those say. Freed by one thread, they are of little use to another: the allocator
 //! keeps them once a thread, and guesses of passwords would make the process grow.
 
 use argon2::password_hash::phc::{Output, PasswordHash};
