@@ -15,10 +15,13 @@ pub enum Plan {
     InOrder,
 }
 
+/// Batches.
+const FEW: i64 = 8;
+
 impl Plan {
-    /// For a table of which so many rows were counted that are to be found, `batch` at a time. Where statistics know of the
-    /// table, PostgreSQL chooses well. Of rows that came since, it believes that they are few, and would find and sort all of
-    /// them for each batch.
+    /// For a table of which so many rows were counted that are to be found, `batch` at a time. PostgreSQL chooses well for few
+    /// batches where statistics know of the table. Of rows that came since, or that nothing needs since lately, it believes
+    /// that they are few, and would find and sort all of them for each batch; a walk costs as much as a few of those.
     ///
     /// # Errors
     /// As the session.
@@ -36,7 +39,7 @@ impl Plan {
             .bind::<Text, _>(table)
             .get_result(conn)
             .await?;
-        if counted > known.rows / 4 {
+        if counted > FEW * batch || counted > known.rows / 4 {
             Ok(Self::InOrder)
         } else {
             Ok(Self::Chosen)
