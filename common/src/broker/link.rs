@@ -107,7 +107,7 @@ impl Link {
     /// A new channel, on a new connection if the last one is not usable.
     ///
     /// # Errors
-    /// The broker does not answer, or refuses. The caller waits and asks again: see [`Backoff`].
+    /// The broker does not answer, or refuses. The caller waits and asks again: see `Backoff`.
     pub async fn channel(&self) -> Result<Channel, BrokerError> {
         let mut open = self.open.lock().await;
         if let Some(usable) = open.as_mut().filter(|open| open.is_usable())

@@ -13,7 +13,7 @@ const LINKS: &str = "links";
 const LONGEST: usize = 4095;
 const LONGEST_PART: usize = 255;
 
-/// A path below the storage root: plain parts, of which the first is [`CONTENT`], and at least one more.
+/// A path below the storage root: plain parts, of which the first is `CONTENT`, and at least one more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place(Vec<String>);
 

@@ -2,7 +2,7 @@
 //!
 //! Each file is made whole and then gets its name, so a run that dies leaves whole files and a staging
 //! directory, and the next run writes everything again into the same places. Whatever a path says, nothing
-//! is opened outside of the directory: see [`target`].
+//! is opened outside of the directory: see `target`.
 
 mod away;
 mod ended;
