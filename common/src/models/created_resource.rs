@@ -14,15 +14,5 @@ pub async fn of_tasks(conn: &mut Conn, tasks: &[TaskId]) -> QueryResult<Vec<(Tas
     let made = created_resource::table
         .order_by(created_resource::id)
         .select((created_resource::task_id, created_resource::prn));
-    // As with reports.
-    match tasks {
-        [one] => {
-            let made = made.filter(created_resource::task_id.eq(one));
-            made.load(conn).await
-        }
-        many => {
-            let made = made.filter(created_resource::task_id.eq_any(many));
-            made.load(conn).await
-        }
-    }
+    crate::load_of!(conn, made, created_resource::task_id, tasks)
 }

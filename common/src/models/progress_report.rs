@@ -31,16 +31,6 @@ impl ProgressReport {
         let reports = progress_report::table
             .order_by(progress_report::pulp_id)
             .select(Self::as_select());
-        // One is the rule, asked for again and again: a list would be planned anew each time.
-        match tasks {
-            [one] => {
-                let reports = reports.filter(progress_report::task_id.eq(one));
-                reports.load(conn).await
-            }
-            many => {
-                let reports = reports.filter(progress_report::task_id.eq_any(many));
-                reports.load(conn).await
-            }
-        }
+        crate::load_of!(conn, reports, progress_report::task_id, tasks)
     }
 }

@@ -141,6 +141,18 @@ macro_rules! page {
     }};
 }
 
+/// Loads the rows of a query whose column is one of these ids: `load_of!(conn, query, column, ids)`. One id is the rule, asked
+/// for again and again: compared by `=` it is planned once a session, where a list is planned anew each time.
+#[macro_export]
+macro_rules! load_of {
+    ($conn:expr, $query:expr, $column:expr, $ids:expr) => {
+        match $ids {
+            [one] => $query.filter($column.eq(one)).load($conn).await,
+            many => $query.filter($column.eq_any(many)).load($conn).await,
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -132,17 +132,7 @@ impl Task {
         let children = task::table
             .order_by((task::pulp_created, task::pulp_id))
             .select((task::parent_task.assume_not_null(), task::pulp_id));
-        // As with reports.
-        match parents {
-            [one] => {
-                let children = children.filter(task::parent_task.eq(one));
-                children.load(conn).await
-            }
-            many => {
-                let children = children.filter(task::parent_task.eq_any(many));
-                children.load(conn).await
-            }
-        }
+        crate::load_of!(conn, children, task::parent_task, parents)
     }
 
     /// The state of a task.
