@@ -2,7 +2,29 @@
 
 use super::{assert_bytes, here, href, reclaim};
 use crate::sync::shop::{DIRECTORY, Shop};
+use millrace_tests::Sql;
+use millrace_tests::client::id_of;
 use serde_json::{Value, json};
+
+/// A shop with these files, another repository, and the units in the order of their paths.
+async fn furnish(files: &[(&str, &str)]) -> (Shop, Value, Vec<String>) {
+    let shop = Shop::open("immediate").await;
+    shop.upstream.publish(DIRECTORY, files);
+    shop.sync(&json!({})).await;
+    let other = shop.app.repository("other").await;
+    let units = shop.app.hrefs("content/file/files/?ordering=relative_path");
+    let units = units.await;
+    (shop, other, units)
+}
+
+/// A session that holds this unit until it rolls back.
+async fn holder(shop: &Shop, unit: &str) -> Sql {
+    let held = shop.app.db.sql().await;
+    let id = id_of(unit);
+    let hold = format!("BEGIN; SELECT FROM content WHERE pulp_id = '{id}' FOR KEY SHARE");
+    held.run(&hold).await;
+    held
+}
 
 /// What the report of a task says: artifacts that went, and all that were to go.
 fn report(task: &Value) -> (&Value, &Value) {
@@ -13,26 +35,13 @@ fn report(task: &Value) -> (&Value, &Value) {
 
 #[tokio::test]
 async fn what_others_hold_at_that_moment_is_counted_once_and_reported() {
-    let shop = Shop::open("immediate").await;
+    let (shop, other, units) = furnish(&[("a", "one"), ("b", "two"), ("c", "three")]).await;
     let app = &shop.app;
-    let files = [("a", "one"), ("b", "two"), ("c", "three")];
-    shop.upstream.publish(DIRECTORY, &files);
-    shop.sync(&json!({})).await;
-    let other = app.repository("other").await;
-    let units = app
-        .hrefs("content/file/files/?ordering=relative_path")
+    app.modify(&other, &units[..2], &[]).await;
+    // A unit that both repositories have, and an artifact alone.
+    let held = holder(&shop, &units[0]).await;
+    held.run("SELECT FROM artifact WHERE size = 5 FOR KEY SHARE")
         .await;
-    let body = json!({"add_content_units": units[..2]});
-    let adding = app.post(&format!("{}modify/", href(&other)), &body).await;
-    app.completed(&adding.task()).await;
-    // Of a unit that both repositories have, and of an artifact alone.
-    let held = app.db.sql().await;
-    let id = millrace_tests::client::id_of(&units[0]);
-    held.run(&format!(
-        "BEGIN; SELECT FROM content WHERE pulp_id = '{id}' FOR KEY SHARE;
-         SELECT FROM artifact WHERE size = 5 FOR KEY SHARE"
-    ))
-    .await;
     let both = json!({"repo_hrefs": [shop.repository, href(&other)]});
     let task = reclaim(app, &both).await;
     let result = &task["result"];
@@ -56,18 +65,9 @@ async fn what_others_hold_at_that_moment_is_counted_once_and_reported() {
 
 #[tokio::test]
 async fn what_other_repositories_have_is_no_part_of_the_total_in_the_end() {
-    let shop = Shop::open("immediate").await;
+    let (shop, other, units) = furnish(&[("a", "one"), ("b", "two")]).await;
     let app = &shop.app;
-    shop.upstream
-        .publish(DIRECTORY, &[("a", "one"), ("b", "two")]);
-    shop.sync(&json!({})).await;
-    let other = app.repository("other").await;
-    let units = app
-        .hrefs("content/file/files/?ordering=relative_path")
-        .await;
-    let body = json!({"add_content_units": [units[0]]});
-    let adding = app.post(&format!("{}modify/", href(&other)), &body).await;
-    app.completed(&adding.task()).await;
+    app.modify(&other, &units[..1], &[]).await;
     let task = reclaim(app, &json!({"repo_hrefs": [shop.repository]})).await;
     assert_eq!(report(&task), (&json!(1), &json!(1)));
     assert_eq!(here(app).await, ["a"]);
@@ -76,29 +76,13 @@ async fn what_other_repositories_have_is_no_part_of_the_total_in_the_end() {
 
 #[tokio::test]
 async fn an_artifact_of_two_units_counts_where_one_of_them_is_held() {
-    let shop = Shop::open("immediate").await;
+    let (shop, other, units) = furnish(&[("a", "same"), ("z", "same"), ("b", "else")]).await;
     let app = &shop.app;
-    shop.upstream
-        .publish(DIRECTORY, &[("a", "same"), ("z", "same"), ("b", "else")]);
-    shop.sync(&json!({})).await;
-    let other = app.repository("other").await;
-    let units = app
-        .hrefs("content/file/files/?ordering=relative_path")
-        .await;
     // Two repositories: the one that is held and the other one are met in different transactions.
-    let body = json!({"add_content_units": [units[2]]});
-    let adding = app.post(&format!("{}modify/", href(&other)), &body).await;
-    app.completed(&adding.task()).await;
-    let body = json!({"remove_content_units": [units[2]]});
-    let path = format!("{}modify/", shop.repository);
-    let removing = app.post(&path, &body).await.task();
-    app.completed(&removing).await;
-    let held = app.db.sql().await;
-    let id = millrace_tests::client::id_of(&units[0]);
-    held.run(&format!(
-        "BEGIN; SELECT FROM content WHERE pulp_id = '{id}' FOR KEY SHARE"
-    ))
-    .await;
+    app.modify(&other, &units[2..], &[]).await;
+    let shops = app.get(&shop.repository).await.expect(200);
+    app.modify(&shops, &[], &units[2..]).await;
+    let held = holder(&shop, &units[0]).await;
     let both = json!({"repo_hrefs": [shop.repository, href(&other)]});
     let task = reclaim(app, &both).await;
     assert_eq!(task["result"]["skipped"], 1);
