@@ -1,7 +1,7 @@
 //! Verifying argon2 hashes in memory that is used again and again.
 //!
-//! A verification takes 7 MiB, with hashes from elsewhere what those say. Freed by one thread, they are of little use to another: the allocator
-//! keeps them once a thread, and guesses of passwords would make the process grow.
+//! A verification takes 7 MiB, with hashes from elsewhere what those say. Freed by one thread, they are of little
+//! use to another: the allocator keeps them once a thread, and guesses of passwords would make the process grow.
 
 use argon2::password_hash::phc::{Output, PasswordHash};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
