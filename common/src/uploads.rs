@@ -226,7 +226,7 @@ async fn bury_leftovers(ctx: &TaskContext, upload: UploadId) -> Result<(), TaskE
         let buried = ctx
             .fenced(async |conn| {
                 Upload::lock(conn, ctx.domain(), upload).await?;
-                Ok(UploadChunk::bury(conn, upload, 1, BATCH).await?)
+                Ok(UploadChunk::bury(conn, upload, 1, BATCH, None).await?)
             })
             .await?;
         if buried.is_empty() {

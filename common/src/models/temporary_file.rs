@@ -138,8 +138,8 @@ impl TemporaryFile {
             .await
     }
 
-    /// Deletes up to `limit` of them, the oldest first, and buries their files; unlink these after the commit. What
-    /// somebody has locked is left out.
+    /// Deletes up to `limit` of them, the oldest first, and buries their files in the name of a task; unlink these after
+    /// the commit. What somebody has locked is left out.
     ///
     /// # Errors
     /// As the session.
@@ -148,6 +148,7 @@ impl TemporaryFile {
         domain: DomainId,
         before: DateTime<Utc>,
         limit: i64,
+        by: TaskId,
     ) -> QueryResult<Vec<Tombstone>> {
         let ids: Vec<TemporaryFileId> = temporary_file::table
             .filter(temporary_file::pulp_domain.eq(domain))
@@ -172,7 +173,7 @@ impl TemporaryFile {
             .into_iter()
             .map(|(storage_key, size)| Tombstone::of(storage_key, Some(size)))
             .collect();
-        Tombstone::bury_all(conn, &buried, None).await?;
+        Tombstone::bury_all(conn, &buried, Some(by)).await?;
         Ok(buried)
     }
 }

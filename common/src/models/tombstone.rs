@@ -68,19 +68,6 @@ impl Tombstone {
         Ok(())
     }
 
-    /// Says that this task buried these files, in the transaction that did.
-    ///
-    /// # Errors
-    /// As the session.
-    pub async fn sign(conn: &mut Conn, files: &[Self], by: TaskId) -> QueryResult<()> {
-        let keys: Vec<&str> = files.iter().map(|t| t.storage_key.as_str()).collect();
-        diesel::update(tombstone::table.filter(tombstone::storage_key.eq_any(keys)))
-            .set(tombstone::buried_by.eq(by))
-            .execute(conn)
-            .await?;
-        Ok(())
-    }
-
     /// How many files that a task buried are there still, and their bytes as far as they are known.
     ///
     /// # Errors

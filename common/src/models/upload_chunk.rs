@@ -1,7 +1,7 @@
 //! Pieces of files that come in pieces.
 
 use crate::db::Conn;
-use crate::ids::UploadId;
+use crate::ids::{TaskId, UploadId};
 use crate::schema::upload_chunk;
 use crate::storage::StorageKey;
 use diesel::prelude::*;
@@ -168,8 +168,8 @@ impl UploadChunk {
             .optional()
     }
 
-    /// Deletes the first pieces from this offset on and buries their files; unlink them after the commit.
-    /// Lock the upload before.
+    /// Deletes the first pieces from this offset on and buries their files, in the name of a task, if one is given; unlink
+    /// them after the commit. Lock the upload before.
     ///
     /// # Errors
     /// As the session.
@@ -178,6 +178,7 @@ impl UploadChunk {
         upload: UploadId,
         offset: i64,
         limit: i64,
+        by: Option<TaskId>,
     ) -> QueryResult<Vec<Tombstone>> {
         let pieces = Self::from_offset(conn, upload, offset, limit).await?;
         let offsets: Vec<i64> = pieces.iter().map(|piece| piece.offset).collect();
@@ -192,7 +193,7 @@ impl UploadChunk {
             .into_iter()
             .map(|piece| tombstone((piece.storage_key, piece.size)))
             .collect();
-        Tombstone::bury_all(conn, &buried, None).await?;
+        Tombstone::bury_all(conn, &buried, by).await?;
         Ok(buried)
     }
 }

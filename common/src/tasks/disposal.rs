@@ -150,13 +150,8 @@ impl<'a> Account<'a> {
         Ok(Tally::add(conn, self.ctx.task(), counts.collect::<Vec<_>>()).await?)
     }
 
-    /// Counts files that the task has just buried, as its own.
+    /// Counts files that were just buried in the name of the task.
     pub async fn add_files(&self, conn: &mut Conn, buried: &[Tombstone]) -> Result<(), TaskError> {
-        Tombstone::sign(conn, buried, self.ctx.task()).await?;
-        self.add_bytes(conn, buried).await
-    }
-
-    async fn add_bytes(&self, conn: &mut Conn, buried: &[Tombstone]) -> Result<(), TaskError> {
         let bytes = buried.iter().filter_map(|tombstone| tombstone.size).sum();
         self.add(conn, Count::Bytes, bytes).await
     }
@@ -180,7 +175,7 @@ impl<'a> Account<'a> {
         };
         self.add(conn, Count::Artifacts, count(buried.len()))
             .await?;
-        self.add_bytes(conn, &buried).await?;
+        self.add_files(conn, &buried).await?;
         Ok(buried)
     }
 

@@ -46,7 +46,8 @@ impl Task for TmpfileCleanup {
         loop {
             let buried = ctx
                 .fenced(async |conn| {
-                    let buried = TemporaryFile::bury_stale(conn, domain, before, BATCH).await?;
+                    let by = ctx.task();
+                    let buried = TemporaryFile::bury_stale(conn, domain, before, BATCH, by).await?;
                     let files = count(buried.len());
                     account.add(conn, Count::TemporaryFiles, files).await?;
                     account.add_files(conn, &buried).await?;

@@ -77,7 +77,8 @@ async fn delete(
         }
         let mut first = None;
         loop {
-            let buried = UploadChunk::bury(conn, id, 0, BATCH).await?;
+            let by = Some(ctx.task());
+            let buried = UploadChunk::bury(conn, id, 0, BATCH, by).await?;
             if buried.is_empty() {
                 break;
             }

@@ -233,7 +233,7 @@ pub async fn remove(app: Data<App>, actor: Actor, path: Path<String>) -> ApiResu
         let mut conn = app.db.get().await?;
         let buried = db::transaction(&mut conn, async |conn| {
             lock(conn, id).await?;
-            let buried = UploadChunk::bury(conn, id, 0, BATCH).await?;
+            let buried = UploadChunk::bury(conn, id, 0, BATCH, None).await?;
             if buried.is_empty() {
                 Upload::delete(conn, id).await?;
             }
