@@ -121,6 +121,43 @@ async fn a_settle_costs_the_same_where_statistics_are_of_a_quiet_night() {
     );
 }
 
+/// Tasks each on a lane of their own, and running.
+async fn elsewhere(sql: &Sql, count: u32) {
+    sql.run(&format!(
+        "WITH new AS (
+            INSERT INTO task (pulp_id, pulp_created, pulp_last_updated, pulp_domain, ticket, state, name, class,
+                   logging_cid, enc_args, reserved_resources_record, immediate, deferred, rerun_after_loss, unblocked_at)
+            SELECT gen_random_uuid(), now(), now(), (SELECT pulp_id FROM domain), nextval('task_ticket'), 'running',
+                   'test.task', 'default', 'c', '-', ARRAY['elsewhere'], false, true, false, now()
+              FROM generate_series(1, {count})
+            RETURNING pulp_id, ticket)
+         INSERT INTO reservation (resource, ticket, task_id, exclusive, granted)
+         SELECT 'elsewhere-' || ticket, ticket, pulp_id, true, true FROM new"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_settle_costs_the_same_with_plans_of_a_quiet_morning() {
+    let db = TestDb::create().await;
+    let sql = db.sql().await;
+    sql.run(
+        "ALTER TABLE reservation SET (autovacuum_enabled = false);
+         ALTER TABLE task SET (autovacuum_enabled = false);
+         SET plan_cache_mode = force_generic_plan",
+    )
+    .await;
+    // Readers only: to PostgreSQL exclusive reservations are few then, and an index of them is the shortest way to any.
+    fill(&sql, 3000, false, true).await;
+    sql.run("ANALYZE task, reservation; DELETE FROM task").await;
+    fill(&sql, 1, true, true).await;
+    fill(&sql, 30, true, false).await;
+    let quiet = median(&settles(&sql, 9).await);
+    elsewhere(&sql, MANY / 10).await;
+    let busy = median(&settles(&sql, 9).await);
+    assert_alike("settle, with plans of before the others came", quiet, busy);
+}
+
 #[tokio::test]
 async fn a_settle_costs_the_same_with_a_hundred_thousand_sharing_its_lane() {
     let (mut alone, mut with_writer) = (Vec::new(), Vec::new());
