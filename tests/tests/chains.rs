@@ -1,6 +1,7 @@
 //! Tasks that follow each other in a lane are run by the slot that has the first of them, without the broker.
 
-use millrace_common::tasking::Resources;
+use millrace_common::ids::{ClaimId, ProcessId};
+use millrace_common::tasking::{self, Claim, ClaimOutcome, Resources};
 use millrace_tests::TestApp;
 use serde_json::json;
 use std::time::Duration;
@@ -87,4 +88,39 @@ async fn a_worker_that_stops_hands_the_rest_of_a_lane_to_the_next_one() {
     app.quiet(SOON).await;
     app.assert_completed_once().await;
     app.finish().await;
+}
+
+/// Whoever ends a run commits that, and gives its locks back a moment later: what that unblocked may be claimed in between. So in
+/// one of some rounds at least; a busy machine may hold a lock for too long.
+#[tokio::test]
+async fn a_lock_that_goes_in_a_moment_puts_no_task_off() {
+    let app = TestApp::builder().without_api().start().await;
+    let mut dispatcher = app.dispatcher().await;
+    let (db, holder) = (dispatcher.db().clone(), app.db.sql().await);
+    for round in 0..20 {
+        let lane = format!("lane-{round}");
+        let lock = format!("SELECT pg_advisory_lock(millrace_resource_key('{lane}'))");
+        holder.run(&lock).await;
+        let name = "pulpcore.app.tasks.test.dummy_task";
+        let task = dispatcher.task(name, json!({}), Resources::exclusive(lane));
+        let task = dispatcher.dispatch(&[task]).await[0].id;
+        let claim = Claim {
+            task,
+            id: ClaimId::new(),
+        };
+        let mut conn = db.get().await.unwrap();
+        let (claimed, ()) = tokio::join!(
+            tasking::claim(&mut conn, claim, name, ProcessId::new()),
+            async {
+                tokio::time::sleep(Duration::from_millis(8)).await;
+                holder.run("SELECT pg_advisory_unlock_all()").await;
+            }
+        );
+        tasking::release(&mut conn).await.unwrap();
+        match claimed.unwrap() {
+            ClaimOutcome::Claimed(_) => return,
+            outcome => assert!(matches!(outcome, ClaimOutcome::Refused), "{outcome:?}"),
+        }
+    }
+    panic!("each claim was refused");
 }

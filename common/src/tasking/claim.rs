@@ -59,7 +59,7 @@ pub enum ClaimOutcome {
     Paused,
     /// Its time to be claimed has passed: it is to be canceled.
     Expired,
-    /// Somebody still holds one of its locks. Defer it.
+    /// Somebody holds one of its locks for longer than a moment. Defer it.
     Refused,
     /// The lock table has no room for its resources now. Defer it.
     Full,
@@ -96,12 +96,38 @@ struct Row {
     reserved: Option<Vec<String>>,
 }
 
-/// Claims a task on this session, which must not be pooled: the locks live as long as it does.
+/// How long a claim waits for a lock, time and again. Whoever unblocked the task has committed that, and so has each
+/// holder before it; their locks go a moment later, and somebody else may have told of the task by then.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(1),
+    Duration::from_millis(3),
+    Duration::from_millis(6),
+    Duration::from_millis(12),
+    Duration::from_millis(25),
+];
+
+/// Claims a task on this session, which must not be pooled: the locks live as long as it does. Where a lock of it is
+/// held, tries again for some 50 ms.
 ///
 /// # Errors
 /// As the session. The caller must [`release`] then: a lock may have been taken. Where the session is
 /// lost, the claim may have been committed all the same: whoever chose its token looks for it.
 pub async fn claim(
+    conn: &mut Conn,
+    claim: Claim,
+    name: &str,
+    worker: ProcessId,
+) -> QueryResult<ClaimOutcome> {
+    for pause in PAUSES {
+        match attempt(conn, claim, name, worker).await? {
+            ClaimOutcome::Refused => tokio::time::sleep(pause).await,
+            outcome => return Ok(outcome),
+        }
+    }
+    attempt(conn, claim, name, worker).await
+}
+
+async fn attempt(
     conn: &mut Conn,
     claim: Claim,
     name: &str,
