@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Calls to an object store at the same time.
 pub(super) const CALLS: usize = 16;
-/// Threads that remove local files: a directory lets in one at a time.
-const THREADS: usize = 4;
+/// Threads that remove local files: a directory lets in one at a time, and a disk that is told of freed blocks makes each wait.
+const THREADS: usize = 8;
 
 impl Storage {
     /// Removes a file; a missing one counts as removed.
@@ -77,15 +77,18 @@ fn panicked() -> Error {
     Error::internal("a thread that removes files panicked")
 }
 
-fn remove_local(paths: &[PathBuf; 2]) -> io::Result<()> {
-    paths
-        .iter()
-        .try_for_each(|path| ignore_missing(std::fs::remove_file(path)))
+/// Where there is no such file it may be there as what is about to become it, and become it at this moment.
+fn remove_local([staged, path]: &[PathBuf; 2]) -> io::Result<()> {
+    if was_there(std::fs::remove_file(path))? {
+        return Ok(());
+    }
+    was_there(std::fs::remove_file(staged))?;
+    was_there(std::fs::remove_file(path)).map(drop)
 }
 
-fn ignore_missing(removed: io::Result<()>) -> io::Result<()> {
+fn was_there(removed: io::Result<()>) -> io::Result<bool> {
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
     }
 }

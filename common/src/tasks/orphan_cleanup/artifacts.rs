@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 /// Artifacts of one transaction, whose files go after it: fewer than rows that have none.
 const BATCH: i64 = 1000;
 
-/// Buries orphan artifacts and removes their files. Gives how many are kept, as somebody uses them.
+/// Buries the orphan artifacts that are left and removes their files. Gives how many are kept, as somebody uses them.
 pub async fn delete(
     ctx: &TaskContext,
     account: &Account<'_>,
@@ -21,7 +21,9 @@ pub async fn delete(
         let mut conn = ctx.session().await;
         Ok(Artifact::count_orphans(&mut conn, domain, before).await?)
     };
-    let total = account.first("orphan artifacts", found()).await?;
+    // Those that went with their units count, too.
+    let all = async { Ok(account.counted(Count::Artifacts).await? + found().await?) };
+    let total = account.first("orphan artifacts", all).await?;
     let mut progress = ctx
         .progress(
             "Clean up orphan Artifacts",
@@ -29,10 +31,11 @@ pub async fn delete(
             Some(total),
         )
         .await?;
-    progress.resume(account.counted(Count::Artifacts).await?);
+    let done = account.counted(Count::Artifacts).await?;
+    progress.resume(done);
     let plan = {
         let mut conn = ctx.session().await;
-        Plan::of(&mut conn, "artifact", total, BATCH).await?
+        Plan::of(&mut conn, "artifact", total - done, BATCH).await?
     };
     let (mut behind, mut buried) = (None, Vec::new());
     loop {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use units::Units;
 
-/// Deletes units that are in no version of any repository, then artifacts that belong to no unit, then
-/// their files. What was of interest within the last minutes is kept; what somebody uses at that moment
+/// Deletes units that are in no version of any repository with the artifacts that nothing else needs, then artifacts that
+/// belong to no unit; files go meanwhile. What was of interest within the last minutes is kept; what somebody uses at that moment
 /// is skipped and counted. Once it has completed, the files are gone. Its result says what went. Safe to run
 /// again after dying anywhere; the result is that of all runs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -75,7 +75,6 @@ pub async fn orphan_cleanup(
         account: &account,
         before,
         which: content_pks.map_or(Orphans::All, Orphans::Units),
-        with_artifacts: false,
     };
     let kept = units.delete().await? + artifacts::delete(ctx, &account, before).await?;
     account.close("clean-up", kept).await
@@ -99,7 +98,6 @@ pub async fn delete_orphans(
         account: &account,
         before,
         which,
-        with_artifacts: true,
     };
     let kept = units.delete().await?;
     account.end("clean-up", kept).await

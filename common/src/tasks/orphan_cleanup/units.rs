@@ -13,14 +13,13 @@ use log::{info, warn};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// A deletion of units. It takes what they have stored in a Pulp 2 with them.
+/// A deletion of units. It takes their artifacts with them, where nothing else needs those, and what they have stored in a
+/// Pulp 2.
 pub struct Units<'a> {
     pub ctx: &'a TaskContext,
     pub account: &'a Account<'a>,
     pub before: DateTime<Utc>,
     pub which: Orphans<'a>,
-    /// True: their artifacts go in the same transactions, where nothing else needs them.
-    pub with_artifacts: bool,
 }
 
 /// What one transaction has done.
@@ -99,23 +98,23 @@ impl Units<'_> {
     ) -> Result<i64, TaskError> {
         let (ctx, domain) = (self.ctx, self.ctx.domain());
         let mut behind = ContentId(Uuid::nil());
-        let mut all = 0;
+        let (mut all, mut buried) = (0, Vec::new());
         loop {
-            let done = ctx
-                .fenced(async |conn| {
-                    let ids = which
-                        .lock(conn, domain, self.before, behind, BATCH, plan)
-                        .await?;
-                    self.delete_batch(conn, &ids).await
-                })
-                .await?;
+            let next = ctx.fenced(async |conn| {
+                let ids = which
+                    .lock(conn, domain, self.before, behind, BATCH, plan)
+                    .await?;
+                self.delete_batch(conn, &ids).await
+            });
+            // Files go while the database works on the next batch. What cannot be removed now is tried again at the end.
+            let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
+            removed?;
+            let done = next?;
             let Some(last) = done.last else {
                 return Ok(all);
             };
-            behind = last;
+            (behind, buried) = (last, done.buried);
             all += done.units;
-            // What cannot be removed now is tried again later.
-            unlink(ctx.db(), ctx.storage(), &done.buried).await?;
             if done.stored {
                 removal.go_on().await?;
             }
@@ -134,10 +133,7 @@ impl Units<'_> {
             ..Deleted::default()
         };
         let stored = UnitTombstone::sign(conn, ids, self.ctx.task()).await?;
-        let artifacts = match self.with_artifacts {
-            true => Orphans::artifacts(conn, ids).await?,
-            false => Vec::new(),
-        };
+        let artifacts = Orphans::artifacts(conn, ids).await?;
         let all = unless_protected(conn, async |conn| {
             Orphans::delete(conn, ids, self.before).await
         })
