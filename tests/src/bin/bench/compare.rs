@@ -110,7 +110,7 @@ pub async fn modify(app: &TestApp, paper: &Paper, peer: bool) -> anyhow::Result<
     let side = own(app).await?;
     let ours = tasks(paper, &side, &nginx.origin, STORM).await?;
     let limit = pgbench(app, Script::Modify).await?;
-    let same = pgbench(app, Script::Engine).await?;
+    let same = pgbench(app, Script::EngineModify).await?;
     if let Some(theirs) = theirs {
         let times = theirs.latency.p50 / ours.latency.p50;
         paper.fact("latency", &format!("{times:.1} times as fast at p50"));
@@ -148,9 +148,14 @@ pub async fn dummies(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
     let side = own(app).await?;
     let many = storm::storm(&side, MANY, STORM, storm::nothing(REPOSITORIES)).await?;
     let one = storm::storm(&side, ONE, STORM, storm::nothing(1)).await?;
+    let same = pgbench(app, Script::EngineTask).await?;
     let rows = pgbench(app, Script::Task).await?;
     let bare = pgbench(app, Script::Bare).await?;
     paper.fact("200 resources", &many.to_string());
+    paper.fact(
+        "",
+        &against(many.ended, "pgbench, the same SQL, 192 resources", same),
+    );
     paper.fact(
         "",
         &against(many.ended, "pgbench, the rows of a task", rows),

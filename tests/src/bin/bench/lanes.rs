@@ -64,13 +64,15 @@ pub async fn bulk(app: &TestApp, dispatcher: &mut Dispatcher, paper: &Paper) -> 
     ));
     let tasks = free(dispatcher, BULK);
     let (ours, _) = through(app, dispatcher, &tasks).await;
-    let limit = pgbench(app, Script::Task).await?;
-    paper.fact(
-        "each a lane",
-        &against(ours, "pgbench one by one, the rows of a task", limit),
-    );
-    let bare = pgbench(app, Script::Bare).await?;
-    paper.fact("", &against(ours, "pgbench one by one, a bare row", bare));
+    for (what, peer, script) in [
+        ("each a lane", "the same SQL", Script::EngineTask),
+        ("", "the rows of a task", Script::Task),
+        ("", "a bare row", Script::Bare),
+    ] {
+        let limit = pgbench(app, script).await?;
+        let beside = against(ours, &format!("pgbench one by one, {peer}"), limit);
+        paper.fact(what, &beside);
+    }
     Ok(())
 }
 

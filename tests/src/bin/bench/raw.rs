@@ -25,12 +25,20 @@ pub enum Script {
     Task,
     /// The rows of a task that adds one unit to a repository.
     Modify,
-    /// What Millrace itself sends for such a task, in one session: no API, no broker, no worker.
-    Engine,
+    /// What Millrace itself sends for a task that does nothing, in one session: no API, no broker, no worker.
+    EngineTask,
+    /// The same for one that adds a unit.
+    EngineModify,
+}
+
+impl Script {
+    fn is_ours(self) -> bool {
+        matches!(self, Self::EngineTask | Self::EngineModify)
+    }
 }
 
 /// Statements of Millrace, for pgbench: what stands for its parameters.
-fn engine() -> String {
+fn engine_modify() -> String {
     let unit = "ARRAY[:unit]::uuid[]";
     let domain = "'00000000-0000-7000-8000-000000000001'::uuid";
     let (repository, number) = (":repository::uuid", ":number::integer");
@@ -92,9 +100,10 @@ pub async fn pgbench(app: &TestApp, script: Script) -> anyhow::Result<f64> {
     // A database of its own, as other rows are in the way otherwise.
     let db = TestDb::create_on(stack::database_url()).await;
     let sql = db.sql().await;
-    sql.run(match script {
-        Script::Engine => include_str!("sql/engine_setup.sql"),
-        _ => include_str!("sql/peer_tables.sql"),
+    sql.run(if script.is_ours() {
+        include_str!("sql/engine_setup.sql")
+    } else {
+        include_str!("sql/peer_tables.sql")
     })
     .await;
     sql.run("ANALYZE").await;
@@ -102,7 +111,8 @@ pub async fn pgbench(app: &TestApp, script: Script) -> anyhow::Result<f64> {
         Script::Bare => include_str!("sql/peer_bare.sql").to_owned(),
         Script::Task => include_str!("sql/peer_task.sql").to_owned(),
         Script::Modify => include_str!("sql/peer_modify.sql").to_owned(),
-        Script::Engine => engine(),
+        Script::EngineTask => include_str!("sql/engine_task.sql").to_owned(),
+        Script::EngineModify => engine_modify(),
     };
     let file = app.dir().join("pgbench.sql");
     std::fs::write(&file, text)?;
@@ -114,7 +124,7 @@ pub async fn pgbench(app: &TestApp, script: Script) -> anyhow::Result<f64> {
         .arg("-f")
         .arg(&file)
         .arg(db.url());
-    if matches!(script, Script::Engine) {
+    if script.is_ours() {
         // As in a brief transaction.
         let settings = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off";
         command.env("PGOPTIONS", settings);

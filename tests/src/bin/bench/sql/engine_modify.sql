@@ -1,7 +1,6 @@
 \set repository :client_id + 16 * random(0, 11)
 \set unit random(1, 50000)
-SELECT gen_random_uuid() AS id, gen_random_uuid() AS claim, gen_random_uuid() AS worker, gen_random_uuid() AS version, peer_id(:repository) AS repository, peer_id(:unit) AS unit \gset
-SELECT peer_task(:id, :repository) AS task, peer_end(:id, :claim, :version) AS ending \gset
+SELECT i.*, peer_task(id::text, 'pulpcore.app.tasks.repository.add_and_remove', peer_repository(repository)) AS task, peer_end(id::text, claim::text, version::text) AS ending FROM (SELECT peer_new_id() AS id, gen_random_uuid() AS claim, gen_random_uuid() AS worker, peer_new_id() AS version, peer_id(:repository) AS repository, peer_id(:unit) AS unit OFFSET 0) i \gset
 SELECT * FROM repository WHERE pulp_id = :repository::uuid;
 BEGIN;
 SELECT pulp_id, pulp_domain, pulp_type, timestamp_of_interest < now() - interval '1 hour' FROM content WHERE pulp_id = ANY (ARRAY[:unit]::uuid[]) ORDER BY pulp_id FOR KEY SHARE;
@@ -15,7 +14,6 @@ BEGIN;
 {rivals}
 {path_conflicts}
 SELECT millrace_hold(:id, :claim, '{}', '{}');
-SELECT * FROM repository WHERE pulp_id = :repository::uuid FOR NO KEY UPDATE;
 {insert_complete}
 SELECT * FROM millrace_settle(:ending, '{running,canceling}', is_held => true);
 COMMIT;

@@ -1,11 +1,16 @@
 -- Repositories and units as Millrace has them, and helpers: pgbench takes a colon in a text for a variable.
 CREATE FUNCTION peer_id(n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT lpad(to_hex(n), 32, '0')::uuid $$;
-CREATE FUNCTION peer_task(id text, repository text) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Ids in the order of their making, as those of Millrace.
+CREATE FUNCTION peer_new_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 14))::uuid
+$$;
+CREATE FUNCTION peer_repository(id uuid) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'prn:file.filerepository:' || id $$;
+CREATE FUNCTION peer_task(id text, name text, resource text) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     RETURN jsonb_build_array(jsonb_build_object(
         'id', id, 'domain', '00000000-0000-7000-8000-000000000001', 'class', 'default', 'cid', md5(id), 'created_by', NULL,
-        'name', 'pulpcore.app.tasks.repository.add_and_remove', 'enc_args', repeat('x', 320), 'parent_task', NULL,
-        'task_group', NULL, 'exclusive', jsonb_build_array('prn:file.filerepository:' || repository),
+        'name', name, 'enc_args', repeat('x', 320), 'parent_task', NULL,
+        'task_group', NULL, 'exclusive', jsonb_build_array(resource),
         'shared', jsonb_build_array('prn:core.domain:00000000-0000-7000-8000-000000000001'),
         'versions', '{"core": "3.123.1"}'::jsonb, 'immediate', false, 'deferred', true, 'rerun_after_loss', true,
         'deadline', NULL));
