@@ -251,7 +251,7 @@ pub async fn touched(conn: &mut Conn, id: ArtifactId) -> ApiResult<Artifact> {
 /// Refuses a repository that is not there, does not hold such units, or may not be modified.
 async fn holds(app: &App, access: &Access, id: RepositoryId, unit: &str) -> ApiResult<()> {
     let mut conn = app.db.get().await?;
-    let found = Repository::find(&mut conn, DomainId::DEFAULT, id).await?;
+    let found = Repository::find(&conn, DomainId::DEFAULT, id).await?;
     let row = found.ok_or_else(|| ApiError::field("repository", references::NO_OBJECT))?;
     let model = prn::repository(&row.pulp_type, id).model;
     if !access.holds(&mut conn, "modify", &model, id.0).await? {

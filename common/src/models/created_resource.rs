@@ -10,9 +10,9 @@ use diesel_async::RunQueryDsl;
 ///
 /// # Errors
 /// As the session.
-pub async fn of_tasks(conn: &mut Conn, tasks: &[TaskId]) -> QueryResult<Vec<(TaskId, String)>> {
+pub async fn of_tasks(mut conn: &Conn, tasks: &[TaskId]) -> QueryResult<Vec<(TaskId, String)>> {
     let made = created_resource::table
         .order_by(created_resource::id)
         .select((created_resource::task_id, created_resource::prn));
-    crate::load_of!(conn, made, created_resource::task_id, tasks)
+    crate::load_of!(&mut conn, made, created_resource::task_id, tasks)
 }

@@ -27,10 +27,10 @@ impl ProgressReport {
     ///
     /// # Errors
     /// As the session.
-    pub async fn of_tasks(conn: &mut Conn, tasks: &[TaskId]) -> QueryResult<Vec<Self>> {
+    pub async fn of_tasks(mut conn: &Conn, tasks: &[TaskId]) -> QueryResult<Vec<Self>> {
         let reports = progress_report::table
             .order_by(progress_report::pulp_id)
             .select(Self::as_select());
-        crate::load_of!(conn, reports, progress_report::task_id, tasks)
+        crate::load_of!(&mut conn, reports, progress_report::task_id, tasks)
     }
 }

@@ -69,14 +69,14 @@ impl Repository {
     /// # Errors
     /// As the session.
     pub async fn find(
-        conn: &mut Conn,
+        mut conn: &Conn,
         domain: DomainId,
         id: RepositoryId,
     ) -> QueryResult<Option<Self>> {
         let found: Option<Self> = repository::table
             .find(id)
             .select(Self::as_select())
-            .first(conn)
+            .first(&mut conn)
             .await
             .optional()?;
         Ok(found.filter(|row| row.pulp_domain == domain))

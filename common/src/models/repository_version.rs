@@ -172,12 +172,12 @@ impl RepositoryVersion {
     ///
     /// # Errors
     /// As the session.
-    pub async fn last(conn: &mut Conn, repository: RepositoryId) -> QueryResult<Option<Self>> {
+    pub async fn last(mut conn: &Conn, repository: RepositoryId) -> QueryResult<Option<Self>> {
         repository_version::table
             .filter(repository_version::repository_id.eq(repository))
             .order(repository_version::number.desc())
             .select(Self::as_select())
-            .first(conn)
+            .first(&mut conn)
             .await
             .optional()
     }

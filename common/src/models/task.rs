@@ -126,13 +126,13 @@ impl Task {
     /// # Errors
     /// As the session.
     pub async fn children(
-        conn: &mut Conn,
+        mut conn: &Conn,
         parents: &[TaskId],
     ) -> QueryResult<Vec<(TaskId, TaskId)>> {
         let children = task::table
             .order_by((task::pulp_created, task::pulp_id))
             .select((task::parent_task.assume_not_null(), task::pulp_id));
-        crate::load_of!(conn, children, task::parent_task, parents)
+        crate::load_of!(&mut conn, children, task::parent_task, parents)
     }
 
     /// The state of a task.

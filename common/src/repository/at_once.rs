@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::ids::{ContentId, DomainId};
 use crate::models::{Changes, Content, Repository, RepositoryContent, RepositoryVersion};
 use crate::tasking::{Registry, TaskContext, TaskError};
+use futures_util::try_join;
 use std::sync::Arc;
 
 /// So few units are written with the end of their task.
@@ -45,7 +46,7 @@ enum Written {
 }
 
 impl SmallChange {
-    /// The newest version less some units, plus others. `None`: that is too much for a last write, or the repository
+    /// The newest version less some units, plus others; `last` is what was seen of [`RepositoryVersion::last`]. `None`: that is too much for a last write, or the repository
     /// publishes its versions or retains few of them, which takes looks at the new one before.
     ///
     /// # Errors
@@ -53,6 +54,7 @@ impl SmallChange {
     pub async fn prepare(
         ctx: &TaskContext,
         row: &Repository,
+        mut last: Option<RepositoryVersion>,
         add: &[ContentId],
         remove: &[ContentId],
     ) -> Result<Option<Self>, TaskError> {
@@ -60,16 +62,13 @@ impl SmallChange {
         if !is_plain || add.len() + remove.len() > FEW {
             return Ok(None);
         }
-        let previous = loop {
-            let last = RepositoryVersion::last(&mut *ctx.session().await, row.pulp_id).await?;
-            if last.as_ref().is_none_or(|last| last.complete) {
-                break last;
-            }
+        while last.as_ref().is_some_and(|last| !last.complete) {
             discard_stale(ctx, row.pulp_id).await?;
-        };
+            last = RepositoryVersion::last(&*ctx.session().await, row.pulp_id).await?;
+        }
         Ok(Some(Self {
             row: row.clone(),
-            previous,
+            previous: last,
             change: Change::new(ctx, add, remove),
         }))
     }
@@ -94,21 +93,24 @@ impl WrittenVersion {
     /// Where the repository is not as it was when the task began.
     pub async fn flip(&self, conn: &mut Conn) -> Result<Finished, TaskError> {
         let Self { version, changes } = self;
-        let row = Repository::lock(conn, version.domain, version.repository).await?;
-        let row = row.ok_or_else(|| TaskError::failed("the repository was deleted"))?;
-        if row.next_version != version.number {
-            let text = "the repository has changed under its reservation";
-            return Err(Error::internal(text).into());
-        }
         let (id, place) = (version.id, version.membership());
         let previous = version.previous.as_ref().map(|version| version.pulp_id);
-        RepositoryVersion::insert_complete(conn, id, place, previous, changes).await?;
-        Ok(Finished {
-            id,
-            number: version.number,
-            hidden: row.user_hidden,
-            publication: None,
-        })
+        let made = RepositoryVersion::insert_complete(conn, id, place, previous, changes).await?;
+        if let Some(hidden) = made {
+            return Ok(Finished {
+                id,
+                number: version.number,
+                hidden,
+                publication: None,
+            });
+        }
+        match Repository::find(conn, version.domain, version.repository).await? {
+            None => Err(TaskError::failed("the repository was deleted")),
+            Some(_) => {
+                let text = "the repository has changed under its reservation";
+                Err(Error::internal(text).into())
+            }
+        }
     }
 }
 
@@ -188,10 +190,17 @@ impl Change {
         let (place, domain) = (version.membership(), version.domain);
         let (add, remove) = (&self.add, &self.remove);
         if remove.is_empty() {
-            let kinds = RepositoryContent::add_first(conn, place, domain, add).await?;
+            // Sent together, and answered one after the other.
+            let (kinds, rivals) = {
+                let conn = &*conn;
+                try_join!(
+                    RepositoryContent::add_first(conn, place, domain, add),
+                    RepositoryContent::rivals(conn, version.repository, add, false)
+                )?
+            };
             let named = kinds.iter().map(|k| (k.pulp_domain, k.pulp_type.clone()));
             self.check_kinds(version, named.collect())?;
-            let replaced = self.obey_rules(conn, version).await?;
+            let replaced = self.obey_rules(conn, version, &rivals).await?;
             if replaced.is_empty() {
                 return Ok(Changes::additions(kinds));
             }
@@ -203,7 +212,11 @@ impl Change {
             self.check_kinds(version, Content::kinds(conn, add).await?)?;
             RepositoryContent::add(conn, place, domain, add).await?;
         }
-        let replaced = self.obey_rules(conn, version).await?;
+        let rivals = match add.is_empty() {
+            true => Vec::new(),
+            false => RepositoryContent::rivals(conn, version.repository, add, false).await?,
+        };
+        let replaced = self.obey_rules(conn, version, &rivals).await?;
         let changed = [add.as_slice(), remove, &replaced].concat();
         Ok(RepositoryContent::count_of(conn, place, &changed).await?)
     }
@@ -216,29 +229,31 @@ impl Change {
         check_kinds(self.types()?, version.domain, &version.pulp_type, kinds)
     }
 
-    /// Applies the rules of contract 1.8 to what was added; gives what that replaced.
+    /// Applies the rules of contract 1.8 to what was added, `rivals` among it; gives what that replaced.
     async fn obey_rules(
         &self,
         conn: &mut Conn,
         version: &NewVersion,
+        rivals: &[ContentId],
     ) -> Result<Vec<ContentId>, TaskError> {
         if self.add.is_empty() {
             return Ok(Vec::new());
         }
-        let replaced = self.replace(conn, version).await?;
+        let replaced = self.replace(conn, version, rivals).await?;
         self.types()?
             .validate_version(conn, version, &self.add)
             .await?;
         Ok(replaced)
     }
 
-    /// Removes what added units replace; gives those.
+    /// Removes what these added units replace; gives those.
     async fn replace(
         &self,
         conn: &mut Conn,
         version: &NewVersion,
+        rivals: &[ContentId],
     ) -> Result<Vec<ContentId>, TaskError> {
-        let Some(old) = version.replaced_by(conn, &self.add).await? else {
+        let Some(old) = version.replaced_by_rivals(conn, rivals).await? else {
             return Ok(Vec::new());
         };
         RepositoryContent::remove(conn, version.membership(), &old).await?;

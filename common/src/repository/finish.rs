@@ -89,8 +89,8 @@ impl NewVersion {
             return Ok(None);
         }
         let row = {
-            let mut conn = ctx.session().await;
-            Repository::find(&mut conn, self.domain, self.repository).await?
+            let conn = ctx.session().await;
+            Repository::find(&conn, self.domain, self.repository).await?
         };
         let row = row.ok_or(Error::NotFound { what: "Repository" })?;
         self.draft(ctx, &row, changes).await.map(Some)
@@ -175,12 +175,20 @@ impl NewVersion {
         conn: &mut Conn,
         added: &[ContentId],
     ) -> Result<Option<Vec<ContentId>>, TaskError> {
-        let id = self.repository;
-        let rivals = RepositoryContent::rivals(conn, id, added, false).await?;
+        let rivals = RepositoryContent::rivals(conn, self.repository, added, false).await?;
+        self.replaced_by_rivals(conn, &rivals).await
+    }
+
+    /// What those of the added units replace that have the key of another unit.
+    pub(super) async fn replaced_by_rivals(
+        &self,
+        conn: &mut Conn,
+        rivals: &[ContentId],
+    ) -> Result<Option<Vec<ContentId>>, TaskError> {
         if rivals.is_empty() {
             return Ok(None);
         }
-        let old = RepositoryContent::replaced(conn, id, self.start, &rivals).await?;
+        let old = RepositoryContent::replaced(conn, self.repository, self.start, rivals).await?;
         Ok(Some(old))
     }
 
@@ -192,8 +200,8 @@ impl NewVersion {
         let mut duplicates = 0;
         let mut batches = added.batches();
         while let Some(batch) = batches.next(self, ctx).await? {
-            let mut conn = ctx.session().await;
-            let later = RepositoryContent::rivals(&mut conn, self.repository, batch, true).await?;
+            let conn = ctx.session().await;
+            let later = RepositoryContent::rivals(&conn, self.repository, batch, true).await?;
             duplicates += later.len();
         }
         Ok(duplicates)

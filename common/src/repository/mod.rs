@@ -22,4 +22,4 @@ pub use finish::{Draft, Finished};
 pub(crate) use new_version::unsupported;
 pub use new_version::{BATCH, NewVersion};
 pub use publishing::PublicationDraft;
-pub use reserved::require_reserved;
+pub use reserved::{require_reserved, require_reserved_with_last};

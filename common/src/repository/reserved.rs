@@ -2,8 +2,9 @@
 
 use crate::error::Error;
 use crate::ids::RepositoryId;
-use crate::models::Repository;
+use crate::models::{Repository, RepositoryVersion};
 use crate::tasking::{Resources, TaskContext, TaskError};
+use futures_util::try_join;
 
 /// The repository; fails unless the task has reserved what it needs of it. `needs` is given the repository's
 /// type.
@@ -16,7 +17,36 @@ pub async fn require_reserved(
     id: RepositoryId,
     needs: impl FnOnce(&str) -> Resources,
 ) -> Result<Repository, TaskError> {
-    let found = Repository::find(&mut *ctx.session().await, ctx.domain(), id).await?;
+    let found = Repository::find(&*ctx.session().await, ctx.domain(), id).await?;
+    check(ctx, found, needs)
+}
+
+/// As [`require_reserved`], with [`RepositoryVersion::last`] of the repository.
+///
+/// # Errors
+/// As [`require_reserved`].
+pub async fn require_reserved_with_last(
+    ctx: &TaskContext,
+    id: RepositoryId,
+    needs: impl FnOnce(&str) -> Resources,
+) -> Result<(Repository, Option<RepositoryVersion>), TaskError> {
+    let (found, last) = {
+        let session = ctx.session().await;
+        let conn = &*session;
+        // Sent together, and answered one after the other.
+        try_join!(
+            Repository::find(conn, ctx.domain(), id),
+            RepositoryVersion::last(conn, id)
+        )?
+    };
+    Ok((check(ctx, found, needs)?, last))
+}
+
+fn check(
+    ctx: &TaskContext,
+    found: Option<Repository>,
+    needs: impl FnOnce(&str) -> Resources,
+) -> Result<Repository, TaskError> {
     let row = found.ok_or(Error::NotFound { what: "Repository" })?;
     ctx.require(&needs(&row.pulp_type))?;
     Ok(row)

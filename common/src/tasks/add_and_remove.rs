@@ -6,7 +6,9 @@ use crate::ids::{ContentId, RepositoryId, VersionId};
 use crate::models::repository_content::Overwrite;
 use crate::models::{Membership, Repository, RepositoryContent, RepositoryVersion};
 use crate::prn;
-use crate::repository::{BATCH, Draft, NewVersion, SmallChange, WrittenVersion, require_reserved};
+use crate::repository::{
+    BATCH, Draft, NewVersion, SmallChange, WrittenVersion, require_reserved_with_last,
+};
 use crate::tasking::{
     Effects, Flip, Needs, Outcome, Registry, Resources, Task, TaskContext, TaskError,
 };
@@ -183,7 +185,8 @@ impl AddAndRemove {
     /// The change, as a part of a task.
     async fn within(&self, ctx: &TaskContext) -> Result<Outcome, TaskError> {
         let repository = self.repository_pk;
-        let row = require_reserved(ctx, repository, |kind| Self::on(kind, repository)).await?;
+        let needs = |kind: &str| Self::on(kind, repository);
+        let (row, last) = require_reserved_with_last(ctx, repository, needs).await?;
         let (all, removals) = self.removals()?;
         if !self.overwrite && !self.add_content_units.is_empty() {
             self.refuse_overwrites(ctx, all, &removals).await?;
@@ -191,7 +194,7 @@ impl AddAndRemove {
         let add = &self.add_content_units;
         let changes_newest = !all && self.base_version_pk.is_none();
         if changes_newest
-            && let Some(change) = SmallChange::prepare(ctx, &row, add, &removals).await?
+            && let Some(change) = SmallChange::prepare(ctx, &row, last, add, &removals).await?
         {
             return Ok(flip_whole(change));
         }
@@ -246,7 +249,7 @@ impl AddAndRemove {
 
     async fn start(&self, ctx: &TaskContext) -> Result<Option<Membership>, TaskError> {
         let mut conn = ctx.session().await;
-        let repository = Repository::find(&mut conn, ctx.domain(), self.repository_pk).await?;
+        let repository = Repository::find(&conn, ctx.domain(), self.repository_pk).await?;
         repository.ok_or(Error::NotFound { what: "Repository" })?;
         let version = match self.base_version_pk {
             Some(id) => RepositoryVersion::find(&mut conn, id).await?,

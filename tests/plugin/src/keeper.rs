@@ -62,8 +62,7 @@ impl Task for Keeper {
         let (label, serializer) = REMOTE;
         match self {
             Self::Take { repository, unit } => {
-                let row =
-                    Repository::find(&mut *ctx.session().await, ctx.domain(), repository).await?;
+                let row = Repository::find(&*ctx.session().await, ctx.domain(), repository).await?;
                 let next = OrphanCleanup::default();
                 let next = NewTask::new(ctx.registry(), &next)?;
                 // By its row, as the seed has it: the clean-up waits for this task.

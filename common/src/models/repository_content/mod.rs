@@ -145,7 +145,7 @@ impl RepositoryContent {
     /// # Errors
     /// As the session.
     pub async fn add_first(
-        conn: &mut Conn,
+        mut conn: &Conn,
         version: Membership,
         domain: DomainId,
         units: &[ContentId],
@@ -156,7 +156,7 @@ impl RepositoryContent {
             .bind::<Array<SqlUuid>, _>(uuids(units))
             .bind::<SqlUuid, _>(domain)
             .prepared()
-            .load(conn)
+            .load(&mut conn)
             .await
     }
 

@@ -26,7 +26,7 @@ impl RepositoryContent {
     /// # Errors
     /// As the session.
     pub async fn rivals(
-        conn: &mut Conn,
+        mut conn: &Conn,
         repository: RepositoryId,
         added: &[ContentId],
         later: bool,
@@ -36,7 +36,7 @@ impl RepositoryContent {
             .bind::<Array<SqlUuid>, _>(uuids(added))
             .bind::<Bool, _>(later)
             .prepared()
-            .load(conn)
+            .load(&mut conn)
             .await?;
         Ok(rows.into_iter().map(|row| row.content_id).collect())
     }

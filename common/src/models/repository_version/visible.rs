@@ -8,7 +8,7 @@ use crate::models::{Changes, Membership};
 use crate::schema::repository_version;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 
 impl RepositoryVersion {
@@ -103,23 +103,30 @@ impl RepositoryVersion {
     }
 
     /// Inserts a version that is visible from the commit on: the newest of its repository, with its number and counts.
-    /// `previous`: the one that it changes.
+    /// `previous`: the one that it changes. Locks the repository, and says whether that is hidden from users; `None`: it is
+    /// not there, or its next version has another number.
     ///
     /// # Errors
-    /// A unique violation when the number is taken.
+    /// As the session.
     pub async fn insert_complete(
         conn: &mut Conn,
         id: VersionId,
         place: Membership,
         previous: Option<VersionId>,
         changes: &Changes,
-    ) -> QueryResult<()> {
+    ) -> QueryResult<Option<bool>> {
+        #[derive(QueryableByName)]
+        struct Made {
+            #[diesel(sql_type = Bool)]
+            user_hidden: bool,
+        }
         let (kinds, (types, counts)) = columns(changes);
         let statement = concat!(
             include_str!("insert_complete.sql"),
-            include_str!("count_done.sql")
+            include_str!("count_done.sql"),
+            " RETURNING repository.user_hidden"
         );
-        sql_query(statement)
+        let made: Option<Made> = sql_query(statement)
             .bind::<Nullable<SqlUuid>, _>(previous)
             .bind::<Array<Text>, _>(kinds)
             .bind::<Array<Text>, _>(types)
@@ -128,9 +135,10 @@ impl RepositoryVersion {
             .bind::<SqlUuid, _>(place.repository)
             .bind::<Integer, _>(place.number)
             .prepared()
-            .execute(conn)
-            .await?;
-        Ok(())
+            .get_result(conn)
+            .await
+            .optional()?;
+        Ok(made.map(|made| made.user_hidden))
     }
 }
 

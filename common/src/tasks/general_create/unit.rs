@@ -101,8 +101,8 @@ async fn check_type(
     repository: RepositoryId,
     unit: &str,
 ) -> Result<(), TaskError> {
-    let mut conn = ctx.session().await;
-    let row = Repository::find(&mut conn, ctx.domain(), repository).await?;
+    let conn = ctx.session().await;
+    let row = Repository::find(&conn, ctx.domain(), repository).await?;
     let row = row.ok_or(Error::NotFound { what: "Repository" })?;
     if ctx.content()?.holds(&row.pulp_type, unit) {
         return Ok(());

@@ -135,7 +135,7 @@ impl Source {
         let mut conn = ctx.session().await;
         let remote = Remote::find(&mut conn, ctx.domain(), task.remote_pk).await?;
         let remote = remote.ok_or(Error::NotFound { what: "FileRemote" })?;
-        let repository = Repository::find(&mut conn, ctx.domain(), task.repository_pk).await?;
+        let repository = Repository::find(&conn, ctx.domain(), task.repository_pk).await?;
         let repository = repository.filter(|row| row.pulp_type == PULP_TYPE);
         let repository = repository.ok_or(Error::NotFound {
             what: "FileRepository",
