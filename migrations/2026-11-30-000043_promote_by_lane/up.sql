@@ -1,6 +1,6 @@
--- Candidates are looked at one by one, each with its own reservations: fences keep a plan from beginning anywhere else. An index of
--- exclusive reservations only looks as if it had no entries where a plan is made early, and behind a backlog it was walked
--- whole for each settle, with the lanes locked.
+-- Unblocks candidates that nothing stands in front of any more. Each is looked at by its own reservations, and fences (`OFFSET 0`)
+-- keep a plan from beginning elsewhere: made while few reservations are exclusive, it would begin at the index of those, and
+-- behind a backlog walk all of it for each settle, with the lanes locked.
 CREATE OR REPLACE FUNCTION millrace_promote(candidates uuid[], passed text[], passed_tickets bigint[]) RETURNS jsonb
 LANGUAGE plpgsql
 SET enable_seqscan = off
