@@ -210,7 +210,8 @@ impl Slot {
                 task: message.id,
                 id: engaged.claim,
             };
-            match tasking::claim(&mut conn, claim, &message.name, shared.id).await {
+            let patience = (message.number == 0).then_some(&shared.shutdown.drain);
+            match tasking::claim(&mut conn, claim, &message.name, shared.id, patience).await {
                 Ok(outcome) => return Some((outcome, engaged)),
                 Err(error) if is_out_of_locks(&error) => {
                     let id = message.id;

@@ -261,7 +261,7 @@ impl Engine {
             ),
             (
                 "lock_refusals",
-                "Claims refused because a lock was held",
+                "Claims given up because a lock stayed held",
                 &self.lock_refusals,
             ),
             (

@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Uuid as 
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// The identity of one run: which task, and the token that all its writes show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub enum ClaimOutcome {
     Paused,
     /// Its time to be claimed has passed: it is to be canceled.
     Expired,
-    /// Somebody holds one of its locks for longer than a moment. Defer it.
+    /// One of its locks was held, at every attempt. Defer it.
     Refused,
     /// The lock table has no room for its resources now. Defer it.
     Full,
@@ -96,8 +97,8 @@ struct Row {
     reserved: Option<Vec<String>>,
 }
 
-/// How long a claim waits for a lock, time and again. Whoever unblocked the task has committed that, and so has each
-/// holder before it; their locks go a moment later, and somebody else may have told of the task by then.
+/// Pauses between the attempts at a lock that is held. Whoever ends a run commits first, and gives its locks back a moment
+/// later: what several of them have unblocked may be claimed before the last has done so.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(1),
     Duration::from_millis(3),
@@ -106,8 +107,9 @@ const PAUSES: [Duration; 5] = [
     Duration::from_millis(25),
 ];
 
-/// Claims a task on this session, which must not be pooled: the locks live as long as it does. Where a lock of it is
-/// held, tries again for some 50 ms.
+/// Claims a task on this session, which must not be pooled: the locks live as long as it does. With patience, tries again for
+/// some 50 ms where a lock of it is held, unless that is cancelled: for a task that was never put off, as one whose lock
+/// stays held would take so much of a slot time and again.
 ///
 /// # Errors
 /// As the session. The caller must [`release`] then: a lock may have been taken. Where the session is
@@ -117,14 +119,20 @@ pub async fn claim(
     claim: Claim,
     name: &str,
     worker: ProcessId,
+    patience: Option<&CancellationToken>,
 ) -> QueryResult<ClaimOutcome> {
+    let mut outcome = attempt(conn, claim, name, worker).await?;
+    let Some(stop) = patience else {
+        return Ok(outcome);
+    };
     for pause in PAUSES {
-        match attempt(conn, claim, name, worker).await? {
-            ClaimOutcome::Refused => tokio::time::sleep(pause).await,
-            outcome => return Ok(outcome),
+        let is_over = stop.run_until_cancelled(tokio::time::sleep(pause));
+        if !matches!(outcome, ClaimOutcome::Refused) || is_over.await.is_none() {
+            break;
         }
+        outcome = attempt(conn, claim, name, worker).await?;
     }
-    attempt(conn, claim, name, worker).await
+    Ok(outcome)
 }
 
 async fn attempt(
