@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Calls to an object store at the same time.
 pub(super) const CALLS: usize = 16;
-/// Threads that remove local files: a directory lets in one at a time, and a disk that is told of freed blocks makes each wait.
+/// Threads that remove local files. A directory lets in one at a time, so more are of little use; but where the file system
+/// discards freed blocks, each waits for the disk.
 const THREADS: usize = 8;
 
 impl Storage {
@@ -77,7 +78,8 @@ fn panicked() -> Error {
     Error::internal("a thread that removes files panicked")
 }
 
-/// Where there is no such file it may be there as what is about to become it, and become it at this moment.
+/// A file has its final name or its staged one, never both. A writer may rename it between the two looks, so the final name is
+/// tried again.
 fn remove_local([staged, path]: &[PathBuf; 2]) -> io::Result<()> {
     if was_there(std::fs::remove_file(path))? {
         return Ok(());

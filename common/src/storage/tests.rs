@@ -59,12 +59,13 @@ async fn deleting_takes_what_a_killed_upload_left_and_tolerates_what_is_missing(
     let root = tempfile::tempdir().unwrap();
     let storage = open(root.path());
     let (key, ..) = store(&storage, b"x".to_vec()).await;
+    storage.delete(&key).await.unwrap();
+    assert_eq!(storage.size(&key).await.unwrap(), None);
     let staged = root.path().join(format!("{key}#1"));
     std::fs::write(&staged, b"half").unwrap();
     storage.delete(&key).await.unwrap();
-    storage.delete(&key).await.unwrap();
-    assert_eq!(storage.size(&key).await.unwrap(), None);
     assert!(!staged.exists());
+    storage.delete(&key).await.unwrap();
     assert!(matches!(
         storage.read(&key, None).await.err(),
         Some(Error::NotFound { .. })

@@ -64,6 +64,22 @@ pub async fn unlink(db: &Db, storage: &Storage, buried: &[Tombstone]) -> Result<
     })
 }
 
+/// Works on the next batch while the files of the last one go, as by [`unlink`]: what cannot be removed stays buried.
+///
+/// # Errors
+/// What `next` fails with (a wish to stop among it), else as [`unlink`]: both have come to their ends.
+pub async fn unlink_beside<T, E: From<Error>>(
+    db: &Db,
+    storage: &Storage,
+    buried: &[Tombstone],
+    next: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let (next, removed) = tokio::join!(next, unlink(db, storage, buried));
+    let next = next?;
+    removed?;
+    Ok(next)
+}
+
 /// Removes the files; gives those that are gone.
 async fn remove(storage: &Storage, buried: &[Tombstone]) -> Vec<Tombstone> {
     let due: Vec<Tombstone> = stream::iter(buried.to_vec())

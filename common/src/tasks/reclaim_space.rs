@@ -9,7 +9,7 @@ use crate::models::{
     Artifact, Detached, Reclaim, Repository, RepositoryVersion, Tombstone, disposable,
 };
 use crate::prn;
-use crate::storage::tombstones::unlink;
+use crate::storage::tombstones::unlink_beside;
 use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -166,11 +166,8 @@ async fn pass(
             let (lost, buried) = give_up(account, conn, reclaim, &page.locked).await?;
             Ok((page.last, lost < page.found, buried))
         });
-        // Files go while the database works on the next page.
-        let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
         progress.add(count(buried.len())).await?;
-        removed?;
-        let (last, some_stay, more) = next?;
+        let (last, some_stay, more) = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
         passed_over |= some_stay;
         let Some(last) = last else {
             return Ok(passed_over);

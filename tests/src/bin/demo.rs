@@ -258,7 +258,7 @@ impl Demo {
     async fn clean_up(&mut self, units: &[String]) {
         self.paper.step(
             5,
-            "Clean up the orphans: units in no version, then files of no unit",
+            "Clean up the orphans: units in no version with their files, then files of no unit",
         );
         let body = json!({"orphan_protection_time": 0, "content_hrefs": units});
         let task = self.client.post("orphans/cleanup/", &body).await.task();

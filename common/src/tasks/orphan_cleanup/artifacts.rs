@@ -1,16 +1,13 @@
-//! The artifacts, and their files.
+//! Artifacts that belong to no unit, and their files.
 
-use super::super::disposal::{Account, Count, count};
+use super::super::disposal::{Account, BATCH, Count, count};
 use crate::models::Artifact;
 use crate::models::plan::Plan;
-use crate::storage::tombstones::unlink;
+use crate::storage::tombstones::unlink_beside;
 use crate::tasking::{TaskContext, TaskError};
 use chrono::{DateTime, Utc};
 
-/// Artifacts of one transaction, whose files go after it: fewer than rows that have none.
-const BATCH: i64 = 1000;
-
-/// Buries the orphan artifacts that are left and removes their files. Gives how many are kept, as somebody uses them.
+/// Buries the artifacts that no unit has and removes their files. Gives how many are kept, as somebody uses them.
 pub async fn delete(
     ctx: &TaskContext,
     account: &Account<'_>,
@@ -22,16 +19,17 @@ pub async fn delete(
         Ok(Artifact::count_orphans(&mut conn, domain, before).await?)
     };
     // Those that went with their units count, too.
-    let all = async { Ok(account.counted(Count::Artifacts).await? + found().await?) };
+    let done = account.counted(Count::Artifacts).await?;
+    let all = async { Ok(done + found().await?) };
     let total = account.first("orphan artifacts", all).await?;
     let mut progress = ctx
         .progress(
             "Clean up orphan Artifacts",
             "clean-up.artifacts",
-            Some(total),
+            // A further run may have found more with units than the first one knew of.
+            Some(total.max(done)),
         )
         .await?;
-    let done = account.counted(Count::Artifacts).await?;
     progress.resume(done);
     let plan = {
         let mut conn = ctx.session().await;
@@ -44,12 +42,9 @@ pub async fn delete(
             let buried = account.bury(conn, &ids, Some(before)).await?;
             Ok((ids.last().copied(), buried))
         });
-        // Files go while the database works on the next batch. What cannot be removed now is tried again at the
-        // end, and counted there.
-        let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
         progress.add(count(buried.len())).await?;
-        removed?;
-        (behind, buried) = next?;
+        // What cannot be removed now is tried again at the end, and counted there.
+        (behind, buried) = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
         if behind.is_none() {
             break;
         }

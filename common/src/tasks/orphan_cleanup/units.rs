@@ -5,7 +5,7 @@ use crate::db::Conn;
 use crate::ids::ContentId;
 use crate::models::plan::Plan;
 use crate::models::{Artifact, Orphans, Tombstone, UnitTombstone};
-use crate::storage::tombstones::unlink;
+use crate::storage::tombstones::unlink_beside;
 use crate::tasking::{Progress, TaskContext, TaskError};
 use crate::units::Removal;
 use chrono::{DateTime, Utc};
@@ -106,10 +106,8 @@ impl Units<'_> {
                     .await?;
                 self.delete_batch(conn, &ids).await
             });
-            // Files go while the database works on the next batch. What cannot be removed now is tried again at the end.
-            let (next, removed) = tokio::join!(next, unlink(ctx.db(), ctx.storage(), &buried));
-            removed?;
-            let done = next?;
+            // What cannot be removed now is tried again at the end.
+            let done = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
             let Some(last) = done.last else {
                 return Ok(all);
             };
