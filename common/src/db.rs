@@ -37,7 +37,10 @@ pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 /// Names the state of the embedded migrations.
 pub const MIGRATIONS_STATE: &str = env!("MILLRACE_MIGRATIONS");
 
-/// A session. Model functions take one, never a pool, so that a transaction is visible in the caller. COPY FROM STDIN is
+/// A session. Model functions take one, never a pool, so that a transaction is visible in the caller. Those that take it shared may
+/// be joined by `futures_util::join!`, which sends their statements in its order (one that is not prepared yet holds up those
+/// behind it), and the server runs them in that. Not by tokio's, which begins anywhere, and not by `try_join!`, which leaves statements
+/// without anybody who reads their answers. COPY FROM STDIN is
 /// not for it: the lookout would take its session for half open.
 pub type Conn = AsyncPgConnection;
 

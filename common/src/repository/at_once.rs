@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::ids::{ContentId, DomainId};
 use crate::models::{Changes, Content, Repository, RepositoryContent, RepositoryVersion};
 use crate::tasking::{Registry, TaskContext, TaskError};
-use futures_util::try_join;
+use futures_util::join;
 use std::sync::Arc;
 
 /// So few units are written with the end of their task.
@@ -46,8 +46,9 @@ enum Written {
 }
 
 impl SmallChange {
-    /// The newest version less some units, plus others; `last` is what was seen of [`RepositoryVersion::last`]. `None`: that is too much for a last write, or the repository
-    /// publishes its versions or retains few of them, which takes looks at the new one before.
+    /// The newest version less some units, plus others. `last`: [`RepositoryVersion::last`], as this run has read it. `None`: that
+    /// is too much for a last write, or the repository publishes its versions or retains few of them, which takes looks at the
+    /// new one before.
     ///
     /// # Errors
     /// As [`TaskContext::fenced`]: what an earlier run left in the repository is removed first.
@@ -189,15 +190,17 @@ impl Change {
     async fn write(&self, conn: &mut Conn, version: &NewVersion) -> Result<Changes, TaskError> {
         let (place, domain) = (version.membership(), version.domain);
         let (add, remove) = (&self.add, &self.remove);
+        if add.is_empty() {
+            RepositoryContent::remove(conn, place, remove).await?;
+            return Ok(RepositoryContent::count_of(conn, place, remove).await?);
+        }
         if remove.is_empty() {
-            // Sent together, and answered one after the other.
-            let (kinds, rivals) = {
-                let conn = &*conn;
-                try_join!(
-                    RepositoryContent::add_first(conn, place, domain, add),
-                    RepositoryContent::rivals(conn, version.repository, add, false)
-                )?
-            };
+            // Sent together: the server looks for rivals once the memberships are there.
+            let (kinds, rivals) = join!(
+                RepositoryContent::add_first(conn, place, domain, add),
+                RepositoryContent::rivals(conn, version.repository, add, false)
+            );
+            let (kinds, rivals) = (kinds?, rivals?);
             let named = kinds.iter().map(|k| (k.pulp_domain, k.pulp_type.clone()));
             self.check_kinds(version, named.collect())?;
             let replaced = self.obey_rules(conn, version, &rivals).await?;
@@ -208,14 +211,9 @@ impl Change {
             return Ok(RepositoryContent::count_of(conn, place, &changed).await?);
         }
         RepositoryContent::remove(conn, place, remove).await?;
-        if !add.is_empty() {
-            self.check_kinds(version, Content::kinds(conn, add).await?)?;
-            RepositoryContent::add(conn, place, domain, add).await?;
-        }
-        let rivals = match add.is_empty() {
-            true => Vec::new(),
-            false => RepositoryContent::rivals(conn, version.repository, add, false).await?,
-        };
+        self.check_kinds(version, Content::kinds(conn, add).await?)?;
+        RepositoryContent::add(conn, place, domain, add).await?;
+        let rivals = RepositoryContent::rivals(conn, version.repository, add, false).await?;
         let replaced = self.obey_rules(conn, version, &rivals).await?;
         let changed = [add.as_slice(), remove, &replaced].concat();
         Ok(RepositoryContent::count_of(conn, place, &changed).await?)
@@ -229,16 +227,14 @@ impl Change {
         check_kinds(self.types()?, version.domain, &version.pulp_type, kinds)
     }
 
-    /// Applies the rules of contract 1.8 to what was added, `rivals` among it; gives what that replaced.
+    /// Applies the rules of contract 1.8 to what was added; `rivals`: those of it that have the key of another unit. Gives what
+    /// they replaced.
     async fn obey_rules(
         &self,
         conn: &mut Conn,
         version: &NewVersion,
         rivals: &[ContentId],
     ) -> Result<Vec<ContentId>, TaskError> {
-        if self.add.is_empty() {
-            return Ok(Vec::new());
-        }
         let replaced = self.replace(conn, version, rivals).await?;
         self.types()?
             .validate_version(conn, version, &self.add)
@@ -253,7 +249,7 @@ impl Change {
         version: &NewVersion,
         rivals: &[ContentId],
     ) -> Result<Vec<ContentId>, TaskError> {
-        let Some(old) = version.replaced_by_rivals(conn, rivals).await? else {
+        let Some(old) = version.replaced_by(conn, rivals).await? else {
             return Ok(Vec::new());
         };
         RepositoryContent::remove(conn, version.membership(), &old).await?;

@@ -160,7 +160,10 @@ impl NewVersion {
         let mut had_rivals = false;
         let mut batches = added.batches();
         while let Some(batch) = batches.next(self, ctx).await? {
-            let replaced = self.replaced_by(&mut *ctx.session().await, batch).await?;
+            let mut conn = ctx.session().await;
+            let rivals = RepositoryContent::rivals(&conn, self.repository, batch, false).await?;
+            let replaced = self.replaced_by(&mut conn, &rivals).await?;
+            drop(conn);
             if let Some(old) = replaced {
                 had_rivals = true;
                 self.remove(ctx, &old).await?;
@@ -169,18 +172,8 @@ impl NewVersion {
         Ok(had_rivals)
     }
 
-    /// What these added units replace. `None`: none of them has the key of another unit.
+    /// What `rivals` replace: added units that have the key of another one. `None`: there are none.
     pub(super) async fn replaced_by(
-        &self,
-        conn: &mut Conn,
-        added: &[ContentId],
-    ) -> Result<Option<Vec<ContentId>>, TaskError> {
-        let rivals = RepositoryContent::rivals(conn, self.repository, added, false).await?;
-        self.replaced_by_rivals(conn, &rivals).await
-    }
-
-    /// What those of the added units replace that have the key of another unit.
-    pub(super) async fn replaced_by_rivals(
         &self,
         conn: &mut Conn,
         rivals: &[ContentId],

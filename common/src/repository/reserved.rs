@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::ids::RepositoryId;
 use crate::models::{Repository, RepositoryVersion};
 use crate::tasking::{Resources, TaskContext, TaskError};
-use futures_util::try_join;
+use futures_util::join;
 
 /// The repository; fails unless the task has reserved what it needs of it. `needs` is given the repository's
 /// type.
@@ -21,7 +21,7 @@ pub async fn require_reserved(
     check(ctx, found, needs)
 }
 
-/// As [`require_reserved`], with [`RepositoryVersion::last`] of the repository.
+/// As [`require_reserved`], with the repository's newest version, complete or not ([`RepositoryVersion::last`]).
 ///
 /// # Errors
 /// As [`require_reserved`].
@@ -33,13 +33,13 @@ pub async fn require_reserved_with_last(
     let (found, last) = {
         let session = ctx.session().await;
         let conn = &*session;
-        // Sent together, and answered one after the other.
-        try_join!(
+        // In one round trip.
+        join!(
             Repository::find(conn, ctx.domain(), id),
             RepositoryVersion::last(conn, id)
-        )?
+        )
     };
-    Ok((check(ctx, found, needs)?, last))
+    Ok((check(ctx, found?, needs)?, last?))
 }
 
 fn check(

@@ -4,7 +4,7 @@ use crate::v3::href;
 use crate::v3::time;
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
-use futures_util::try_join;
+use futures_util::join;
 use millrace_common::db::Conn;
 use millrace_common::ids::TaskId;
 use millrace_common::models::created_resource;
@@ -140,30 +140,27 @@ struct Around {
 impl Around {
     async fn load(conn: &mut Conn, ids: &[TaskId]) -> QueryResult<Self> {
         let mut around = Self::default();
-        // Sent together, and answered one after the other.
-        let (children, reports, created) = {
-            let conn = &*conn;
-            try_join!(
-                Task::children(conn, ids),
-                ProgressReport::of_tasks(conn, ids),
-                created_resource::of_tasks(conn, ids)
-            )?
-        };
-        for (parent, child) in children {
+        // In one round trip.
+        let (children, reports, created) = join!(
+            Task::children(conn, ids),
+            ProgressReport::of_tasks(conn, ids),
+            created_resource::of_tasks(conn, ids)
+        );
+        for (parent, child) in children? {
             around
                 .children
                 .entry(parent)
                 .or_default()
                 .push(href::task(child));
         }
-        for report in reports {
+        for report in reports? {
             around
                 .reports
                 .entry(report.task_id)
                 .or_default()
                 .push(report.into());
         }
-        for (task, prn) in created {
+        for (task, prn) in created? {
             around.created.entry(task).or_default().push(prn);
         }
         let prns = around.created.values().flatten().map(String::as_str);

@@ -107,7 +107,7 @@ impl RepositoryVersion {
     /// not there, or its next version has another number.
     ///
     /// # Errors
-    /// As the session.
+    /// A unique violation where an incomplete version has the number.
     pub async fn insert_complete(
         conn: &mut Conn,
         id: VersionId,
