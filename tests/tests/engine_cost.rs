@@ -13,28 +13,32 @@ const MANY: u32 = 100_000;
 const FEW: u32 = 10;
 const LANE: &str = "prn:file.filerepository:busy";
 
-/// Tasks on the lane, as so many dispatches would have left them. `claimed`: they run.
-async fn fill(sql: &Sql, count: u32, exclusive: bool, granted: bool) {
-    let record = if exclusive {
-        format!("ARRAY['{LANE}', 'shared:{DOMAIN}']")
-    } else {
-        format!("ARRAY['shared:{LANE}', 'shared:{DOMAIN}']")
-    };
+/// Tasks as so many dispatches would have left them. `record`: what each reserves; `reserved` selects the reservations of `new`.
+async fn insert(sql: &Sql, count: u32, state: &str, unblocked: bool, record: &str, reserved: &str) {
     sql.run(&format!(
         "WITH new AS (
             INSERT INTO task (pulp_id, pulp_created, pulp_last_updated, pulp_domain, ticket, state, name, class,
                    logging_cid, enc_args, reserved_resources_record, immediate, deferred, rerun_after_loss, unblocked_at)
-            SELECT gen_random_uuid(), now(), now(), (SELECT pulp_id FROM domain), nextval('task_ticket'), 'waiting',
+            SELECT gen_random_uuid(), now(), now(), (SELECT pulp_id FROM domain), nextval('task_ticket'), '{state}',
                    'test.task', 'default', 'c', '-', {record}, false, true, false,
-                   CASE WHEN {granted} THEN now() END
+                   CASE WHEN {unblocked} THEN now() END
               FROM generate_series(1, {count})
             RETURNING pulp_id, ticket)
-         INSERT INTO reservation (resource, ticket, task_id, exclusive, granted)
-         SELECT '{LANE}', ticket, pulp_id, {exclusive}, {granted} FROM new
-          UNION ALL
-         SELECT '{DOMAIN}', ticket, pulp_id, false, {granted} FROM new"
+         INSERT INTO reservation (resource, ticket, task_id, exclusive, granted) {reserved}"
     ))
     .await;
+}
+
+/// Tasks on the lane that wait to be run, where they are granted what they reserve, or to be unblocked.
+async fn fill(sql: &Sql, count: u32, exclusive: bool, granted: bool) {
+    let mode = if exclusive { "" } else { "shared:" };
+    let record = format!("ARRAY['{mode}{LANE}', 'shared:{DOMAIN}']");
+    let reserved = format!(
+        "SELECT '{LANE}', ticket, pulp_id, {exclusive}, {granted} FROM new
+          UNION ALL
+         SELECT '{DOMAIN}', ticket, pulp_id, false, {granted} FROM new"
+    );
+    insert(sql, count, "waiting", granted, &record, &reserved).await;
 }
 
 /// Pages that a statement touched, its functions' statements included.
@@ -121,20 +125,10 @@ async fn a_settle_costs_the_same_where_statistics_are_of_a_quiet_night() {
     );
 }
 
-/// Tasks each on a lane of their own, and running.
+/// Tasks that run, each on a lane of its own.
 async fn elsewhere(sql: &Sql, count: u32) {
-    sql.run(&format!(
-        "WITH new AS (
-            INSERT INTO task (pulp_id, pulp_created, pulp_last_updated, pulp_domain, ticket, state, name, class,
-                   logging_cid, enc_args, reserved_resources_record, immediate, deferred, rerun_after_loss, unblocked_at)
-            SELECT gen_random_uuid(), now(), now(), (SELECT pulp_id FROM domain), nextval('task_ticket'), 'running',
-                   'test.task', 'default', 'c', '-', ARRAY['elsewhere'], false, true, false, now()
-              FROM generate_series(1, {count})
-            RETURNING pulp_id, ticket)
-         INSERT INTO reservation (resource, ticket, task_id, exclusive, granted)
-         SELECT 'elsewhere-' || ticket, ticket, pulp_id, true, true FROM new"
-    ))
-    .await;
+    let reserved = "SELECT 'elsewhere-' || ticket, ticket, pulp_id, true, true FROM new";
+    insert(sql, count, "running", true, "ARRAY['elsewhere']", reserved).await;
 }
 
 #[tokio::test]
@@ -147,7 +141,8 @@ async fn a_settle_costs_the_same_with_plans_of_a_quiet_morning() {
          SET plan_cache_mode = force_generic_plan",
     )
     .await;
-    // Readers only: to PostgreSQL exclusive reservations are few then, and an index of them is the shortest way to any.
+    // Statistics know of readers only: to PostgreSQL hardly any reservation is exclusive, and the index of those is the shortest
+    // way to any.
     fill(&sql, 3000, false, true).await;
     sql.run("ANALYZE task, reservation; DELETE FROM task").await;
     fill(&sql, 1, true, true).await;

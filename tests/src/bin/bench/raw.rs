@@ -1,4 +1,4 @@
-//! The raw limits of the servers: the three transactions of a task as plain SQL, and messages that are published
+//! The raw limits of the servers: a task as plain SQL, and messages that are published
 //! and consumed.
 
 use crate::figures::rate;
@@ -37,7 +37,7 @@ impl Script {
     }
 }
 
-/// Statements of Millrace, for pgbench: what stands for its parameters.
+/// The text of [`Script::EngineModify`]: statements of Millrace, with values in place of their parameters.
 fn engine_modify() -> String {
     let unit = "ARRAY[:unit]::uuid[]";
     let domain = "'00000000-0000-7000-8000-000000000001'::uuid";
@@ -92,7 +92,7 @@ const MODELS_INSERT_COMPLETE: &str = concat!(
 const SECONDS: &str = "8";
 const MESSAGES: usize = 20_000;
 
-/// Tasks a second that as many clients as there are slots get through, in three transactions each.
+/// Tasks a second that as many clients as there are slots get through.
 ///
 /// # Errors
 /// pgbench that does not run.
