@@ -166,8 +166,9 @@ async fn pass(
             let (lost, buried) = give_up(account, conn, reclaim, &page.locked).await?;
             Ok((page.last, lost < page.found, buried))
         });
-        progress.add(count(buried.len())).await?;
+        let gone = count(buried.len());
         let (last, some_stay, more) = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
+        progress.add(gone).await?;
         passed_over |= some_stay;
         let Some(last) = last else {
             return Ok(passed_over);

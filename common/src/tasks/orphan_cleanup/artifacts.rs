@@ -14,13 +14,15 @@ pub async fn delete(
     before: DateTime<Utc>,
 ) -> Result<i64, TaskError> {
     let domain = ctx.domain();
-    let found = async || {
-        let mut conn = ctx.session().await;
-        Ok(Artifact::count_orphans(&mut conn, domain, before).await?)
+    let found = || {
+        ctx.unless_stopped(async {
+            let mut conn = ctx.session().await;
+            Ok(Artifact::count_orphans(&mut conn, domain, before).await?)
+        })
     };
     // Those that went with their units count, too.
-    let done = account.counted(Count::Artifacts).await?;
-    let all = async { Ok(done + found().await?) };
+    let (done, left) = (account.counted(Count::Artifacts).await?, found().await?);
+    let all = std::future::ready(Ok(done + left));
     let total = account.first("orphan artifacts", all).await?;
     let mut progress = ctx
         .progress(
@@ -33,7 +35,7 @@ pub async fn delete(
     progress.resume(done);
     let plan = {
         let mut conn = ctx.session().await;
-        Plan::of(&mut conn, "artifact", total - done, BATCH).await?
+        Plan::of(&mut conn, "artifact", left, BATCH).await?
     };
     let (mut behind, mut buried) = (None, Vec::new());
     loop {
@@ -42,13 +44,14 @@ pub async fn delete(
             let buried = account.bury(conn, &ids, Some(before)).await?;
             Ok((ids.last().copied(), buried))
         });
-        progress.add(count(buried.len())).await?;
+        let gone = count(buried.len());
         // What cannot be removed now is tried again at the end, and counted there.
         (behind, buried) = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
+        progress.add(gone).await?;
         if behind.is_none() {
             break;
         }
     }
     progress.finish_of(total).await?;
-    ctx.unless_stopped(found()).await
+    found().await
 }

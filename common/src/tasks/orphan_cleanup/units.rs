@@ -98,7 +98,7 @@ impl Units<'_> {
     ) -> Result<i64, TaskError> {
         let (ctx, domain) = (self.ctx, self.ctx.domain());
         let mut behind = ContentId(Uuid::nil());
-        let (mut all, mut buried) = (0, Vec::new());
+        let (mut all, mut gone, mut buried) = (0, 0, Vec::new());
         loop {
             let next = ctx.fenced(async |conn| {
                 let ids = which
@@ -108,15 +108,15 @@ impl Units<'_> {
             });
             // What cannot be removed now is tried again at the end.
             let done = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
+            progress.add(gone).await?;
             let Some(last) = done.last else {
                 return Ok(all);
             };
-            (behind, buried) = (last, done.buried);
+            (behind, gone, buried) = (last, done.units, done.buried);
             all += done.units;
             if done.stored {
                 removal.go_on().await?;
             }
-            progress.add(done.units).await?;
         }
     }
 
