@@ -85,6 +85,41 @@ pub async fn finish(
     Ok(outcome)
 }
 
+/// As [`finish`], the way of a run with a last write: what it needs is held first, in the same transaction.
+///
+/// # Errors
+/// The database's.
+pub async fn finish_with_write(
+    sql: &Sql,
+    id: Uuid,
+) -> Result<(Option<String>, u32), tokio_postgres::Error> {
+    let hold = format!(
+        "SELECT millrace_hold(pulp_id, claim_id, '{{}}', '{{}}') FROM task WHERE pulp_id = '{id}'"
+    );
+    let end = format!(
+        "SELECT final_state FROM millrace_settle('[{{\"task\": \"{id}\", \"to\": \"completed\", \"created\": []}}]',
+            '{{running,canceling}}', is_held => true) WHERE task_id IS NOT NULL"
+    );
+    let mut deadlocks = 0;
+    let state = loop {
+        sql.batch_execute("BEGIN").await?;
+        let ended = async {
+            sql.query_one(&hold, &[]).await?;
+            let row = sql.query_opt(&end, &[]).await?;
+            sql.batch_execute("COMMIT").await?;
+            Ok(row.map(|row| row.get(0)))
+        };
+        match ended.await {
+            Ok(state) => break state,
+            Err(e) if sql::is_retryable(&e) && deadlocks < 8 => deadlocks += 1,
+            Err(e) => return Err(e),
+        }
+        sql.batch_execute("ROLLBACK").await?;
+    };
+    sql.batch_execute("SELECT pg_advisory_unlock_all()").await?;
+    Ok((state, deadlocks))
+}
+
 /// Cancels a waiting task; nothing when it does not wait.
 ///
 /// # Errors

@@ -200,7 +200,11 @@ async fn run_some(sql: &Sql, record: &Record, rng: &mut StdRng, clock: Instant) 
     match held.as_slice() {
         [] => {}
         [(id, _)] => {
-            let (state, deadlocks) = lanes::finish(sql, *id, 500).await.unwrap();
+            let ended = match rng.random_bool(0.5) {
+                true => lanes::finish_with_write(sql, *id).await,
+                false => lanes::finish(sql, *id, 500).await,
+            };
+            let (state, deadlocks) = ended.unwrap();
             assert_eq!(state.as_deref(), Some("completed"), "nobody else ends it");
             record.deadlocks.fetch_add(deadlocks, Ordering::Relaxed);
         }
