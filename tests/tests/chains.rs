@@ -1,7 +1,7 @@
 //! Tasks that follow each other in a lane are run by the slot that has the first of them, without the broker. A lock that goes in a
 //! moment puts none of them off.
 
-use millrace_common::ids::{ClaimId, ProcessId};
+use millrace_common::ids::{ClaimId, ProcessId, TaskId};
 use millrace_common::tasking::{self, Claim, ClaimOutcome, Resources};
 use millrace_tests::TestApp;
 use serde_json::json;
@@ -114,6 +114,14 @@ async fn a_lock_that_goes_in_a_moment_puts_no_task_off() {
             id: ClaimId::new(),
         };
         let mut conn = db.get().await.unwrap();
+        // The statement is prepared from now on, and not the last one of its session.
+        let nobody = Claim {
+            task: TaskId::new(),
+            id: ClaimId::new(),
+        };
+        let none = tasking::claim(&mut conn, nobody, name, ProcessId::new(), None).await;
+        assert!(matches!(none, Ok(ClaimOutcome::Stale)), "{none:?}");
+        tasking::release(&mut conn).await.unwrap();
         let (claimed, ()) = tokio::join!(
             tasking::claim(&mut conn, claim, name, ProcessId::new(), Some(&patience)),
             async {

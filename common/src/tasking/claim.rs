@@ -108,8 +108,8 @@ const PAUSES: [Duration; 5] = [
 ];
 
 /// Claims a task on this session, which must not be pooled: the locks live as long as it does. With patience, tries again for
-/// some 50 ms where a lock of it is held, unless that is cancelled: for a task that was never put off, as one whose lock
-/// stays held would take so much of a slot time and again.
+/// some 50 ms where a lock of it is held, unless that is cancelled: for a task whose announcement is its first, as one whose
+/// lock stays held would take so much of a slot time and again.
 ///
 /// # Errors
 /// As the session. The caller must [`release`] then: a lock may have been taken. Where the session is
