@@ -1,3 +1,28 @@
+-- The tasks that may be unblocked now that a reservation of this lane with this ticket is gone, one
+-- more than `batch` at most. From an exclusive reservation: what waits behind it up to and with the
+-- lane's next waiting exclusive one. From a shared one: only that next waiting exclusive one.
+CREATE OR REPLACE FUNCTION millrace_behind(lane text, gone bigint, gone_exclusive boolean, batch integer)
+    RETURNS TABLE (task_id uuid, ticket bigint)
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    writer bigint;
+    writer_task uuid;
+BEGIN
+    SELECT v.ticket, v.task_id INTO writer, writer_task FROM reservation v
+     WHERE v.resource = lane AND v.exclusive AND NOT v.granted AND v.ticket > gone
+     ORDER BY v.ticket LIMIT 1;
+    IF gone_exclusive THEN
+        RETURN QUERY SELECT v.task_id, v.ticket FROM reservation v
+          WHERE v.resource = lane AND NOT v.granted AND v.ticket > gone
+            AND v.ticket <= coalesce(writer, 9223372036854775807)
+          ORDER BY v.ticket LIMIT batch + 1;
+    ELSIF writer IS NOT NULL THEN
+        RETURN QUERY SELECT writer_task, writer;
+    END IF;
+END $$;
+ALTER FUNCTION millrace_resume(integer) RESET enable_bitmapscan;
+
 -- Ends tasks, each `{"task", "claim", "to", "result", "error", "created"}`: lane locks, rows in the order of ids, final states,
 -- reservations gone, successors unblocked. One plan for all: planning anew costs more than the statements. A row a task that was
 -- ended; a row without a state for one that was not, as somebody else is busy with a lane of it: one task alone waits

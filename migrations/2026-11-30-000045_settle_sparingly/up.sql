@@ -1,3 +1,28 @@
+-- The tasks that may be unblocked now that a reservation of this lane with this ticket is gone, one
+-- more than `batch` at most. From an exclusive reservation: what waits behind it up to and with the
+-- lane's next waiting exclusive one. From a shared one: only that next waiting exclusive one. In SQL and without settings: so it
+-- becomes a part of the statement that calls it, where a call costs more than what it asks.
+CREATE OR REPLACE FUNCTION millrace_behind(lane text, gone bigint, gone_exclusive boolean, batch integer)
+    RETURNS TABLE (task_id uuid, ticket bigint)
+    LANGUAGE sql STABLE AS $$
+    SELECT b.task_id, b.ticket
+      FROM (SELECT 1) once
+      LEFT JOIN LATERAL (
+           SELECT v.ticket, v.task_id FROM reservation v
+            WHERE v.resource = lane AND v.exclusive AND NOT v.granted AND v.ticket > gone
+            ORDER BY v.ticket LIMIT 1) writer ON true
+     CROSS JOIN LATERAL (
+           (SELECT v.task_id, v.ticket FROM reservation v
+             WHERE gone_exclusive AND v.resource = lane AND NOT v.granted AND v.ticket > gone
+               AND v.ticket <= coalesce(writer.ticket, 9223372036854775807)
+             ORDER BY v.ticket LIMIT batch + 1)
+            UNION ALL
+           (SELECT writer.task_id, writer.ticket WHERE NOT gone_exclusive AND writer.ticket IS NOT NULL)) b
+     ORDER BY b.ticket
+$$;
+ALTER FUNCTION millrace_behind(text, bigint, boolean, integer) RESET ALL;
+ALTER FUNCTION millrace_resume(integer) SET enable_bitmapscan = off;
+
 -- Ends tasks, each `{"task", "claim", "to", "result", "error", "created"}`: lane locks, rows in the order of ids, final states,
 -- reservations gone, successors unblocked. One plan for all: planning anew costs more than the statements. A row a task that was
 -- ended; a row without a state for one that was not, as somebody else is busy with a lane of it: one task alone waits
@@ -39,20 +64,9 @@ BEGIN
         PERFORM set_config('lock_timeout', '50ms', true);
     END IF;
 
-    -- As `millrace_behind` finds them: a function for each reservation costs more than what it asks.
     candidates := ARRAY(
         SELECT b.task_id FROM reservation own
-          LEFT JOIN LATERAL (
-               SELECT v.ticket, v.task_id FROM reservation v
-                WHERE v.resource = own.resource AND v.exclusive AND NOT v.granted AND v.ticket > own.ticket
-                ORDER BY v.ticket LIMIT 1) writer ON true
-         CROSS JOIN LATERAL (
-               (SELECT v.task_id FROM reservation v
-                 WHERE own.exclusive AND v.resource = own.resource AND NOT v.granted AND v.ticket > own.ticket
-                   AND v.ticket <= coalesce(writer.ticket, 9223372036854775807)
-                 ORDER BY v.ticket LIMIT batch + 1)
-                UNION ALL
-               (SELECT writer.task_id WHERE NOT own.exclusive AND writer.ticket IS NOT NULL)) b
+         CROSS JOIN LATERAL millrace_behind(own.resource, own.ticket, own.exclusive, batch) b
          WHERE own.task_id = ANY (free) LIMIT batch + 1);
     more := cardinality(candidates) > batch;
     IF NOT is_held OR cardinality(candidates) > 0 THEN
