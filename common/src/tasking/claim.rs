@@ -121,18 +121,18 @@ pub async fn claim(
     worker: ProcessId,
     patience: Option<&CancellationToken>,
 ) -> QueryResult<ClaimOutcome> {
-    let mut outcome = attempt(conn, claim, name, worker).await?;
-    let Some(stop) = patience else {
-        return Ok(outcome);
-    };
-    for pause in PAUSES {
-        let is_over = stop.run_until_cancelled(tokio::time::sleep(pause));
-        if !matches!(outcome, ClaimOutcome::Refused) || is_over.await.is_none() {
-            break;
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let outcome = attempt(conn, claim, name, worker).await?;
+        let (ClaimOutcome::Refused, Some(stop), Some(pause)) = (&outcome, patience, pauses.next())
+        else {
+            return Ok(outcome);
+        };
+        let paused = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        if paused.is_none() {
+            return Ok(outcome);
         }
-        outcome = attempt(conn, claim, name, worker).await?;
     }
-    Ok(outcome)
 }
 
 async fn attempt(
