@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::v2::answer::{document_id, href, link, moment};
 use crate::v2::problem::details;
 use diesel::QueryResult;
+use futures_util::join;
 use millrace_common::db::Conn;
 use millrace_common::ids::TaskId;
 use millrace_common::models::listed_task::ListedTask;
@@ -56,12 +57,17 @@ pub fn shown_name(name: &str) -> &str {
 /// As the session.
 pub async fn render(app: &App, conn: &mut Conn, tasks: Vec<ListedTask>) -> QueryResult<Vec<Value>> {
     let ids: Vec<TaskId> = tasks.iter().map(|task| task.pulp_id).collect();
+    // In one round trip.
+    let (found, made) = join!(
+        Task::children(conn, &ids),
+        ProgressReport::of_tasks(conn, &ids)
+    );
     let mut children: HashMap<TaskId, Vec<Value>> = HashMap::new();
-    for (parent, child) in Task::children(conn, &ids).await? {
+    for (parent, child) in found? {
         children.entry(parent).or_default().push(link(child));
     }
     let mut reports: HashMap<TaskId, Map<String, Value>> = HashMap::new();
-    for report in ProgressReport::of_tasks(conn, &ids).await? {
+    for report in made? {
         let shown = progress(&report);
         let of_task = reports.entry(report.task_id).or_default();
         of_task.insert(report.code, shown);
