@@ -13,9 +13,9 @@ use serde_json::json;
 use units::Units;
 
 /// Deletes units that are in no version of any repository, each batch with those of its artifacts that nothing else needs; then
-/// artifacts that belong to no unit. Files go after the commit of their batch. What was of interest within the last minutes is kept; what somebody uses at that moment
-/// is skipped and counted. Once it has completed, the files are gone. Its result says what went. Safe to run
-/// again after dying anywhere; the result is that of all runs.
+/// artifacts that belong to no unit. Files go after the commit of their batch. What was of interest within the last minutes is
+/// kept; what somebody uses at that moment is skipped and counted. Once it has completed, the files are gone. Its result says
+/// what went. Safe to run again after dying anywhere; the result is that of all runs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OrphanCleanup {
