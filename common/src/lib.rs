@@ -15,6 +15,7 @@ pub mod db;
 pub mod download;
 pub mod error;
 pub mod fsck;
+pub mod gathering;
 mod hashing;
 pub mod href;
 pub mod ids;
