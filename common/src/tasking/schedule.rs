@@ -1,6 +1,7 @@
 //! Dispatching what schedules say, at its time (contract 2.12).
 
-use super::dispatch::{Dispatched, NewTask, dispatch};
+use super::dispatch::{Dispatched, dispatch};
+use super::new_task::NewTask;
 use super::registry::Registry;
 use crate::db::{self, Conn};
 use crate::error::Error;

@@ -1,10 +1,11 @@
 //! Ending a run: its last write, its final state and its successors, in one transaction (ADR 0016).
 
 use super::claim::Claim;
-use super::dispatch::{Dispatched, NewTask, dispatch_many};
+use super::dispatch::{Dispatched, dispatch_many};
 use super::ending::{Ending, HELD};
 use super::facts::Facts;
 use super::moves;
+use super::new_task::NewTask;
 use super::resources::Resources;
 use super::state::TaskState;
 use super::task::{Outcome, TaskError};

@@ -1,7 +1,7 @@
 //! What a task is: a type with arguments, resources and a body.
 
 use super::context::TaskContext;
-use super::dispatch::NewTask;
+use super::new_task::NewTask;
 use super::registry::{Needs, Registry};
 use super::resources::Resources;
 use crate::db::{Conn, RetryCause};
