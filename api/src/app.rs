@@ -5,6 +5,7 @@ use crate::content::{Fetches, Files};
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::together::Together;
 use crate::waiting::Waiters;
 use clap::ValueEnum;
 use millrace_common::broker::{Link, Publisher};
@@ -83,6 +84,8 @@ pub struct App {
     pub waiters: Waiters,
     /// Turns of requests that dispatch: they may wait for a lane, and then leave sessions to all others.
     pub dispatching: Semaphore,
+    /// Requests that dispatch at the same time.
+    pub together: Arc<Together>,
 }
 
 impl App {
@@ -105,7 +108,6 @@ impl App {
         Ok(Self {
             serves,
             process,
-            keyring,
             publisher: if serves.api() {
                 Publisher::start(&settings.broker, db.clone(), "millrace-api")
             } else {
@@ -121,8 +123,10 @@ impl App {
             events: Events::new(settings.api.event_streams),
             queues: Link::new(&settings.broker, "millrace-api queues").with_small_frames(),
             waiters: Waiters::new(settings.api.immediate_waiters),
+            together: Arc::new(Together::new(db.clone(), keyring.clone())),
             dispatching: Semaphore::new(settings.database.pool_size.saturating_sub(2).max(1)),
             db,
+            keyring,
             catalog,
             settings,
         })

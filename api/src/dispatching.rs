@@ -16,6 +16,9 @@ use millrace_common::representation::task_href;
 use millrace_common::tasking::{Dispatched, NewTask, dispatch};
 use tokio::sync::SemaphorePermit;
 
+/// Units of a task that is dispatched with others: they wait for the locks of all of them to be taken.
+const FEW: usize = 100;
+
 /// Dispatches a task for this request and answers 202 with its href.
 ///
 /// An immediate task is waited for: the answer comes when it has ended, at the latest after
@@ -33,17 +36,41 @@ fn accepted(task: TaskId) -> HttpResponse {
     })
 }
 
+/// As [`dispatch_and_accept`] for a task that uses few units: with those of other requests that come now. `None`: nothing was
+/// done, and it is to be dispatched alone, in a transaction that keeps the units, as somebody holds one of its lanes or
+/// units, a unit is gone, or the request has a key or a deadline.
+///
+/// # Errors
+/// As [`dispatch_and_accept`].
+pub async fn dispatch_together(
+    app: &App,
+    actor: &Actor,
+    task: &NewTask,
+) -> ApiResult<Option<HttpResponse>> {
+    if !is_plain() || task.uses().len() > FEW {
+        return Ok(None);
+    }
+    let task = requested(actor, task.clone());
+    Ok(record_together(app, &task).await?.map(accepted))
+}
+
 /// As [`dispatch_and_accept`], for any dialect: gives the id of the task, which is readable from now on. A task without
-/// a key and a deadline is one statement, which goes to its end also where the client has gone.
+/// a key and a deadline is recorded with those of other requests where nobody is in its way, or in one statement alone,
+/// which goes to its end also where the client has gone.
 ///
 /// # Errors
 /// As [`dispatch_and_accept`].
 pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<TaskId> {
-    if dispatch_headers::current().is_some_and(|headers| !headers.are_plain()) {
+    if !is_plain() {
         return record(app, actor, async |_| Ok(task.clone())).await;
     }
+    let task = requested(actor, task);
+    if task.uses().is_empty()
+        && let Some(id) = record_together(app, &task).await?
+    {
+        return Ok(id);
+    }
     // Nothing is written with it: its statement is the transaction.
-    let task = task.cid(correlation::current()).created_by(Some(actor.id));
     let turn = turn(app).await?;
     let mut conn = app.db.get().await?;
     let waiter = waiter(app, &task);
@@ -60,6 +87,24 @@ pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<T
     drop(turn);
     publish(app, dispatched, waiter).await;
     Ok(id)
+}
+
+/// True where the request has neither a key nor a deadline.
+fn is_plain() -> bool {
+    dispatch_headers::current().is_none_or(|headers| headers.are_plain())
+}
+
+fn requested(actor: &Actor, task: NewTask) -> NewTask {
+    task.cid(correlation::current()).created_by(Some(actor.id))
+}
+
+async fn record_together(app: &App, task: &NewTask) -> ApiResult<Option<TaskId>> {
+    let waiter = waiter(app, task);
+    let Some(dispatched) = app.together.record(task.clone()).await? else {
+        return Ok(None);
+    };
+    publish(app, dispatched, waiter).await;
+    Ok(Some(task.id))
 }
 
 /// As [`dispatch_and_accept`], with a task that is made in the same transaction, after whatever else is to be

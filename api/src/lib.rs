@@ -23,6 +23,7 @@ mod process;
 mod readiness;
 pub mod route;
 mod server;
+mod together;
 pub mod v2;
 pub mod v3;
 mod waiting;

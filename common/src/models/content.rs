@@ -83,9 +83,9 @@ impl NewContent<'_> {
     }
 }
 
-/// A unit that is not deleted until the transaction ends.
+/// What is to be known of a unit that a task is to use.
 #[derive(Clone, Debug, QueryableByName)]
-pub struct KeptUnit {
+pub struct NamedUnit {
     /// Its id.
     #[diesel(sql_type = SqlUuid)]
     pub pulp_id: ContentId,
@@ -219,15 +219,16 @@ impl Content {
     ///
     /// # Errors
     /// As the session.
-    pub async fn keep(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<KeptUnit>> {
-        sql_query(format!(
-            "SELECT pulp_id, pulp_domain, pulp_type, {STALE} AS is_stale FROM content \
-              WHERE pulp_id = ANY ($1) ORDER BY pulp_id FOR KEY SHARE",
-        ))
-        .bind::<Array<SqlUuid>, _>(ids)
-        .prepared()
-        .load(conn)
-        .await
+    pub async fn keep(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<NamedUnit>> {
+        named(conn, ids, "ORDER BY pulp_id FOR KEY SHARE").await
+    }
+
+    /// Those of these units that exist now.
+    ///
+    /// # Errors
+    /// As the session.
+    pub async fn look(conn: &mut Conn, ids: &[ContentId]) -> QueryResult<Vec<NamedUnit>> {
+        named(conn, ids, "").await
     }
 
     /// Says that units are of interest now. Those of the last hour and those that somebody has locked
@@ -253,6 +254,17 @@ impl Content {
     pub fn unneeded() -> Predicate<content::table> {
         Predicate::of(is_unneeded().and(content::pulp_type.ne(PUBLISHED_METADATA)))
     }
+}
+
+async fn named(conn: &mut Conn, ids: &[ContentId], lock: &str) -> QueryResult<Vec<NamedUnit>> {
+    sql_query(format!(
+        "SELECT pulp_id, pulp_domain, pulp_type, {STALE} AS is_stale FROM content \
+          WHERE pulp_id = ANY ($1) {lock}",
+    ))
+    .bind::<Array<SqlUuid>, _>(ids)
+    .prepared()
+    .load(conn)
+    .await
 }
 
 /// In no version of any repository, and not about to be used by a task.
