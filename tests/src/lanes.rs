@@ -58,6 +58,43 @@ pub async fn dispatch(sql: &Sql, tasks: &[Wanted]) -> Result<Vec<i64>, tokio_pos
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Dispatches those that nobody is in the way of, in one transaction; gives their ids and tickets.
+///
+/// # Errors
+/// The database's.
+pub async fn dispatch_free(
+    sql: &Sql,
+    tasks: &[Wanted],
+) -> Result<Vec<(Uuid, i64)>, tokio_postgres::Error> {
+    dispatch_together(sql, tasks, &[], false).await
+}
+
+/// As [`dispatch_free`], with objects that tasks use; waits a moment for lanes that somebody has locked, or for nothing.
+///
+/// # Errors
+/// The database's.
+pub async fn dispatch_together(
+    sql: &Sql,
+    tasks: &[Wanted],
+    uses: &[(Uuid, Uuid)],
+    waits: bool,
+) -> Result<Vec<(Uuid, i64)>, tokio_postgres::Error> {
+    let rows = serde_json::Value::from(tasks.iter().map(Wanted::row).collect::<Vec<_>>());
+    let list = |ids: Vec<String>| format!("{{{}}}", ids.join(","));
+    let users = list(uses.iter().map(|(task, _)| task.to_string()).collect());
+    let objects = list(uses.iter().map(|(_, object)| object.to_string()).collect());
+    let statement = "SELECT pulp_id::text, ticket
+        FROM millrace_dispatch_together($1::text::jsonb, $2::text::uuid[], $3::text::uuid[], $4) ORDER BY ticket";
+    let rows = sql
+        .query(statement, &[&rows.to_string(), &users, &objects, &waits])
+        .await?;
+    let of = |row: &tokio_postgres::Row| {
+        let id = row.get::<_, &str>(0).parse().unwrap_or_default();
+        (id, row.get(1))
+    };
+    Ok(rows.iter().map(of).collect())
+}
+
 /// Claims a task for this session; gives the outcome.
 ///
 /// # Errors

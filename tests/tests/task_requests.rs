@@ -1,8 +1,12 @@
 //! Requests about tasks: what is listed, and what is refused.
 
-use millrace_tests::TestApp;
 use millrace_tests::client::sleep;
+use millrace_tests::eventually::holds;
+use millrace_tests::{TestApp, eventually};
 use serde_json::{Value, json};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(60);
 
 const TEST: &str = "pulpcore.app.tasks.test";
 
@@ -114,5 +118,57 @@ async fn what_cannot_be_dispatched_is_refused_by_field_and_stores_nothing() {
     let neither = json!({"name": good["name"], "args": [0], "immediate": false, "deferred": false});
     app.post("tasks/", &neither).await.expect(400);
     assert_eq!(app.sql.number("SELECT count(*) FROM task").await, 0);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn requests_that_come_at_once_are_recorded_in_fewer_transactions() {
+    let mut app = TestApp::with_workers(0).await;
+    let mut requests = tokio::task::JoinSet::new();
+    for n in 0..64 {
+        let client = app.client();
+        let body = json!({"name": format!("{TEST}.dummy_task"), "exclusive_resources": [format!("lane-{n}")]});
+        requests.spawn(async move { client.post("tasks/", &body).await });
+    }
+    while let Some(answer) = requests.join_next().await {
+        answer.unwrap().expect(202);
+    }
+    let tasks = "SELECT count(*) FROM task";
+    assert_eq!(app.sql.number(tasks).await, 64);
+    // Nobody has changed a reservation since.
+    let transactions = "SELECT count(DISTINCT xmin::text) FROM reservation";
+    let transactions = app.sql.number(transactions).await;
+    assert!(transactions < 64, "{transactions} transactions");
+    app.spawn_worker(&[]);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_lane_is_held_holds_up_no_other() {
+    let mut app = TestApp::with_workers(0).await;
+    let on =
+        |lane: &str| json!({"name": format!("{TEST}.dummy_task"), "exclusive_resources": [lane]});
+    let lock =
+        "SELECT pg_advisory_xact_lock(millrace_lane_class('held'), millrace_lane_key('held'))";
+    app.sql.run(&format!("BEGIN; {lock}")).await;
+    let (client, body) = (app.client(), on("held"));
+    let held = tokio::spawn(async move { client.post("tasks/", &body).await });
+    let waits =
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database =
+                     (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually(LONG, async || {
+        let waits = app.sql.number(waits).await;
+        holds(waits == 1, || format!("{waits} requests wait"))
+    })
+    .await;
+    for n in 0..10 {
+        let body = on(&format!("free-{n}"));
+        app.post("tasks/", &body).await.expect(202);
+    }
+    assert!(!held.is_finished());
+    app.sql.run("COMMIT").await;
+    held.await.unwrap().expect(202);
+    assert_eq!(app.sql.number("SELECT count(*) FROM task").await, 11);
+    app.spawn_worker(&[]);
     app.finish().await;
 }

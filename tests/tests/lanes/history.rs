@@ -22,6 +22,8 @@ struct Record {
     deadlocks: AtomicU32,
     /// Runs that were settled with others.
     together: AtomicUsize,
+    /// Dispatches of several that left one to be dispatched alone.
+    left_out: AtomicUsize,
 }
 
 struct Verdict {
@@ -30,6 +32,7 @@ struct Verdict {
     deadlocks: u32,
     runs: usize,
     together: usize,
+    left_out: usize,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +48,7 @@ async fn a_random_history_of_many_sessions_keeps_order_and_leaves_nothing_behind
     );
     assert!(verdict.runs > TASKS as usize / 2, "{} runs", verdict.runs);
     assert!(verdict.together > 0, "none was settled with another one");
+    assert!(verdict.left_out > 0, "somebody was in the way of none");
     let sql = db.sql().await;
     assert_eq!(sql.number("SELECT count(*) FROM reservation").await, 0);
     assert_eq!(
@@ -110,6 +114,7 @@ async fn play(db: &TestDb, seed: u64) -> Verdict {
         violations: violations(&runs),
         deadlocks: record.deadlocks.load(Ordering::Relaxed),
         together: record.together.load(Ordering::Relaxed),
+        left_out: record.left_out.load(Ordering::Relaxed),
         runs: runs.len(),
     }
 }
@@ -125,7 +130,11 @@ async fn session(sql: &Sql, record: &Record, mut rng: StdRng, clock: Instant) {
                 .collect();
             let count = u32::try_from(tasks.len()).unwrap();
             record.dispatched.fetch_add(count, Ordering::Relaxed);
-            let tickets = lanes::dispatch(sql, &tasks).await.unwrap();
+            let tickets = if rng.random_bool(0.5) {
+                lanes::dispatch(sql, &tasks).await.unwrap()
+            } else {
+                dispatch_as_requests(sql, record, &tasks).await
+            };
             let mut known = record.tasks.lock().unwrap();
             known.extend(tickets.into_iter().zip(tasks).map(|(k, t)| (t.id, (k, t))));
             continue;
@@ -144,6 +153,25 @@ async fn session(sql: &Sql, record: &Record, mut rng: StdRng, clock: Instant) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
+}
+
+/// Those that nobody is in the way of in one transaction, each other one alone; gives the tickets.
+async fn dispatch_as_requests(sql: &Sql, record: &Record, tasks: &[Wanted]) -> Vec<i64> {
+    let free = lanes::dispatch_free(sql, tasks).await.unwrap();
+    let mut free: BTreeMap<Uuid, i64> = free.into_iter().collect();
+    if free.len() < tasks.len() {
+        record.left_out.fetch_add(1, Ordering::Relaxed);
+    }
+    let mut tickets = Vec::new();
+    for task in tasks {
+        tickets.push(match free.remove(&task.id) {
+            Some(ticket) => ticket,
+            None => lanes::dispatch(sql, std::slice::from_ref(task))
+                .await
+                .unwrap()[0],
+        });
+    }
+    tickets
 }
 
 fn random_task(rng: &mut StdRng) -> Wanted {
