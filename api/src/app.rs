@@ -83,7 +83,7 @@ pub struct App {
     /// Requests that wait for an immediate task.
     pub waiters: Waiters,
     /// Turns of requests that dispatch: they may wait for a lane, and then leave sessions to all others.
-    pub dispatching: Semaphore,
+    pub dispatching: Arc<Semaphore>,
     /// Requests that dispatch at the same time.
     pub together: Arc<Together>,
 }
@@ -105,6 +105,9 @@ impl App {
             keyring.clone(),
             settings.clone(),
         );
+        // One for dispatches that wait for nothing, one for whoever does not dispatch.
+        let sessions = settings.database.pool_size.saturating_sub(2).max(1);
+        let dispatching = Arc::new(Semaphore::new(sessions));
         Ok(Self {
             serves,
             process,
@@ -123,8 +126,12 @@ impl App {
             events: Events::new(settings.api.event_streams),
             queues: Link::new(&settings.broker, "millrace-api queues").with_small_frames(),
             waiters: Waiters::new(settings.api.immediate_waiters),
-            together: Arc::new(Together::new(db.clone(), keyring.clone())),
-            dispatching: Semaphore::new(settings.database.pool_size.saturating_sub(2).max(1)),
+            together: Arc::new(Together::new(
+                db.clone(),
+                keyring.clone(),
+                Arc::clone(&dispatching),
+            )),
+            dispatching,
             db,
             keyring,
             catalog,

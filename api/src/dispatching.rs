@@ -6,6 +6,7 @@ use crate::correlation;
 use crate::dispatch_headers::{self, DispatchHeaders};
 use crate::error::{ApiError, ApiResult};
 use crate::route::AsyncOperationResponse;
+use crate::together::{self, Recorded};
 use crate::waiting::Waiter;
 use actix_web::HttpResponse;
 use millrace_common::crash::{self, Point};
@@ -15,9 +16,6 @@ use millrace_common::ids::TaskId;
 use millrace_common::representation::task_href;
 use millrace_common::tasking::{Dispatched, NewTask, dispatch};
 use tokio::sync::SemaphorePermit;
-
-/// Units of a task that is dispatched with others: they wait for the locks of all of them to be taken.
-const FEW: usize = 100;
 
 /// Dispatches a task for this request and answers 202 with its href.
 ///
@@ -36,9 +34,9 @@ fn accepted(task: TaskId) -> HttpResponse {
     })
 }
 
-/// As [`dispatch_and_accept`] for a task that uses few units: with those of other requests that come now. `None`: nothing was
-/// done, and it is to be dispatched alone, in a transaction that keeps the units, as somebody holds one of its lanes or
-/// units, a unit is gone, or the request has a key or a deadline.
+/// As [`dispatch_and_accept`] for a task that [`may_go_together`]: with those of other requests that come now. `None`: nothing was
+/// done, and it is to be dispatched alone, in a transaction that keeps the units that it uses, as somebody holds one of its
+/// lanes or units, or a unit is gone.
 ///
 /// # Errors
 /// As [`dispatch_and_accept`].
@@ -47,9 +45,6 @@ pub async fn dispatch_together(
     actor: &Actor,
     task: &NewTask,
 ) -> ApiResult<Option<HttpResponse>> {
-    if !is_plain() || task.uses().len() > FEW {
-        return Ok(None);
-    }
     let task = requested(actor, task.clone());
     Ok(record_together(app, &task).await?.map(accepted))
 }
@@ -66,6 +61,7 @@ pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<T
     }
     let task = requested(actor, task);
     if task.uses().is_empty()
+        && together::may_go_together(&task)
         && let Some(id) = record_together(app, &task).await?
     {
         return Ok(id);
@@ -89,6 +85,13 @@ pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<T
     Ok(id)
 }
 
+/// True for a task that may be dispatched by [`dispatch_together`]: it is small, and the request has neither a key nor a
+/// deadline.
+#[must_use]
+pub fn may_go_together(task: &NewTask) -> bool {
+    is_plain() && together::may_go_together(task)
+}
+
 /// True where the request has neither a key nor a deadline.
 fn is_plain() -> bool {
     dispatch_headers::current().is_none_or(|headers| headers.are_plain())
@@ -100,10 +103,11 @@ fn requested(actor: &Actor, task: NewTask) -> NewTask {
 
 async fn record_together(app: &App, task: &NewTask) -> ApiResult<Option<TaskId>> {
     let waiter = waiter(app, task);
-    let Some(dispatched) = app.together.record(task.clone()).await? else {
-        return Ok(None);
-    };
-    publish(app, dispatched, waiter).await;
+    match app.together.record(task.clone()).await? {
+        Some(Recorded::Now(dispatched)) => publish(app, *dispatched, waiter).await,
+        Some(Recorded::Unheard) => {}
+        None => return Ok(None),
+    }
     Ok(Some(task.id))
 }
 

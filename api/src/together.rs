@@ -1,14 +1,17 @@
 //! Requests that dispatch at the same time record their tasks in one transaction.
 
-use log::debug;
+use log::{debug, warn};
 use millrace_common::cause::chain;
-use millrace_common::db::{Db, RetryCause};
-use millrace_common::error::{Error, is_connection_loss};
+use millrace_common::db::{self, Db, Pooled, RetryCause};
+use millrace_common::error::{Error, is_connection_loss, is_retryable};
 use millrace_common::gathering::{Gathering, Turn};
 use millrace_common::secrets::Keyring;
-use millrace_common::tasking::{Dispatched, Lanes, NewTask, dispatch_together};
+use millrace_common::tasking::{Attempt, Dispatched, Lanes, NewTask, dispatch, dispatch_together};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Tasks of one transaction at most.
 const MOST: usize = 64;
@@ -16,35 +19,58 @@ const MOST: usize = 64;
 /// Whose turn does not come within so long records its task alone.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// A transaction of several is given up with its session when it takes longer: they wait for it.
+const LONGEST: Duration = Duration::from_secs(6);
+
+/// Those that wait for a lane do so with others that wait for the same one, and seldom with any that wait for another.
+const LANES: usize = 64;
+
+/// Bytes of arguments, and units that are used, of a task that is recorded with others: they wait until all of it is written.
+const SMALL: usize = 16 << 10;
+const FEW: usize = 100;
+
+/// True for a task that may be recorded with others.
+#[must_use]
+pub fn may_go_together(task: &NewTask) -> bool {
+    task.uses().len() <= FEW && task.arguments_len() <= SMALL
+}
+
 /// What became of a task.
 #[derive(Clone)]
 enum Answer {
-    Recorded(Box<Dispatched>),
-    /// Nothing: somebody was in its way.
-    LeftOut,
-    /// Perhaps it was recorded: the session was lost, for this reason.
-    Unheard(String),
+    Tried(Attempt),
+    /// Perhaps it was recorded.
+    Unheard,
+}
+
+/// A task that is there.
+pub enum Recorded {
+    /// It is to be published.
+    Now(Box<Dispatched>),
+    /// By a transaction whose answer was lost. The janitor announces it.
+    Unheard,
 }
 
 /// The requests of this process that wait to have a task recorded.
 pub struct Together {
-    /// With lanes that are free: nobody waits for a lane of another one.
     free: Gathering<NewTask, Answer>,
-    /// With lanes that were not. Many wait for one and the same, behind the run that is on it.
-    busy: Gathering<NewTask, Answer>,
+    busy: Vec<Gathering<NewTask, Answer>>,
     db: Db,
     keyring: Keyring,
+    /// Turns of requests that may wait for a lane.
+    dispatching: Arc<Semaphore>,
 }
 
 impl Together {
     /// None so far.
     #[must_use]
-    pub fn new(db: Db, keyring: Keyring) -> Self {
+    pub fn new(db: Db, keyring: Keyring, dispatching: Arc<Semaphore>) -> Self {
         Self {
             free: Gathering::new(MOST, PATIENCE),
-            busy: Gathering::new(MOST, PATIENCE),
+            busy: (0..LANES).map(|_| Gathering::new(MOST, PATIENCE)).collect(),
             db,
             keyring,
+            dispatching,
         }
     }
 
@@ -54,17 +80,25 @@ impl Together {
     ///
     /// # Errors
     /// [`Error::Unavailable`] without a database; it may have been recorded then.
-    pub async fn record(self: &Arc<Self>, task: NewTask) -> Result<Option<Dispatched>, Error> {
+    pub async fn record(self: &Arc<Self>, task: NewTask) -> Result<Option<Recorded>, Error> {
         let together = Arc::clone(self);
-        tokio::spawn(async move {
-            let free = together.join(&together.free, Lanes::Free, task.clone());
-            if let Some(dispatched) = free.await? {
-                return Ok(Some(dispatched));
-            }
-            together.join(&together.busy, Lanes::Soon, task).await
-        })
-        .await
-        .map_err(Error::internal)?
+        tokio::spawn(async move { together.attempt(task).await })
+            .await
+            .map_err(Error::internal)?
+    }
+
+    async fn attempt(&self, task: NewTask) -> Result<Option<Recorded>, Error> {
+        let mut answer = self.join(&self.free, Lanes::Free, task.clone()).await?;
+        if let Answer::Tried(Attempt::Busy) = answer
+            && let Some(gathering) = self.busy.get(place(&task))
+        {
+            answer = self.join(gathering, Lanes::Soon, task.clone()).await?;
+        }
+        match answer {
+            Answer::Tried(Attempt::Dispatched(dispatched)) => Ok(Some(Recorded::Now(dispatched))),
+            Answer::Tried(Attempt::Busy | Attempt::LeftOut) => Ok(None),
+            Answer::Unheard => self.again(&task).await.map(Some),
+        }
     }
 
     async fn join(
@@ -72,54 +106,86 @@ impl Together {
         gathering: &Gathering<NewTask, Answer>,
         lanes: Lanes,
         task: NewTask,
-    ) -> Result<Option<Dispatched>, Error> {
-        let answer = match gathering.join(task).await {
-            Turn::Answered(answer) => Some(answer),
-            Turn::Unheard => None,
-            Turn::Late(_) => Some(Answer::LeftOut),
-            Turn::Leads(leader) => {
-                let mut conn = self.db.get().await?;
-                let party = leader.gather();
-                let recorded = dispatch_together(&mut conn, &self.keyring, party.items(), lanes);
-                let answers = match recorded.await {
-                    Ok(recorded) => recorded.into_iter().map(Answer::of).collect(),
-                    Err(error) => vec![Answer::of_error(&error); party.items().len()],
-                };
-                // The next one finds it free.
-                drop(conn);
-                party.answer(answers)
+    ) -> Result<Answer, Error> {
+        let leader = match gathering.join(task).await {
+            Turn::Answered(answer) => return Ok(answer),
+            Turn::Unheard => return Ok(Answer::Unheard),
+            Turn::Late(_) => return Ok(Answer::Tried(Attempt::LeftOut)),
+            Turn::Leads(leader) => leader,
+        };
+        // As whoever waits alone: others find a session, too.
+        let _turn = match lanes {
+            Lanes::Soon => match self.dispatching.try_acquire() {
+                Ok(turn) => Some(turn),
+                Err(_) => return Ok(Answer::Tried(Attempt::LeftOut)),
+            },
+            Lanes::Free => None,
+        };
+        let mut conn = self.db.get().await?;
+        let party = leader.gather();
+        let attempts = dispatch_together(&mut conn, &self.keyring, party.items(), lanes);
+        let answers = match timeout(LONGEST, attempts).await {
+            Ok(Ok(attempts)) => attempts.into_iter().map(Answer::Tried).collect(),
+            Ok(Err(error)) => vec![Answer::of_error(&error); party.items().len()],
+            Err(_elapsed) => {
+                // It is busy still.
+                drop(Pooled::take(conn));
+                return Ok(Answer::Unheard);
             }
         };
-        match answer {
-            Some(Answer::Recorded(dispatched)) => Ok(Some(*dispatched)),
-            Some(Answer::LeftOut) => Ok(None),
-            Some(Answer::Unheard(why)) => Err(unavailable(why)),
-            None => Err(unavailable("no answer".to_owned())),
+        // The next one finds it free.
+        drop(conn);
+        Ok(party.answer(answers).unwrap_or(Answer::Unheard))
+    }
+
+    /// Records a task that may have been recorded: waits for whoever did, if anybody does.
+    async fn again(&self, task: &NewTask) -> Result<Recorded, Error> {
+        let mut conn = self.db.get().await?;
+        let dispatched = db::retrying(&mut conn, async |conn| {
+            dispatch(conn, &self.keyring, task).await
+        });
+        match dispatched.await {
+            Ok(dispatched) => Ok(Recorded::Now(Box::new(dispatched))),
+            Err(error) if is_there(&error) => Ok(Recorded::Unheard),
+            Err(error) => Err(error),
         }
     }
+}
+
+/// Where those gather that wait for the lane of this task.
+fn place(task: &NewTask) -> usize {
+    let mut hasher = DefaultHasher::new();
+    task.lane().hash(&mut hasher);
+    usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default()
+}
+
+/// True where a row has the id already.
+fn is_there(error: &Error) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error as DieselError};
+    let Some(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info)) = error.diesel()
+    else {
+        return false;
+    };
+    info.constraint_name() == Some("task_pkey")
 }
 
 impl Answer {
-    fn of(dispatched: Option<Dispatched>) -> Self {
-        dispatched.map_or(Self::LeftOut, |dispatched| {
-            Self::Recorded(Box::new(dispatched))
-        })
-    }
-
+    /// Of a statement that failed.
     fn of_error(error: &Error) -> Self {
         let why = chain(error);
-        if error.diesel().is_some_and(is_connection_loss) {
-            return Self::Unheard(why);
+        match error.diesel() {
+            Some(cause) if is_connection_loss(cause) => Self::Unheard,
+            Some(cause) => {
+                if is_retryable(cause) {
+                    debug!(error:% = error; "recording tasks together: {why}");
+                } else {
+                    warn!(error:% = error; "recording tasks together: {why}");
+                }
+                // One of them is the reason: alone each hears its own.
+                Self::Tried(Attempt::LeftOut)
+            }
+            // What was answered cannot be read.
+            None => Self::Unheard,
         }
-        // One of them is the reason: alone each hears its own.
-        debug!(error:% = error; "recording tasks together: {why}");
-        Self::LeftOut
-    }
-}
-
-fn unavailable(why: String) -> Error {
-    Error::Unavailable {
-        what: "database",
-        source: why.into(),
     }
 }

@@ -26,11 +26,11 @@ BEGIN
     PERFORM millrace_lock_lanes(exclusive, shared, '5s');
 END $$;
 
--- Dispatches those of these tasks that nobody is in the way of, as millrace_dispatch does: a row for each of them. Waits for
--- nothing, or for lanes only, 50 ms for each: then it fails where one is locked for longer. Left out, to be dispatched
--- alone: a task with a lane that somebody has locked, unless lanes are waited for, one with more than 64 of them, and one
--- with an object that somebody has locked or that is neither a unit nor an artifact. Locks that were taken for such a task
--- are given back by the commit.
+-- Dispatches those of these tasks that nobody is in the way of, as millrace_dispatch does: a row for each of them. Waits neither
+-- for lanes nor for objects, or for lanes only, 50 ms for each: then it fails where one is locked for longer. A task with a
+-- lane that somebody has locked, where lanes are not waited for, has a row without a ticket. Left out, to be dispatched alone: a
+-- task with more than 64 lanes, and one with an object that somebody has locked or that is neither a unit nor an artifact.
+-- Locks that were taken for what is not dispatched are given back by the commit.
 CREATE FUNCTION millrace_dispatch_together(tasks jsonb, users uuid[], objects uuid[], waits boolean)
     RETURNS TABLE (pulp_id uuid, ticket bigint, pulp_created timestamptz, state text, announcement jsonb)
     LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
@@ -38,6 +38,7 @@ DECLARE
     kept uuid[];
     left_out uuid[] := '{}';
     free jsonb;
+    busy uuid[];
 BEGIN
     -- Locks nothing: sets the time limits, and refuses other isolation levels.
     PERFORM millrace_lock_lanes('{}', '{}');
@@ -47,19 +48,23 @@ BEGIN
         kept := kept || ARRAY(SELECT a.pulp_id FROM artifact a WHERE a.pulp_id = ANY (objects)
                                ORDER BY a.pulp_id FOR KEY SHARE SKIP LOCKED);
         left_out := ARRAY(SELECT u.task_id FROM unnest(users, objects) AS u(task_id, object_id)
-                           WHERE u.object_id <> ALL (kept));
+                           WHERE u.object_id NOT IN (SELECT unnest(kept)));
     END IF;
-    free := (
-        SELECT jsonb_agg(t.task ORDER BY t.place)
-          FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t(task, place)
-         WHERE (t.task ->> 'id')::uuid <> ALL (left_out)
-           AND jsonb_array_length(t.task -> 'exclusive') + jsonb_array_length(t.task -> 'shared') <= 64
-           AND (waits OR NOT EXISTS (
-                   SELECT FROM jsonb_array_elements_text(t.task -> 'exclusive') r
-                    WHERE NOT pg_try_advisory_xact_lock(millrace_lane_class(r), millrace_lane_key(r)))
-               AND NOT EXISTS (
-                   SELECT FROM jsonb_array_elements_text(t.task -> 'shared') r
-                    WHERE NOT pg_try_advisory_xact_lock_shared(millrace_lane_class(r), millrace_lane_key(r)))));
+    SELECT jsonb_agg(t.task ORDER BY t.place) FILTER (WHERE t.is_free),
+           array_agg((t.task ->> 'id')::uuid) FILTER (WHERE NOT t.is_free)
+      INTO free, busy
+      FROM (SELECT t.task, t.place,
+                   waits OR NOT EXISTS (
+                       SELECT FROM jsonb_array_elements_text(t.task -> 'exclusive') r
+                        WHERE NOT pg_try_advisory_xact_lock(millrace_lane_class(r), millrace_lane_key(r)))
+                   AND NOT EXISTS (
+                       SELECT FROM jsonb_array_elements_text(t.task -> 'shared') r
+                        WHERE NOT pg_try_advisory_xact_lock_shared(millrace_lane_class(r), millrace_lane_key(r))) AS is_free
+              FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t(task, place)
+             WHERE (t.task ->> 'id')::uuid <> ALL (left_out)
+               AND jsonb_array_length(t.task -> 'exclusive') + jsonb_array_length(t.task -> 'shared') <= 64
+            OFFSET 0) t;
+    RETURN QUERY SELECT b.id, NULL::bigint, NULL::timestamptz, NULL::text, NULL::jsonb FROM unnest(busy) b(id);
     IF free IS NULL THEN RETURN; END IF;
     IF waits THEN
         PERFORM millrace_lock_lanes(

@@ -66,10 +66,13 @@ pub async fn dispatch_free(
     sql: &Sql,
     tasks: &[Wanted],
 ) -> Result<Vec<(Uuid, i64)>, tokio_postgres::Error> {
-    dispatch_together(sql, tasks, &[], false).await
+    let tried = dispatch_together(sql, tasks, &[], false).await?;
+    let recorded = |(id, ticket): (Uuid, Option<i64>)| Some((id, ticket?));
+    Ok(tried.into_iter().filter_map(recorded).collect())
 }
 
-/// As [`dispatch_free`], with objects that tasks use; waits a moment for lanes that somebody has locked, or for nothing.
+/// As [`dispatch_free`], with objects that tasks use; waits a moment for lanes that somebody has locked, or for nothing. Those
+/// of which somebody has locked one come last, without a ticket.
 ///
 /// # Errors
 /// The database's.
@@ -78,7 +81,7 @@ pub async fn dispatch_together(
     tasks: &[Wanted],
     uses: &[(Uuid, Uuid)],
     waits: bool,
-) -> Result<Vec<(Uuid, i64)>, tokio_postgres::Error> {
+) -> Result<Vec<(Uuid, Option<i64>)>, tokio_postgres::Error> {
     let rows = serde_json::Value::from(tasks.iter().map(Wanted::row).collect::<Vec<_>>());
     let list = |ids: Vec<String>| format!("{{{}}}", ids.join(","));
     let users = list(uses.iter().map(|(task, _)| task.to_string()).collect());

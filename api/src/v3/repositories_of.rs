@@ -5,7 +5,9 @@
 use crate::app::App;
 use crate::auth::{self, Access, Action, Actor, authorize};
 use crate::body::{Body, Fields, FromFields, Text, Unread};
-use crate::dispatching::{dispatch_and_accept, dispatch_made, dispatch_together, immediate};
+use crate::dispatching::{
+    dispatch_and_accept, dispatch_made, dispatch_together, immediate, may_go_together,
+};
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
 use crate::v3::labels::{self, SetLabel, UnsetLabel};
@@ -297,11 +299,16 @@ pub async fn modify<K: RepositoryCalls>(
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?
         .resources(AddAndRemove::on(&row.pulp_type, row.pulp_id));
-    let stale = add.look(&mut *app.db.get().await?).await?;
-    if stale.is_empty()
-        && let Some(accepted) = dispatch_together(&app, &actor, &task).await?
-    {
-        return Ok(accepted);
+    if may_go_together(&task) {
+        let mut stale = Vec::new();
+        if !add.ids().is_empty() {
+            stale = add.look(&mut *app.db.get().await?).await?;
+        }
+        if stale.is_empty()
+            && let Some(accepted) = dispatch_together(&app, &actor, &task).await?
+        {
+            return Ok(accepted);
+        }
     }
     dispatch_made(&app, &actor, async |conn| {
         let stale = add.keep(conn).await?;

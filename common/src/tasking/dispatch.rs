@@ -53,12 +53,12 @@ impl Dispatched {
 struct Row {
     #[diesel(sql_type = SqlUuid)]
     pulp_id: TaskId,
-    #[diesel(sql_type = BigInt)]
-    ticket: i64,
-    #[diesel(sql_type = Timestamptz)]
-    pulp_created: DateTime<Utc>,
-    #[diesel(sql_type = Text)]
-    state: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    ticket: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pulp_created: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    state: Option<String>,
     #[diesel(sql_type = Nullable<Jsonb>)]
     announcement: Option<Value>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -81,8 +81,7 @@ pub async fn dispatch(
     task: &NewTask,
 ) -> Result<Dispatched, Error> {
     let mut all = dispatch_many(conn, keyring, std::slice::from_ref(task)).await?;
-    all.pop()
-        .ok_or_else(|| Error::internal("dispatch returned no row"))
+    all.pop().ok_or_else(no_row)
 }
 
 /// Records tasks in the given order, as [`dispatch`] does, in one statement.
@@ -118,22 +117,31 @@ pub async fn dispatch_many(
     // A row a task, in the given order.
     rows.into_iter()
         .zip(tasks)
-        .map(|(row, task)| row.dispatched(task))
+        .map(|(row, task)| row.dispatched(task)?.ok_or_else(no_row))
         .collect()
 }
 
 /// What is done about lanes that somebody has locked, where several requests have their tasks recorded together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lanes {
-    /// Their tasks are left out.
+    /// Their tasks are busy.
     Free,
     /// They are waited for, 50 ms each.
     Soon,
 }
 
-/// Records those of these tasks that nobody is in the way of, in one statement that is a transaction of its own. `None`:
-/// the task was not recorded, and is to be dispatched alone: one of its lanes is locked ([`Lanes::Free`]), it has more than
-/// 64 of them, or one of its uses is locked by others or gone.
+/// What became of one of several tasks.
+#[derive(Clone, Debug)]
+pub enum Attempt {
+    /// It was recorded.
+    Dispatched(Box<Dispatched>),
+    /// Somebody has locked one of its lanes.
+    Busy,
+    /// It is to be dispatched alone: it has more than 64 lanes, or one of its uses is locked by others or gone.
+    LeftOut,
+}
+
+/// Records those of these tasks that nobody is in the way of, in one statement that is a transaction of its own.
 ///
 /// # Errors
 /// As [`dispatch_many`]; also where a lane that is waited for does not come in time.
@@ -142,7 +150,7 @@ pub async fn dispatch_together(
     keyring: &Keyring,
     tasks: &[NewTask],
     lanes: Lanes,
-) -> Result<Vec<Option<Dispatched>>, Error> {
+) -> Result<Vec<Attempt>, Error> {
     let (rows, users, objects) = written(keyring, tasks)?;
     let rows: Vec<Row> = sql_query(format!(
         "SELECT {COLUMNS} FROM millrace_dispatch_together($1, $2, $3, $4) d"
@@ -155,14 +163,20 @@ pub async fn dispatch_together(
     .load(conn)
     .await?;
     let mut rows: HashMap<TaskId, Row> = rows.into_iter().map(|row| (row.pulp_id, row)).collect();
-    tasks
-        .iter()
-        .map(|task| {
-            rows.remove(&task.id)
-                .map(|row| row.dispatched(task))
-                .transpose()
+    let attempt = |task: &NewTask| {
+        let Some(row) = rows.remove(&task.id) else {
+            return Ok(Attempt::LeftOut);
+        };
+        Ok(match row.dispatched(task)? {
+            Some(dispatched) => Attempt::Dispatched(Box::new(dispatched)),
+            None => Attempt::Busy,
         })
-        .collect()
+    };
+    tasks.iter().map(attempt).collect()
+}
+
+fn no_row() -> Error {
+    Error::internal("dispatch returned no row")
 }
 
 /// The tasks as the engine's functions take them: rows, and pairs of a task and an object that it uses.
@@ -179,21 +193,27 @@ fn written(keyring: &Keyring, tasks: &[NewTask]) -> Result<(Value, Vec<TaskId>, 
 }
 
 impl Row {
-    fn dispatched(self, task: &NewTask) -> Result<Dispatched, Error> {
-        Ok(Dispatched {
+    /// `None`: it was not recorded.
+    fn dispatched(self, task: &NewTask) -> Result<Option<Dispatched>, Error> {
+        let (Some(ticket), Some(created), Some(state)) =
+            (self.ticket, self.pulp_created, self.state)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Dispatched {
             name: task.name,
             class: task.class,
             cid: task.cid.clone(),
             lane: self.lane,
             id: self.pulp_id,
-            ticket: self.ticket,
-            created: self.pulp_created,
-            state: self.state.parse().map_err(Error::internal)?,
+            ticket,
+            created,
+            state: state.parse().map_err(Error::internal)?,
             announcement: self
                 .announcement
                 .map(serde_json::from_value)
                 .transpose()
                 .map_err(Error::internal)?,
-        })
+        }))
     }
 }

@@ -202,6 +202,18 @@ impl NewTask {
         &self.uses
     }
 
+    /// Bytes of its arguments.
+    #[must_use]
+    pub fn arguments_len(&self) -> usize {
+        self.arguments.to_string().len()
+    }
+
+    /// The resource that it is most likely to wait for: the first of those that it takes alone.
+    #[must_use]
+    pub fn lane(&self) -> Option<&str> {
+        self.resources.exclusive_names().next()
+    }
+
     /// The name of its type.
     #[must_use]
     pub fn name(&self) -> &'static str {

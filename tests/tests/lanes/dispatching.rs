@@ -31,7 +31,7 @@ async fn is_unknown(sql: &Sql, task: Uuid) -> bool {
     sql.number(&rows).await == 0
 }
 
-fn ids(dispatched: &[(Uuid, i64)]) -> Vec<Uuid> {
+fn ids<T>(dispatched: &[(Uuid, T)]) -> Vec<Uuid> {
     dispatched.iter().map(|(id, _)| *id).collect()
 }
 
@@ -56,7 +56,7 @@ async fn they_are_recorded_in_the_order_given_also_on_one_lane() {
 }
 
 #[tokio::test]
-async fn one_of_which_somebody_holds_a_lane_is_left_out_and_holds_up_no_other() {
+async fn one_of_which_somebody_holds_a_lane_is_busy_and_holds_up_no_other() {
     let db = TestDb::create().await;
     let (sql, other) = (db.sql().await, db.sql().await);
     for (lock, task) in [
@@ -71,8 +71,11 @@ async fn one_of_which_somebody_holds_a_lane_is_left_out_and_holds_up_no_other() 
         let tasks = [Wanted::new(["a"], NONE), task, Wanted::new(["c"], NONE)];
         // Whoever waits here waits for five seconds, and then fails.
         sql.run("SET statement_timeout = '2s'").await;
-        let free = lanes::dispatch_free(&sql, &tasks).await.unwrap();
-        assert_eq!(ids(&free), [tasks[0].id, tasks[2].id]);
+        let tried = lanes::dispatch_together(&sql, &tasks, &[], false).await;
+        let tried = tried.unwrap();
+        assert_eq!(ids(&tried), [tasks[0].id, tasks[2].id, tasks[1].id]);
+        let tickets: Vec<bool> = tried.iter().map(|(_, ticket)| ticket.is_some()).collect();
+        assert_eq!(tickets, [true, true, false]);
         assert!(is_unknown(&sql, tasks[1].id).await);
         other.run("ROLLBACK").await;
         let free = lanes::dispatch_free(&sql, &tasks[1..2]).await.unwrap();
