@@ -176,6 +176,24 @@ impl TaskContext {
         crate::db::transaction(&mut session, async |conn| self.shown(conn, &write).await).await
     }
 
+    /// As [`TaskContext::fenced`], on a session of the pool: for work that goes on beside other writes of the run. Whoever is to
+    /// take the claim away waits for either.
+    ///
+    /// # Errors
+    /// As [`TaskContext::fenced`].
+    pub async fn fenced_on<'a, T, F>(&self, conn: &mut Conn, write: F) -> Result<T, TaskError>
+    where
+        for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, TaskError>
+            + Work<&'r mut Conn, Result<T, TaskError>, Fut: Send>
+            + Send
+            + Sync
+            + 'a,
+        T: Send + 'a,
+    {
+        self.checkpoint()?;
+        crate::db::transaction(conn, async |conn| self.shown(conn, &write).await).await
+    }
+
     /// As [`TaskContext::fenced`], for few statements that find rows by their ids: see
     /// [`brief_transaction`](crate::db::brief_transaction).
     ///

@@ -1,6 +1,7 @@
 //! Giving up files that can be fetched again (contract 3.3).
 
 use super::disposal::{Account, BATCH, Count, Disposal, count};
+use super::hands::{Cursor, Hand};
 use crate::content::ContentTypes;
 use crate::db::Conn;
 use crate::error::Error;
@@ -14,6 +15,9 @@ use crate::tasking::{Outcome, Progress, Resources, Task, TaskContext, TaskError}
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tokio::join;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use uuid::Uuid;
 
 /// Versions of a keep list: each is looked up, and every unit is looked for in each.
@@ -159,21 +163,114 @@ async fn pass(
     repository: RepositoryId,
     progress: &mut Progress,
 ) -> Result<bool, TaskError> {
-    let (mut behind, mut buried, mut passed_over) = (Uuid::nil(), Vec::new(), false);
-    loop {
-        let next = ctx.fenced(async |conn| {
-            let page = reclaim.lock(conn, repository, behind, BATCH).await?;
-            let (lost, buried) = give_up(account, conn, reclaim, &page.locked).await?;
-            Ok((page.last, lost < page.found, buried))
-        });
-        let gone = count(buried.len());
-        let (last, some_stay, more) = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
-        progress.add(gone).await?;
-        passed_over |= some_stay;
-        let Some(last) = last else {
-            return Ok(passed_over);
+    let pages = Pages {
+        ctx,
+        account,
+        reclaim,
+        repository,
+        cursor: Cursor::at(Uuid::nil()),
+        turn: Arc::default(),
+        progress: Mutex::new(progress),
+    };
+    let other = async {
+        match Hand::beside(ctx).await {
+            Some(hand) => pages.give_up(hand).await,
+            None => Ok(false),
+        }
+    };
+    // Neither is dropped in the middle of its page.
+    let (one, other) = join!(pages.give_up(Hand::of_run(ctx)), other);
+    Ok(one? | other?)
+}
+
+/// Those of a repository, a hand each.
+struct Pages<'a> {
+    ctx: &'a TaskContext,
+    account: &'a Account<'a>,
+    reclaim: &'a Reclaim,
+    repository: RepositoryId,
+    cursor: Cursor<Uuid>,
+    /// From the first look at artifacts to the commit: whoever comes second sees that no unit of the first page has an
+    /// artifact of both any more.
+    turn: Arc<Mutex<()>>,
+    progress: Mutex<&'a mut Progress>,
+}
+
+/// What became of a page.
+struct Page {
+    is_end: bool,
+    /// True: somebody had a unit of it at that moment.
+    some_stay: bool,
+    buried: Vec<Tombstone>,
+}
+
+impl Pages<'_> {
+    /// Takes the files of page by page away. Says whether units were passed over.
+    async fn give_up(&self, hand: Hand<'_>) -> Result<bool, TaskError> {
+        let passed_over = Box::pin(self.give_up_all(hand)).await;
+        if passed_over.is_err() {
+            self.cursor.stop().await;
+        }
+        passed_over
+    }
+
+    async fn give_up_all(&self, mut hand: Hand<'_>) -> Result<bool, TaskError> {
+        let ctx = self.ctx;
+        let (mut buried, mut passed_over) = (Vec::new(), false);
+        loop {
+            let next = async {
+                let (begun, turn) = (Mutex::new(None), Mutex::new(None));
+                hand.fenced(async |conn| self.page(conn, &begun, &turn).await)
+                    .await
+            };
+            let gone = count(buried.len());
+            let page = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
+            self.progress.lock().await.add(gone).await?;
+            passed_over |= page.some_stay;
+            if page.is_end {
+                return Ok(passed_over);
+            }
+            buried = page.buried;
+        }
+    }
+
+    /// `turn` is had until the transaction has ended.
+    async fn page(
+        &self,
+        conn: &mut Conn,
+        begun: &Mutex<Option<Uuid>>,
+        turn: &Mutex<Option<OwnedMutexGuard<()>>>,
+    ) -> Result<Page, TaskError> {
+        let place = self.cursor.place(begun).await;
+        let Some(behind) = place.begin() else {
+            return Ok(Page::end());
         };
-        (behind, buried) = (last, more);
+        let (reclaim, repository) = (self.reclaim, self.repository);
+        let page = reclaim.lock(conn, repository, behind, BATCH).await?;
+        place.moved(page.last);
+        if page.last.is_none() {
+            return Ok(Page::end());
+        }
+        let mut turn = turn.lock().await;
+        if turn.is_none() {
+            *turn = Some(Arc::clone(&self.turn).lock_owned().await);
+        }
+        let (lost, buried) = give_up(self.account, conn, reclaim, &page.locked).await?;
+        Ok(Page {
+            is_end: false,
+            some_stay: lost < page.found,
+            buried,
+        })
+    }
+}
+
+impl Page {
+    fn end() -> Self {
+        Self {
+            is_end: true,
+            some_stay: false,
+            buried: Vec::new(),
+        }
     }
 }
 

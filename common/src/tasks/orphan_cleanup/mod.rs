@@ -75,6 +75,8 @@ pub async fn orphan_cleanup(
         account: &account,
         before,
         which: content_pks.map_or(Orphans::All, Orphans::Units),
+        // Artifacts that both of two batches leave to the other are without a unit then, and go with those.
+        hands: 2,
     };
     let kept = units.delete().await? + artifacts::delete(ctx, &account, before).await?;
     account.close("clean-up", kept).await
@@ -98,6 +100,7 @@ pub async fn delete_orphans(
         account: &account,
         before,
         which,
+        hands: 1,
     };
     let kept = units.delete().await?;
     account.end("clean-up", kept).await

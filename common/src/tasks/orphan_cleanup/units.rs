@@ -1,6 +1,7 @@
 //! The units.
 
 use super::super::disposal::{Account, BATCH, Count, sweep_debris, unless_protected};
+use super::super::hands::{Cursor, Hand};
 use crate::db::Conn;
 use crate::ids::ContentId;
 use crate::models::plan::Plan;
@@ -11,6 +12,8 @@ use crate::units::Removal;
 use chrono::{DateTime, Utc};
 use log::{info, warn};
 use std::collections::BTreeMap;
+use tokio::join;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// A deletion of units. It takes their artifacts with them, where nothing else needs those, and what they have stored in a
@@ -20,13 +23,32 @@ pub struct Units<'a> {
     pub account: &'a Account<'a>,
     pub before: DateTime<Utc>,
     pub which: Orphans<'a>,
+    /// Batches that go side by side: one where an artifact that units of two batches share must go with them. Of two
+    /// batches neither sees what the other is about to delete.
+    pub hands: usize,
+}
+
+/// What the batches of all passes have in common.
+struct Work<'a> {
+    total: i64,
+    progress: Progress,
+    removal: Removal<'a>,
+}
+
+/// Those that go over the units, each a batch at a time.
+struct Hands<'a, 'w> {
+    units: &'a Units<'a>,
+    which: Orphans<'a>,
+    plan: Plan,
+    cursor: Cursor<ContentId>,
+    work: &'a Mutex<Work<'w>>,
 }
 
 /// What one transaction has done.
 #[derive(Default)]
 struct Deleted {
-    /// The last unit that was looked at.
-    last: Option<ContentId>,
+    /// True: no units were left to be looked at.
+    is_end: bool,
     units: i64,
     /// Files of artifacts.
     buried: Vec<Tombstone>,
@@ -45,14 +67,18 @@ impl Units<'_> {
             .progress("Clean up orphan Content", "clean-up.content", Some(total))
             .await?;
         progress.resume(self.account.units().await?);
-        let mut removal = Removal::of(ctx);
+        let work = Mutex::new(Work {
+            total,
+            progress,
+            removal: Removal::of(ctx),
+        });
         let plan = {
             let mut conn = ctx.session().await;
             Plan::of(&mut conn, "content", total, BATCH).await?
         };
         loop {
             sweep_debris(ctx).await?;
-            if self.pass(&mut progress, &mut removal, plan).await? == 0 {
+            if self.pass(&work, plan).await? == 0 {
                 break;
             }
         }
@@ -61,7 +87,7 @@ impl Units<'_> {
             info!(task_id:% = ctx.task(), skipped = kept; "{kept} orphan units are in use and are kept");
         }
         // Later passes find more than there was at the start.
-        progress.finish_of(total).await?;
+        work.into_inner().progress.finish_of(total).await?;
         Ok(kept)
     }
 
@@ -71,20 +97,14 @@ impl Units<'_> {
         Ok(self.which.count(&mut conn, domain, before).await?)
     }
 
-    async fn pass(
-        &self,
-        progress: &mut Progress,
-        removal: &mut Removal<'_>,
-        plan: Plan,
-    ) -> Result<i64, TaskError> {
+    async fn pass(&self, work: &Mutex<Work<'_>>, plan: Plan) -> Result<i64, TaskError> {
         // A list is taken piece by piece: it may be longer than what one statement should be given.
         let Orphans::Units(all) = self.which else {
-            return self.pass_over(self.which, progress, removal, plan).await;
+            return self.pass_over(self.which, work, plan).await;
         };
         let mut deleted = 0;
         for piece in all.chunks(usize::try_from(BATCH).unwrap_or(1)) {
-            let piece = Orphans::Units(piece);
-            deleted += self.pass_over(piece, progress, removal, plan).await?;
+            deleted += self.pass_over(Orphans::Units(piece), work, plan).await?;
         }
         Ok(deleted)
     }
@@ -92,44 +112,42 @@ impl Units<'_> {
     async fn pass_over(
         &self,
         which: Orphans<'_>,
-        progress: &mut Progress,
-        removal: &mut Removal<'_>,
+        work: &Mutex<Work<'_>>,
         plan: Plan,
     ) -> Result<i64, TaskError> {
-        let (ctx, domain) = (self.ctx, self.ctx.domain());
-        let mut behind = ContentId(Uuid::nil());
-        let (mut all, mut gone, mut buried) = (0, 0, Vec::new());
-        loop {
-            let next = ctx.fenced(async |conn| {
-                let ids = which
-                    .lock(conn, domain, self.before, behind, BATCH, plan)
-                    .await?;
-                self.delete_batch(conn, &ids).await
-            });
-            // What cannot be removed now is tried again at the end.
-            let done = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
-            progress.add(gone).await?;
-            let Some(last) = done.last else {
-                return Ok(all);
-            };
-            (behind, gone, buried) = (last, done.units, done.buried);
-            all += done.units;
-            if done.stored {
-                removal.go_on().await?;
-            }
+        let hands = Hands {
+            units: self,
+            which,
+            plan,
+            cursor: Cursor::at(ContentId(Uuid::nil())),
+            work,
+        };
+        let one = hands.delete(Hand::of_run(self.ctx));
+        let is_long = matches!(which, Orphans::All | Orphans::Type(_));
+        if self.hands == 1 || !is_long || work.lock().await.total <= BATCH {
+            return one.await;
         }
+        let other = async {
+            match Hand::beside(self.ctx).await {
+                Some(hand) => hands.delete(hand).await,
+                None => Ok(0),
+            }
+        };
+        // Neither is dropped in the middle of its batch.
+        let (one, other) = join!(one, other);
+        Ok(one? + other?)
     }
 
     /// Deletes locked units that are orphans still, and counts them. A unit that something else holds is skipped:
     /// first all at once, and where that fails, one by one.
     async fn delete_batch(&self, conn: &mut Conn, ids: &[ContentId]) -> Result<Deleted, TaskError> {
-        if ids.is_empty() {
-            return Ok(Deleted::default());
-        }
         let mut done = Deleted {
-            last: ids.last().copied(),
+            is_end: ids.is_empty(),
             ..Deleted::default()
         };
+        if done.is_end {
+            return Ok(done);
+        }
         let stored = UnitTombstone::sign(conn, ids, self.ctx.task()).await?;
         let artifacts = Orphans::artifacts(conn, ids).await?;
         let all = unless_protected(conn, async |conn| {
@@ -140,19 +158,20 @@ impl Units<'_> {
             Some(deleted) => deleted,
             None => self.delete_singly(conn, ids).await?,
         };
-        let by_type = deleted.iter().map(|(name, units)| (name.as_str(), *units));
-        self.account.add_units(conn, by_type).await?;
-        done.units = deleted.values().sum();
-        if stored > 0 {
-            let kept = UnitTombstone::stored(conn, ids).await?;
-            self.account.add(conn, Count::Stored, stored - kept).await?;
-            done.stored = kept < stored;
-        }
         if !artifacts.is_empty() {
             let unneeded = Artifact::lock_unneeded(conn, &artifacts).await?;
             let bury = self.account.bury(conn, &unneeded, Some(self.before));
             done.buried = bury.await?;
         }
+        if stored > 0 {
+            let kept = UnitTombstone::stored(conn, ids).await?;
+            self.account.add(conn, Count::Stored, stored - kept).await?;
+            done.stored = kept < stored;
+        }
+        // The counts come last: whoever counts is waited for until he commits.
+        let by_type = deleted.iter().map(|(name, units)| (name.as_str(), *units));
+        self.account.add_units(conn, by_type).await?;
+        done.units = deleted.values().sum();
         Ok(done)
     }
 
@@ -178,5 +197,56 @@ impl Units<'_> {
             }
         }
         Ok(all)
+    }
+}
+
+impl Hands<'_, '_> {
+    /// Deletes batch by batch; gives how many units.
+    async fn delete(&self, hand: Hand<'_>) -> Result<i64, TaskError> {
+        let deleted = Box::pin(self.delete_all(hand)).await;
+        if deleted.is_err() {
+            self.cursor.stop().await;
+        }
+        deleted
+    }
+
+    async fn delete_all(&self, mut hand: Hand<'_>) -> Result<i64, TaskError> {
+        let ctx = self.units.ctx;
+        let (mut all, mut gone, mut buried) = (0, 0, Vec::new());
+        loop {
+            let begun = Mutex::new(None);
+            let next = hand.fenced(async |conn| self.batch(conn, &begun).await);
+            // What cannot be removed now is tried again at the end.
+            let done = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
+            let mut work = self.work.lock().await;
+            work.progress.add(gone).await?;
+            if done.is_end {
+                return Ok(all);
+            }
+            if done.stored {
+                work.removal.go_on().await?;
+            }
+            (gone, buried) = (done.units, done.buried);
+            all += done.units;
+        }
+    }
+
+    async fn batch(
+        &self,
+        conn: &mut Conn,
+        begun: &Mutex<Option<ContentId>>,
+    ) -> Result<Deleted, TaskError> {
+        let units = self.units;
+        let place = self.cursor.place(begun).await;
+        let mut ids = Vec::new();
+        if let Some(behind) = place.begin() {
+            let (domain, before) = (units.ctx.domain(), units.before);
+            let lock = self
+                .which
+                .lock(conn, domain, before, behind, BATCH, self.plan);
+            ids = lock.await?;
+            place.moved(ids.last().copied());
+        }
+        units.delete_batch(conn, &ids).await
     }
 }
