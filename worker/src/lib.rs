@@ -18,6 +18,7 @@ mod slots;
 mod together;
 mod tries;
 mod turns;
+mod unclaimed;
 mod watch;
 mod worker;
 

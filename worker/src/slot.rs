@@ -4,9 +4,10 @@ use crate::running::{Cause, Engaged, Run};
 use crate::sessions::{self, SlotSession};
 use crate::settling;
 use crate::slots::{Phase, Place};
+use crate::unclaimed;
 use crate::watch::watch;
 use crate::worker::Shared;
-use log::{debug, warn};
+use log::warn;
 use millrace_common::broker::{Delivered, Message, SlotConsumer};
 use millrace_common::cause::chain;
 use millrace_common::crash::{self, Point};
@@ -20,18 +21,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The first and the longest pause before a task that could not be claimed is announced again.
-type Pauses = (Duration, Duration);
-/// Somebody held a lock, or the lock table was full for now.
-const SOON: Pauses = (Duration::from_millis(500), Duration::from_millis(500));
-/// This worker, or this server, cannot run the task as it is.
-const LATER: Pauses = (Duration::from_secs(5), Duration::from_secs(30));
-
 /// The pause before a task is claimed again whose claim was not heard of; a little more than the row says the first time.
 const UNHEARD: Duration = Duration::from_millis(120);
-
-/// Why a task is put off that this worker cannot run.
-const UNKNOWN: &str = "it waits for a worker that knows it";
 
 /// So many tasks follow each other in a slot, and for so long, before it takes the next message.
 const CHAIN: u32 = 16;
@@ -156,8 +147,7 @@ impl Slot {
         self.place.is(Phase::Claiming);
         let shared = Arc::clone(&self.shared);
         let Some(kind) = runnable(&shared, &message.name, &message.versions) else {
-            engine().unknown_types.inc();
-            self.defer(message, UNKNOWN, LATER).await;
+            unclaimed::unknown(self.session.as_ref(), message).await;
             return Next::None;
         };
         crash::point(Point::Delivered);
@@ -175,7 +165,7 @@ impl Slot {
             }
             outcome => {
                 drop(engaged);
-                self.answer(message, outcome).await;
+                unclaimed::answer(&shared, self.session.as_ref(), message, outcome).await;
                 Next::None
             }
         }
@@ -229,67 +219,6 @@ impl Slot {
             unheard = Some(claim);
             self.session = None;
             tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// Deals with a claim that did not succeed.
-    async fn answer(&mut self, message: &Message, outcome: ClaimOutcome) {
-        let (metrics, id) = (engine(), message.id);
-        match outcome {
-            ClaimOutcome::Stale => {
-                metrics.stale_deliveries.inc();
-                debug!(task_id:% = id; "a message about task {id} is late");
-            }
-            ClaimOutcome::Paused => {
-                metrics.paused_deliveries.inc();
-                debug!(task_id:% = id; "task {id} is paused");
-            }
-            ClaimOutcome::Refused => {
-                metrics.lock_refusals.inc();
-                self.defer(message, "a lock of it is still held", SOON)
-                    .await;
-            }
-            ClaimOutcome::Full => {
-                metrics.lock_table_refusals.inc();
-                self.defer(message, "the lock table has no room", SOON)
-                    .await;
-            }
-            ClaimOutcome::Oversized { needed } => {
-                metrics.lock_table_refusals.inc();
-                warn!(
-                    task_id:% = id, needed;
-                    "task {id} needs {needed} locks, more than the lock table of PostgreSQL is sized for: \
-                     it waits; raise max_locks_per_transaction"
-                );
-                self.defer(message, "the lock table is too small", LATER)
-                    .await;
-            }
-            ClaimOutcome::Expired => match self.shared.db().get().await {
-                Ok(mut conn) => match tasking::expire(&mut conn, id).await {
-                    Ok(settled) => {
-                        if let Some((settled, reason)) = settled {
-                            if reason == tasking::DEADLINE_PASSED {
-                                metrics.deadlines_passed.inc();
-                            }
-                            settled.publish(&self.shared.publisher, id);
-                        }
-                    }
-                    Err(error) => {
-                        warn!(error:% = error, task_id:% = id; "expire: {}", chain(&error))
-                    }
-                },
-                Err(error) => warn!(error:% = error, task_id:% = id; "expire: {}", chain(&error)),
-            },
-            ClaimOutcome::Early | ClaimOutcome::Claimed(_) => {}
-        }
-    }
-
-    async fn defer(&mut self, message: &Message, why: &str, (delay, longest): Pauses) {
-        let Some(session) = &self.session else { return };
-        let mut conn = session.conn.lock().await;
-        if let Err(error) = tasking::defer(&mut conn, message.id, why, delay, longest).await {
-            // Nothing is lost: the janitor finds an announcement that nobody claims.
-            warn!(error:% = error, task_id:% = message.id; "defer: {}", chain(&error));
         }
     }
 
