@@ -172,12 +172,11 @@ impl TaskContext {
         T: Send + 'a,
     {
         self.checkpoint()?;
-        let mut session = self.session().await;
-        crate::db::transaction(&mut session, async |conn| self.shown(conn, &write).await).await
+        self.fenced_on(&mut *self.session().await, write).await
     }
 
-    /// As [`TaskContext::fenced`], on a session of the pool: for work that goes on beside other writes of the run. Whoever is to
-    /// take the claim away waits for either.
+    /// As [`TaskContext::fenced`], on another session than that of the run: for work that goes on beside its other writes. Whoever
+    /// is to take the claim away waits for both.
     ///
     /// # Errors
     /// As [`TaskContext::fenced`].

@@ -82,6 +82,12 @@ impl<'a> Account<'a> {
         Self { ctx, function }
     }
 
+    /// The run that counts.
+    #[must_use]
+    pub fn ctx(&self) -> &'a TaskContext {
+        self.ctx
+    }
+
     fn key(&self, name: &str) -> String {
         format!("{}: {name}", self.function)
     }

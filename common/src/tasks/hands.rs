@@ -1,33 +1,73 @@
 //! Two hands that go over the same rows, a batch each: while one waits for the database or the disk, the other one works.
 
-use crate::db::{Conn, Pooled, Work};
+use super::disposal::BATCH;
+use crate::db::{Conn, Session, Work, end_sessions};
 use crate::tasking::{TaskContext, TaskError};
+use diesel_async::SimpleAsyncConnection;
+use log::{debug, warn};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// One of them, with a session of its own.
+/// A transaction that its worker forgets, as it is stopped, ends: a rescue waits for that.
+const IDLE: &str = "SET idle_in_transaction_session_timeout = '30s'";
+
+/// The hands of a run.
+pub struct Hands<'a> {
+    /// The one that works on the session of the run.
+    pub one: Hand<'a>,
+    /// The other one. `None`: the first does it all.
+    pub other: Option<Hand<'a>>,
+}
+
+/// One of them.
 pub struct Hand<'a> {
     ctx: &'a TaskContext,
     /// `None`: that of the run.
-    session: Option<Pooled>,
+    session: Option<Session>,
+    /// True: inside a batch.
+    is_busy: bool,
+}
+
+impl<'a> Hands<'a> {
+    /// One hand.
+    #[must_use]
+    pub fn one(ctx: &'a TaskContext) -> Self {
+        let one = Hand::with(ctx, None);
+        Self { one, other: None }
+    }
+
+    /// Two hands where there are more rows than one batch takes, and a second session can be opened.
+    pub async fn of(ctx: &'a TaskContext, rows: i64) -> Self {
+        let mut hands = Self::one(ctx);
+        if rows > BATCH {
+            match Hand::beside(ctx).await {
+                Ok(other) => hands.other = Some(other),
+                Err(error) => debug!(task_id:% = ctx.task(); "one hand does it all: {error}"),
+            }
+        }
+        hands
+    }
 }
 
 impl<'a> Hand<'a> {
-    /// The one that works on the session of the run.
-    #[must_use]
-    pub fn of_run(ctx: &'a TaskContext) -> Self {
-        Self { ctx, session: None }
+    fn with(ctx: &'a TaskContext, session: Option<Session>) -> Self {
+        Self {
+            ctx,
+            session,
+            is_busy: false,
+        }
     }
 
-    /// The other one. `None`: no session is free, and the first does it all.
-    pub async fn beside(ctx: &'a TaskContext) -> Option<Self> {
-        let session = Some(ctx.db().get().await.ok()?);
-        Some(Self { ctx, session })
+    /// Not of the pool: a batch may take longer than what a request may.
+    async fn beside(ctx: &'a TaskContext) -> Result<Self, TaskError> {
+        let mut session = ctx.db().session("second hand").await?;
+        session.conn.batch_execute(IDLE).await?;
+        Ok(Self::with(ctx, Some(session)))
     }
 
     /// Writes a batch, as [`TaskContext::fenced`].
     ///
     /// # Errors
-    /// As that.
+    /// As [`TaskContext::fenced`].
     pub async fn fenced<'b, T, F>(&mut self, write: F) -> Result<T, TaskError>
     where
         for<'r> F: AsyncFn(&'r mut Conn) -> Result<T, TaskError>
@@ -37,10 +77,33 @@ impl<'a> Hand<'a> {
             + 'b,
         T: Send + 'b,
     {
-        match &mut self.session {
-            Some(conn) => self.ctx.fenced_on(conn, write).await,
-            None => self.ctx.fenced(write).await,
-        }
+        let Some(session) = &mut self.session else {
+            return self.ctx.fenced(write).await;
+        };
+        self.is_busy = true;
+        let written = self.ctx.fenced_on(&mut session.conn, write).await;
+        self.is_busy = false;
+        written
+    }
+}
+
+impl Drop for Hand<'_> {
+    /// Where a run is given up inside a batch, the server would go on with the statement, and hold the row of the task: its
+    /// end would wait for that.
+    fn drop(&mut self) {
+        let Some(session) = self.session.take().filter(|_| self.is_busy) else {
+            return;
+        };
+        let (db, task) = (self.ctx.db().clone(), self.ctx.task());
+        tokio::spawn(async move {
+            let ended = async {
+                let mut conn = db.get().await?;
+                Ok::<_, crate::error::Error>(end_sessions(&mut conn, &[session.backend]).await?)
+            };
+            if let Err(error) = ended.await {
+                warn!(task_id:% = task; "ending the second hand of task {task}: {error}");
+            }
+        });
     }
 }
 
@@ -48,10 +111,9 @@ impl<'a> Hand<'a> {
 pub struct Cursor<K>(Mutex<Option<K>>);
 
 /// Where a batch begins. The other hand looks for its own once this has been moved, or is dropped.
-pub struct Place<'a, K> {
+pub struct Start<'a, K> {
     behind: MutexGuard<'a, Option<K>>,
-    begin: Option<K>,
-    is_first: bool,
+    from: K,
 }
 
 impl<K: Copy> Cursor<K> {
@@ -60,18 +122,12 @@ impl<K: Copy> Cursor<K> {
         Self(Mutex::new(Some(start)))
     }
 
-    /// The place of the next batch; of the same one where it is tried again, which `begun` says: empty at first.
-    pub async fn place(&self, begun: &Mutex<Option<K>>) -> Place<'_, K> {
+    /// Where the next batch begins; `None`: nothing is left to do. To be asked for outside of a transaction, as the other hand
+    /// may take long to find its rows.
+    pub async fn start(&self) -> Option<Start<'_, K>> {
         let behind = self.0.lock().await;
-        let mut begun = begun.lock().await;
-        let is_first = begun.is_none();
-        let begin = begun.or(*behind);
-        *begun = begin;
-        Place {
-            behind,
-            begin,
-            is_first,
-        }
+        let from = (*behind)?;
+        Some(Start { behind, from })
     }
 
     /// The other hand is to end, too, after its batch.
@@ -80,18 +136,44 @@ impl<K: Copy> Cursor<K> {
     }
 }
 
-impl<K: Copy> Place<'_, K> {
-    /// Behind this row. `None`: nothing is left to do.
+impl<K: Copy> Start<'_, K> {
+    /// The batch is behind this row.
     #[must_use]
-    pub fn begin(&self) -> Option<K> {
-        self.begin
+    pub fn from(&self) -> K {
+        self.from
     }
 
-    /// The batch reaches up to this row; `None`: nothing was left.
+    /// The batch reaches up to this row; `None`: no row was left. Once a batch, however often its transaction is tried.
     pub fn moved(mut self, last: Option<K>) {
-        // A batch that is tried again may find less than it did, and more.
-        if self.is_first {
-            *self.behind = last;
-        }
+        *self.behind = last;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn a_batch_begins_where_the_one_before_ends_and_not_before_that_is_known() {
+        let cursor = Cursor::at(0);
+        let first = cursor.start().await.unwrap();
+        let second = timeout(Duration::from_millis(5), cursor.start()).await;
+        assert!(second.is_err());
+        first.moved(Some(7));
+        assert_eq!(cursor.start().await.unwrap().from(), 7);
+        // That one was dropped: it is begun again.
+        let again = cursor.start().await.unwrap();
+        assert_eq!(again.from(), 7);
+        again.moved(None);
+        assert!(cursor.start().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_hand_that_fails_stops_the_other() {
+        let cursor = Cursor::at(0);
+        cursor.stop().await;
+        assert!(cursor.start().await.is_none());
     }
 }

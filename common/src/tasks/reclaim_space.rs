@@ -1,7 +1,7 @@
 //! Giving up files that can be fetched again (contract 3.3).
 
 use super::disposal::{Account, BATCH, Count, Disposal, count};
-use super::hands::{Cursor, Hand};
+use super::hands::{Cursor, Hand, Hands};
 use crate::content::ContentTypes;
 use crate::db::Conn;
 use crate::error::Error;
@@ -17,7 +17,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::join;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// Versions of a keep list: each is looked up, and every unit is looked for in each.
@@ -102,10 +102,13 @@ pub async fn reclaim_space(
         .progress("Reclaim disk space", "reclaim-space.artifact", Some(most))
         .await?;
     progress.resume(account.counted(Count::Artifacts).await?);
+    let mut hands = Hands::of(ctx, most).await;
     let mut passed_over = false;
     for repository in &reclaim.repositories {
-        passed_over |= pass(ctx, &account, &reclaim, *repository, &mut progress).await?;
+        let passed = pass(&account, &reclaim, *repository, &mut hands, &mut progress);
+        passed_over |= passed.await?;
     }
+    drop(hands);
     let mut skipped = account.counted(Count::Skipped).await?;
     if passed_over {
         let left = async {
@@ -157,14 +160,14 @@ async fn selection(
 
 /// Says whether units were passed over, as somebody had them at that moment.
 async fn pass(
-    ctx: &TaskContext,
     account: &Account<'_>,
     reclaim: &Reclaim,
     repository: RepositoryId,
+    hands: &mut Hands<'_>,
     progress: &mut Progress,
 ) -> Result<bool, TaskError> {
     let pages = Pages {
-        ctx,
+        ctx: account.ctx(),
         account,
         reclaim,
         repository,
@@ -173,13 +176,13 @@ async fn pass(
         progress: Mutex::new(progress),
     };
     let other = async {
-        match Hand::beside(ctx).await {
+        match &mut hands.other {
             Some(hand) => pages.give_up(hand).await,
             None => Ok(false),
         }
     };
     // Neither is dropped in the middle of its page.
-    let (one, other) = join!(pages.give_up(Hand::of_run(ctx)), other);
+    let (one, other) = join!(pages.give_up(&mut hands.one), other);
     Ok(one? | other?)
 }
 
@@ -198,7 +201,6 @@ struct Pages<'a> {
 
 /// What became of a page.
 struct Page {
-    is_end: bool,
     /// True: somebody had a unit of it at that moment.
     some_stay: bool,
     buried: Vec<Tombstone>,
@@ -206,7 +208,7 @@ struct Page {
 
 impl Pages<'_> {
     /// Takes the files of page by page away. Says whether units were passed over.
-    async fn give_up(&self, hand: Hand<'_>) -> Result<bool, TaskError> {
+    async fn give_up(&self, hand: &mut Hand<'_>) -> Result<bool, TaskError> {
         let passed_over = Box::pin(self.give_up_all(hand)).await;
         if passed_over.is_err() {
             self.cursor.stop().await;
@@ -214,63 +216,47 @@ impl Pages<'_> {
         passed_over
     }
 
-    async fn give_up_all(&self, mut hand: Hand<'_>) -> Result<bool, TaskError> {
+    async fn give_up_all(&self, hand: &mut Hand<'_>) -> Result<bool, TaskError> {
         let ctx = self.ctx;
         let (mut buried, mut passed_over) = (Vec::new(), false);
         loop {
-            let next = async {
-                let (begun, turn) = (Mutex::new(None), Mutex::new(None));
-                hand.fenced(async |conn| self.page(conn, &begun, &turn).await)
-                    .await
-            };
             let gone = count(buried.len());
+            let next = self.page(hand);
             let page = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
             self.progress.lock().await.add(gone).await?;
-            passed_over |= page.some_stay;
-            if page.is_end {
+            let Some(page) = page else {
                 return Ok(passed_over);
-            }
+            };
+            passed_over |= page.some_stay;
             buried = page.buried;
         }
     }
 
-    /// `turn` is had until the transaction has ended.
-    async fn page(
-        &self,
-        conn: &mut Conn,
-        begun: &Mutex<Option<Uuid>>,
-        turn: &Mutex<Option<OwnedMutexGuard<()>>>,
-    ) -> Result<Page, TaskError> {
-        let place = self.cursor.place(begun).await;
-        let Some(behind) = place.begin() else {
-            return Ok(Page::end());
+    /// `None`: nothing is left.
+    async fn page(&self, hand: &mut Hand<'_>) -> Result<Option<Page>, TaskError> {
+        let Some(start) = self.cursor.start().await else {
+            return Ok(None);
         };
-        let (reclaim, repository) = (self.reclaim, self.repository);
-        let page = reclaim.lock(conn, repository, behind, BATCH).await?;
-        place.moved(page.last);
-        if page.last.is_none() {
-            return Ok(Page::end());
-        }
-        let mut turn = turn.lock().await;
-        if turn.is_none() {
-            *turn = Some(Arc::clone(&self.turn).lock_owned().await);
-        }
-        let (lost, buried) = give_up(self.account, conn, reclaim, &page.locked).await?;
-        Ok(Page {
-            is_end: false,
-            some_stay: lost < page.found,
-            buried,
+        let (reclaim, behind) = (self.reclaim, start.from());
+        // The turn is had until the transaction has ended.
+        let (start, turn) = (Mutex::new(Some(start)), Mutex::new(None));
+        hand.fenced(async |conn| {
+            let page = reclaim.lock(conn, self.repository, behind, BATCH).await?;
+            if let Some(start) = start.lock().await.take() {
+                start.moved(page.last);
+            }
+            if page.last.is_none() {
+                return Ok(None);
+            }
+            let mut turn = turn.lock().await;
+            if turn.is_none() {
+                *turn = Some(Arc::clone(&self.turn).lock_owned().await);
+            }
+            let (lost, buried) = give_up(self.account, conn, reclaim, &page.locked).await?;
+            let some_stay = lost < page.found;
+            Ok(Some(Page { some_stay, buried }))
         })
-    }
-}
-
-impl Page {
-    fn end() -> Self {
-        Self {
-            is_end: true,
-            some_stay: false,
-            buried: Vec::new(),
-        }
+        .await
     }
 }
 

@@ -75,8 +75,8 @@ pub async fn orphan_cleanup(
         account: &account,
         before,
         which: content_pks.map_or(Orphans::All, Orphans::Units),
-        // Artifacts that both of two batches leave to the other are without a unit then, and go with those.
-        hands: 2,
+        // They are without a unit then, and go next.
+        leaves_shared: true,
     };
     let kept = units.delete().await? + artifacts::delete(ctx, &account, before).await?;
     account.close("clean-up", kept).await
@@ -100,7 +100,7 @@ pub async fn delete_orphans(
         account: &account,
         before,
         which,
-        hands: 1,
+        leaves_shared: false,
     };
     let kept = units.delete().await?;
     account.end("clean-up", kept).await

@@ -1,7 +1,7 @@
 //! The units.
 
 use super::super::disposal::{Account, BATCH, Count, sweep_debris, unless_protected};
-use super::super::hands::{Cursor, Hand};
+use super::super::hands::{Cursor, Hand, Hands};
 use crate::db::Conn;
 use crate::ids::ContentId;
 use crate::models::plan::Plan;
@@ -23,20 +23,19 @@ pub struct Units<'a> {
     pub account: &'a Account<'a>,
     pub before: DateTime<Utc>,
     pub which: Orphans<'a>,
-    /// Batches that go side by side: one where an artifact that units of two batches share must go with them. Of two
-    /// batches neither sees what the other is about to delete.
-    pub hands: usize,
+    /// True: an artifact that units of two batches have may stay. Then two batches go side by side, of which neither sees what
+    /// the other one is about to delete.
+    pub leaves_shared: bool,
 }
 
 /// What the batches of all passes have in common.
 struct Work<'a> {
-    total: i64,
     progress: Progress,
     removal: Removal<'a>,
 }
 
-/// Those that go over the units, each a batch at a time.
-struct Hands<'a, 'w> {
+/// One over all units of these, by the hands of the run.
+struct Pass<'a, 'w> {
     units: &'a Units<'a>,
     which: Orphans<'a>,
     plan: Plan,
@@ -47,8 +46,6 @@ struct Hands<'a, 'w> {
 /// What one transaction has done.
 #[derive(Default)]
 struct Deleted {
-    /// True: no units were left to be looked at.
-    is_end: bool,
     units: i64,
     /// Files of artifacts.
     buried: Vec<Tombstone>,
@@ -67,8 +64,11 @@ impl Units<'_> {
             .progress("Clean up orphan Content", "clean-up.content", Some(total))
             .await?;
         progress.resume(self.account.units().await?);
+        let mut hands = match self.which {
+            Orphans::All | Orphans::Type(_) if self.leaves_shared => Hands::of(ctx, total).await,
+            _ => Hands::one(ctx),
+        };
         let work = Mutex::new(Work {
-            total,
             progress,
             removal: Removal::of(ctx),
         });
@@ -78,7 +78,7 @@ impl Units<'_> {
         };
         loop {
             sweep_debris(ctx).await?;
-            if self.pass(&work, plan).await? == 0 {
+            if self.pass(&mut hands, &work, plan).await? == 0 {
                 break;
             }
         }
@@ -97,14 +97,20 @@ impl Units<'_> {
         Ok(self.which.count(&mut conn, domain, before).await?)
     }
 
-    async fn pass(&self, work: &Mutex<Work<'_>>, plan: Plan) -> Result<i64, TaskError> {
+    async fn pass(
+        &self,
+        hands: &mut Hands<'_>,
+        work: &Mutex<Work<'_>>,
+        plan: Plan,
+    ) -> Result<i64, TaskError> {
         // A list is taken piece by piece: it may be longer than what one statement should be given.
         let Orphans::Units(all) = self.which else {
-            return self.pass_over(self.which, work, plan).await;
+            return self.pass_over(self.which, hands, work, plan).await;
         };
         let mut deleted = 0;
         for piece in all.chunks(usize::try_from(BATCH).unwrap_or(1)) {
-            deleted += self.pass_over(Orphans::Units(piece), work, plan).await?;
+            let piece = Orphans::Units(piece);
+            deleted += self.pass_over(piece, hands, work, plan).await?;
         }
         Ok(deleted)
     }
@@ -112,42 +118,32 @@ impl Units<'_> {
     async fn pass_over(
         &self,
         which: Orphans<'_>,
+        hands: &mut Hands<'_>,
         work: &Mutex<Work<'_>>,
         plan: Plan,
     ) -> Result<i64, TaskError> {
-        let hands = Hands {
+        let pass = Pass {
             units: self,
             which,
             plan,
             cursor: Cursor::at(ContentId(Uuid::nil())),
             work,
         };
-        let one = hands.delete(Hand::of_run(self.ctx));
-        let is_long = matches!(which, Orphans::All | Orphans::Type(_));
-        if self.hands == 1 || !is_long || work.lock().await.total <= BATCH {
-            return one.await;
-        }
         let other = async {
-            match Hand::beside(self.ctx).await {
-                Some(hand) => hands.delete(hand).await,
+            match &mut hands.other {
+                Some(hand) => pass.delete(hand).await,
                 None => Ok(0),
             }
         };
         // Neither is dropped in the middle of its batch.
-        let (one, other) = join!(one, other);
+        let (one, other) = join!(pass.delete(&mut hands.one), other);
         Ok(one? + other?)
     }
 
     /// Deletes locked units that are orphans still, and counts them. A unit that something else holds is skipped:
     /// first all at once, and where that fails, one by one.
     async fn delete_batch(&self, conn: &mut Conn, ids: &[ContentId]) -> Result<Deleted, TaskError> {
-        let mut done = Deleted {
-            is_end: ids.is_empty(),
-            ..Deleted::default()
-        };
-        if done.is_end {
-            return Ok(done);
-        }
+        let mut done = Deleted::default();
         let stored = UnitTombstone::sign(conn, ids, self.ctx.task()).await?;
         let artifacts = Orphans::artifacts(conn, ids).await?;
         let all = unless_protected(conn, async |conn| {
@@ -200,9 +196,9 @@ impl Units<'_> {
     }
 }
 
-impl Hands<'_, '_> {
+impl Pass<'_, '_> {
     /// Deletes batch by batch; gives how many units.
-    async fn delete(&self, hand: Hand<'_>) -> Result<i64, TaskError> {
+    async fn delete(&self, hand: &mut Hand<'_>) -> Result<i64, TaskError> {
         let deleted = Box::pin(self.delete_all(hand)).await;
         if deleted.is_err() {
             self.cursor.stop().await;
@@ -210,19 +206,18 @@ impl Hands<'_, '_> {
         deleted
     }
 
-    async fn delete_all(&self, mut hand: Hand<'_>) -> Result<i64, TaskError> {
+    async fn delete_all(&self, hand: &mut Hand<'_>) -> Result<i64, TaskError> {
         let ctx = self.units.ctx;
         let (mut all, mut gone, mut buried) = (0, 0, Vec::new());
         loop {
-            let begun = Mutex::new(None);
-            let next = hand.fenced(async |conn| self.batch(conn, &begun).await);
             // What cannot be removed now is tried again at the end.
+            let next = self.batch(hand);
             let done = unlink_beside(ctx.db(), ctx.storage(), &buried, next).await?;
             let mut work = self.work.lock().await;
             work.progress.add(gone).await?;
-            if done.is_end {
+            let Some(done) = done else {
                 return Ok(all);
-            }
+            };
             if done.stored {
                 work.removal.go_on().await?;
             }
@@ -231,22 +226,27 @@ impl Hands<'_, '_> {
         }
     }
 
-    async fn batch(
-        &self,
-        conn: &mut Conn,
-        begun: &Mutex<Option<ContentId>>,
-    ) -> Result<Deleted, TaskError> {
-        let units = self.units;
-        let place = self.cursor.place(begun).await;
-        let mut ids = Vec::new();
-        if let Some(behind) = place.begin() {
-            let (domain, before) = (units.ctx.domain(), units.before);
+    /// `None`: nothing is left.
+    async fn batch(&self, hand: &mut Hand<'_>) -> Result<Option<Deleted>, TaskError> {
+        let Some(start) = self.cursor.start().await else {
+            return Ok(None);
+        };
+        let (units, behind) = (self.units, start.from());
+        let (domain, before) = (units.ctx.domain(), units.before);
+        let start = Mutex::new(Some(start));
+        hand.fenced(async |conn| {
             let lock = self
                 .which
                 .lock(conn, domain, before, behind, BATCH, self.plan);
-            ids = lock.await?;
-            place.moved(ids.last().copied());
-        }
-        units.delete_batch(conn, &ids).await
+            let ids = lock.await?;
+            if let Some(start) = start.lock().await.take() {
+                start.moved(ids.last().copied());
+            }
+            if ids.is_empty() {
+                return Ok(None);
+            }
+            units.delete_batch(conn, &ids).await.map(Some)
+        })
+        .await
     }
 }
