@@ -82,7 +82,8 @@ pub struct App {
     pub queues: Link,
     /// Requests that wait for an immediate task.
     pub waiters: Waiters,
-    /// Turns of requests that dispatch: they may wait for a lane, and then leave sessions to all others.
+    /// Permits of requests that dispatch: they may wait for a lane, and then leave sessions to all others, where the pool has more
+    /// than two.
     pub dispatching: Arc<Semaphore>,
     /// Requests that dispatch at the same time.
     pub together: Arc<Together>,
@@ -130,6 +131,7 @@ impl App {
                 db.clone(),
                 keyring.clone(),
                 Arc::clone(&dispatching),
+                settings.database.pool_wait_ms.get(),
             )),
             dispatching,
             db,

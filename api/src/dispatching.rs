@@ -34,7 +34,7 @@ fn accepted(task: TaskId) -> HttpResponse {
     })
 }
 
-/// As [`dispatch_and_accept`] for a task that [`may_go_together`]: with those of other requests that come now. `None`: nothing was
+/// As [`dispatch_and_accept`] for a task that [`may_dispatch_together`]: with those of other requests that come now. `None`: nothing was
 /// done, and it is to be dispatched alone, in a transaction that keeps the units that it uses, as somebody holds one of its
 /// lanes or units, or a unit is gone.
 ///
@@ -61,7 +61,7 @@ pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<T
     }
     let task = requested(actor, task);
     if task.uses().is_empty()
-        && together::may_go_together(&task)
+        && together::is_small(&task)
         && let Some(id) = record_together(app, &task).await?
     {
         return Ok(id);
@@ -88,8 +88,8 @@ pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<T
 /// True for a task that may be dispatched by [`dispatch_together`]: it is small, and the request has neither a key nor a
 /// deadline.
 #[must_use]
-pub fn may_go_together(task: &NewTask) -> bool {
-    is_plain() && together::may_go_together(task)
+pub fn may_dispatch_together(task: &NewTask) -> bool {
+    is_plain() && together::is_small(task)
 }
 
 /// True where the request has neither a key nor a deadline.

@@ -2,28 +2,21 @@
 
 use log::{debug, warn};
 use millrace_common::cause::chain;
-use millrace_common::db::{self, Db, Pooled, RetryCause};
+use millrace_common::db::{self, Conn, Db, Pooled, RetryCause};
 use millrace_common::error::{Error, is_connection_loss, is_retryable};
-use millrace_common::gathering::{Gathering, Turn};
+use millrace_common::gathering::{Gathering, LONGEST, MOST, PATIENCE, Role};
 use millrace_common::secrets::Keyring;
-use millrace_common::tasking::{Attempt, Dispatched, Lanes, NewTask, dispatch, dispatch_together};
+use millrace_common::tasking::{
+    Attempt, BusyLanes, Dispatched, NewTask, dispatch, dispatch_together,
+};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Tasks of one transaction at most.
-const MOST: usize = 64;
-
-/// Whose turn does not come within so long records its task alone.
-const PATIENCE: Duration = Duration::from_millis(50);
-
-/// A transaction of several is given up with its session when it takes longer: they wait for it.
-const LONGEST: Duration = Duration::from_secs(6);
-
 /// Those that wait for a lane do so with others that wait for the same one, and seldom with any that wait for another.
-const LANES: usize = 64;
+const BUCKETS: usize = 64;
 
 /// Bytes of arguments, and units that are used, of a task that is recorded with others: they wait until all of it is written.
 const SMALL: usize = 16 << 10;
@@ -31,7 +24,7 @@ const FEW: usize = 100;
 
 /// True for a task that may be recorded with others.
 #[must_use]
-pub fn may_go_together(task: &NewTask) -> bool {
+pub fn is_small(task: &NewTask) -> bool {
     task.uses().len() <= FEW && task.arguments_len() <= SMALL
 }
 
@@ -57,30 +50,37 @@ pub struct Together {
     busy: Vec<Gathering<NewTask, Answer>>,
     db: Db,
     keyring: Keyring,
-    /// Turns of requests that may wait for a lane.
+    /// Permits of requests that may wait for a lane.
     dispatching: Arc<Semaphore>,
+    /// How long a request waits for one.
+    pool_wait: Duration,
 }
 
 impl Together {
     /// None so far.
     #[must_use]
-    pub fn new(db: Db, keyring: Keyring, dispatching: Arc<Semaphore>) -> Self {
+    pub fn new(db: Db, keyring: Keyring, dispatching: Arc<Semaphore>, pool_wait: Duration) -> Self {
         Self {
             free: Gathering::new(MOST, PATIENCE),
-            busy: (0..LANES).map(|_| Gathering::new(MOST, PATIENCE)).collect(),
+            busy: (0..BUCKETS)
+                .map(|_| Gathering::new(MOST, PATIENCE))
+                .collect(),
             db,
             keyring,
             dispatching,
+            pool_wait,
         }
     }
 
-    /// Records a task with those that come now, and waits a moment at most where somebody holds one of its lanes. `None`: it was
-    /// not recorded, and is to be recorded alone, as a lane is held for longer, or for whatever else is wrong. Goes
+    /// Records a small task with those that come now, and waits a moment at most where somebody holds one of its lanes. `None`:
+    /// it was not recorded, and is to be recorded alone, as a lane is held for longer, or for whatever else is wrong. Goes
     /// to its end also where the client has gone: others may wait for it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] without a database; it may have been recorded then.
+    /// [`Error::Invalid`] for a resource that cannot be reserved; [`Error::Unavailable`] without a database: it may have been
+    /// recorded then.
     pub async fn record(self: &Arc<Self>, task: NewTask) -> Result<Option<Recorded>, Error> {
+        task.check_resources()?;
         let together = Arc::clone(self);
         tokio::spawn(async move { together.attempt(task).await })
             .await
@@ -88,38 +88,38 @@ impl Together {
     }
 
     async fn attempt(&self, task: NewTask) -> Result<Option<Recorded>, Error> {
-        let mut answer = self.join(&self.free, Lanes::Free, task.clone()).await?;
+        let mut answer = self.join(&self.free, BusyLanes::Skip, task.clone()).await?;
         if let Answer::Tried(Attempt::Busy) = answer
-            && let Some(gathering) = self.busy.get(place(&task))
+            && let Some(gathering) = self.busy.get(bucket(&task))
         {
-            answer = self.join(gathering, Lanes::Soon, task.clone()).await?;
+            answer = self.join(gathering, BusyLanes::Wait, task.clone()).await?;
         }
         match answer {
             Answer::Tried(Attempt::Dispatched(dispatched)) => Ok(Some(Recorded::Now(dispatched))),
             Answer::Tried(Attempt::Busy | Attempt::LeftOut) => Ok(None),
-            Answer::Unheard => self.again(&task).await.map(Some),
+            Answer::Unheard => self.again(&task).await,
         }
     }
 
     async fn join(
         &self,
         gathering: &Gathering<NewTask, Answer>,
-        lanes: Lanes,
+        lanes: BusyLanes,
         task: NewTask,
     ) -> Result<Answer, Error> {
         let leader = match gathering.join(task).await {
-            Turn::Answered(answer) => return Ok(answer),
-            Turn::Unheard => return Ok(Answer::Unheard),
-            Turn::Late(_) => return Ok(Answer::Tried(Attempt::LeftOut)),
-            Turn::Leads(leader) => leader,
+            Role::Answered(answer) => return Ok(answer),
+            Role::Unheard => return Ok(Answer::Unheard),
+            Role::Late => return Ok(Answer::Tried(Attempt::LeftOut)),
+            Role::Leads(leader) => leader,
         };
         // As whoever waits alone: others find a session, too.
-        let _turn = match lanes {
-            Lanes::Soon => match self.dispatching.try_acquire() {
-                Ok(turn) => Some(turn),
+        let _permit = match lanes {
+            BusyLanes::Wait => match self.dispatching.try_acquire() {
+                Ok(permit) => Some(permit),
                 Err(_) => return Ok(Answer::Tried(Attempt::LeftOut)),
             },
-            Lanes::Free => None,
+            BusyLanes::Skip => None,
         };
         let mut conn = self.db.get().await?;
         let party = leader.gather();
@@ -138,25 +138,39 @@ impl Together {
         Ok(party.answer(answers).unwrap_or(Answer::Unheard))
     }
 
-    /// Records a task that may have been recorded: waits for whoever did, if anybody does.
-    async fn again(&self, task: &NewTask) -> Result<Recorded, Error> {
+    /// Records a task that may have been recorded: waits for whoever did, if anybody does. `None`: it is not recorded, or not
+    /// yet, and something is in its way.
+    async fn again(&self, task: &NewTask) -> Result<Option<Recorded>, Error> {
+        let permit = timeout(self.pool_wait, self.dispatching.acquire());
+        let _permit = permit.await.map_err(|elapsed| Error::Unavailable {
+            what: "database",
+            source: elapsed.into(),
+        })?;
         let mut conn = self.db.get().await?;
-        let dispatched = db::retrying(&mut conn, async |conn| {
-            dispatch(conn, &self.keyring, task).await
-        });
-        match dispatched.await {
-            Ok(dispatched) => Ok(Recorded::Now(Box::new(dispatched))),
-            Err(error) if is_there(&error) => Ok(Recorded::Unheard),
+        let recorded = if task.uses().is_empty() {
+            let alone = async |conn: &mut Conn| dispatch(conn, &self.keyring, task).await;
+            let dispatched = db::retrying(&mut conn, alone).await;
+            dispatched.map(|dispatched| Attempt::Dispatched(Box::new(dispatched)))
+        } else {
+            // Units that are gone are not passed over.
+            let one = std::slice::from_ref(task);
+            let tried = dispatch_together(&mut conn, &self.keyring, one, BusyLanes::Wait).await;
+            tried.map(|mut all| all.pop().unwrap_or(Attempt::LeftOut))
+        };
+        match recorded {
+            Ok(Attempt::Dispatched(dispatched)) => Ok(Some(Recorded::Now(dispatched))),
+            Ok(Attempt::Busy | Attempt::LeftOut) => Ok(None),
+            Err(error) if is_there(&error) => Ok(Some(Recorded::Unheard)),
             Err(error) => Err(error),
         }
     }
 }
 
 /// Where those gather that wait for the lane of this task.
-fn place(task: &NewTask) -> usize {
+fn bucket(task: &NewTask) -> usize {
     let mut hasher = DefaultHasher::new();
-    task.lane().hash(&mut hasher);
-    usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default()
+    task.likely_lane().hash(&mut hasher);
+    usize::try_from(hasher.finish() % BUCKETS as u64).unwrap_or_default()
 }
 
 /// True where a row has the id already.
@@ -184,7 +198,7 @@ impl Answer {
                 // One of them is the reason: alone each hears its own.
                 Self::Tried(Attempt::LeftOut)
             }
-            // What was answered cannot be read.
+            // Nothing says whether it was sent.
             None => Self::Unheard,
         }
     }

@@ -6,6 +6,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+/// Tasks of one transaction at most: more go in the next one.
+pub const MOST: usize = 64;
+
+/// Whose turn does not come within so long acts alone: the transaction of the others may wait for something that is none of
+/// its business.
+pub const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A transaction of several is given up with its session when it takes longer: they wait for it.
+pub const LONGEST: Duration = Duration::from_secs(6);
+
 struct Waiting<T, A> {
     number: u64,
     item: T,
@@ -26,13 +36,13 @@ pub struct Gathering<T, A> {
 }
 
 /// What a caller is to do.
-pub enum Turn<'a, T, A> {
+pub enum Role<'a, T, A> {
     /// Nothing: another one has acted for it.
     Answered(A),
     /// Another one took it along, and gave no answer: it may have acted.
     Unheard,
     /// To act by itself, alone: its turn did not come in time.
-    Late(T),
+    Late,
     /// To act for itself and for who comes.
     Leads(Leader<'a, T, A>),
 }
@@ -44,22 +54,22 @@ pub struct Leader<'a, T, A> {
     turn: tokio::sync::MutexGuard<'a, ()>,
 }
 
-/// Those that one acts for. Who gets no answer hears that ([`Turn::Unheard`]).
+/// Those that one acts for. Who gets no answer hears that ([`Role::Unheard`]).
 pub struct Party<'a, T, A> {
     items: Vec<T>,
     others: Vec<oneshot::Sender<A>>,
     _turn: tokio::sync::MutexGuard<'a, ()>,
 }
 
-/// A place in the queue, which goes with its caller.
-struct Place<'a, T, A> {
+/// A seat in the queue, which goes with its caller.
+struct Seat<'a, T, A> {
     gathering: &'a Gathering<T, A>,
     number: u64,
 }
 
 impl<T, A> Gathering<T, A> {
-    /// At most so many act at once; who has waited for so long goes its own way, as the one before it may wait for
-    /// something that is none of its business.
+    /// Parties of at most so many. Who has waited for its turn for as long as its patience lasts goes its own way, as the one
+    /// before it may wait for something that is none of its business.
     #[must_use]
     pub fn new(most: usize, patience: Duration) -> Self {
         Self {
@@ -75,30 +85,30 @@ impl<T, A> Gathering<T, A> {
 
     /// Joins those that act now. Where the caller goes before it has a turn, nothing is done for it unless another one has
     /// taken it along.
-    pub async fn join(&self, item: T) -> Turn<'_, T, A> {
+    pub async fn join(&self, item: T) -> Role<'_, T, A> {
         let (answer, mut answered) = oneshot::channel();
-        let place = self.enter(item, answer);
+        let seat = self.enter(item, answer);
         let turn = tokio::select! {
             biased;
-            answer = &mut answered => return answer.map_or(Turn::Unheard, Turn::Answered),
+            answer = &mut answered => return answer.map_or(Role::Unheard, Role::Answered),
             turn = timeout(self.patience, self.turn.lock()) => turn.ok(),
         };
         // Who is not there any more has been taken along by another one, who answers.
-        match (place.leave(), turn) {
-            (Some(mine), Some(turn)) => Turn::Leads(Leader {
+        match (seat.leave(), turn) {
+            (Some(mine), Some(turn)) => Role::Leads(Leader {
                 gathering: self,
                 mine: mine.item,
                 turn,
             }),
-            (Some(mine), None) => Turn::Late(mine.item),
+            (Some(_), None) => Role::Late,
             (None, turn) => {
                 drop(turn);
-                answered.await.map_or(Turn::Unheard, Turn::Answered)
+                answered.await.map_or(Role::Unheard, Role::Answered)
             }
         }
     }
 
-    fn enter(&self, item: T, answer: oneshot::Sender<A>) -> Place<'_, T, A> {
+    fn enter(&self, item: T, answer: oneshot::Sender<A>) -> Seat<'_, T, A> {
         let mut queue = self.queue();
         let number = queue.next;
         queue.next += 1;
@@ -107,7 +117,7 @@ impl<T, A> Gathering<T, A> {
             item,
             answer,
         });
-        Place {
+        Seat {
             gathering: self,
             number,
         }
@@ -126,7 +136,8 @@ impl<T, A> Gathering<T, A> {
 }
 
 impl<'a, T, A> Leader<'a, T, A> {
-    /// Takes those along that have come, the first ones first.
+    /// Takes those along that have come, the first ones first. To be called as late as can be: who comes meanwhile is
+    /// taken, too.
     #[must_use]
     pub fn gather(self) -> Party<'a, T, A> {
         let mut queue = self.gathering.queue();
@@ -164,14 +175,14 @@ impl<T, A> Party<'_, T, A> {
     }
 }
 
-impl<T, A> Place<'_, T, A> {
+impl<T, A> Seat<'_, T, A> {
     /// `None`: another one has taken it along.
     fn leave(&self) -> Option<Waiting<T, A>> {
         self.gathering.take(self.number)
     }
 }
 
-impl<T, A> Drop for Place<'_, T, A> {
+impl<T, A> Drop for Seat<'_, T, A> {
     fn drop(&mut self) {
         drop(self.leave());
     }
@@ -191,7 +202,7 @@ mod tests {
 
     async fn lead(numbers: &Numbers, item: u32) -> Leader<'_, u32, u32> {
         match numbers.join(item).await {
-            Turn::Leads(leader) => leader,
+            Role::Leads(leader) => leader,
             _ => panic!("{item} does not lead"),
         }
     }
@@ -201,10 +212,10 @@ mod tests {
         let numbers = Arc::clone(numbers);
         tokio::spawn(async move {
             match numbers.join(item).await {
-                Turn::Answered(answer) => (Some(answer), 0),
-                Turn::Unheard => (None, 0),
-                Turn::Late(item) => (Some(item), 0),
-                Turn::Leads(leader) => {
+                Role::Answered(answer) => (Some(answer), 0),
+                Role::Unheard => (None, 0),
+                Role::Late => (None, 0),
+                Role::Leads(leader) => {
                     let party = leader.gather();
                     let answers: Vec<u32> = party.items().iter().map(|item| item * 2).collect();
                     (party.answer(answers.clone()), answers.len())
@@ -276,7 +287,7 @@ mod tests {
     async fn who_waits_for_too_long_goes_its_own_way() {
         let numbers: Arc<Numbers> = Arc::new(Gathering::new(8, Duration::from_millis(5)));
         let leader = lead(&numbers, 1).await;
-        assert!(matches!(numbers.join(2).await, Turn::Late(2)));
+        assert!(matches!(numbers.join(2).await, Role::Late));
         assert_eq!(leader.gather().items(), [1]);
     }
 }

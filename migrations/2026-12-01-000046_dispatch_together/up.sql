@@ -54,15 +54,16 @@ BEGIN
            array_agg((t.task ->> 'id')::uuid) FILTER (WHERE NOT t.is_free)
       INTO free, busy
       FROM (SELECT t.task, t.place,
-                   waits OR NOT EXISTS (
+                   waits OR (NOT EXISTS (
                        SELECT FROM jsonb_array_elements_text(t.task -> 'exclusive') r
                         WHERE NOT pg_try_advisory_xact_lock(millrace_lane_class(r), millrace_lane_key(r)))
                    AND NOT EXISTS (
                        SELECT FROM jsonb_array_elements_text(t.task -> 'shared') r
-                        WHERE NOT pg_try_advisory_xact_lock_shared(millrace_lane_class(r), millrace_lane_key(r))) AS is_free
+                        WHERE NOT pg_try_advisory_xact_lock_shared(millrace_lane_class(r), millrace_lane_key(r)))) AS is_free
               FROM jsonb_array_elements(tasks) WITH ORDINALITY AS t(task, place)
              WHERE (t.task ->> 'id')::uuid <> ALL (left_out)
                AND jsonb_array_length(t.task -> 'exclusive') + jsonb_array_length(t.task -> 'shared') <= 64
+            -- Each lane is tried once, and only of those tasks.
             OFFSET 0) t;
     RETURN QUERY SELECT b.id, NULL::bigint, NULL::timestamptz, NULL::text, NULL::jsonb FROM unnest(busy) b(id);
     IF free IS NULL THEN RETURN; END IF;

@@ -4,23 +4,12 @@ use log::debug;
 use millrace_common::broker::Publisher;
 use millrace_common::cause::chain;
 use millrace_common::db::Conn;
-use millrace_common::gathering::{Gathering, Party, Turn};
+use millrace_common::gathering::{Gathering, LONGEST, MOST, PATIENCE, Party, Role};
 use millrace_common::ids::TaskId;
 use millrace_common::tasking::{Ending, Settled, Successors, settle_together};
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::timeout;
-
-/// Runs of one transaction at most: more are settled in the next one.
-const MOST: usize = 64;
-
-/// A run whose turn does not come within so long is settled alone: the transaction of the others may wait for something
-/// that is none of its business.
-const PATIENCE: Duration = Duration::from_millis(50);
-
-/// A transaction of several is given up with its session when it takes longer: they wait for it.
-const LONGEST: Duration = Duration::from_secs(6);
 
 /// What became of a run that was to be settled with others.
 pub(crate) enum Answer {
@@ -53,10 +42,10 @@ impl Together {
         ending: Ending,
     ) -> Answer {
         match self.0.join(ending).await {
-            Turn::Answered(answer) => answer,
-            Turn::Unheard => Answer::Unheard,
-            Turn::Late(_) => Answer::Alone,
-            Turn::Leads(leader) => lead(conn, publisher, leader.gather()).await,
+            Role::Answered(answer) => answer,
+            Role::Unheard => Answer::Unheard,
+            Role::Late => Answer::Alone,
+            Role::Leads(leader) => lead(conn, publisher, leader.gather()).await,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::auth::{self, Access, Action, Actor, authorize};
 use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::{
-    dispatch_and_accept, dispatch_made, dispatch_together, immediate, may_go_together,
+    dispatch_and_accept, dispatch_made, dispatch_together, immediate, may_dispatch_together,
 };
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
@@ -299,7 +299,7 @@ pub async fn modify<K: RepositoryCalls>(
     };
     let task = NewTask::new(&app.catalog.tasks, &task)?
         .resources(AddAndRemove::on(&row.pulp_type, row.pulp_id));
-    if may_go_together(&task) {
+    if may_dispatch_together(&task) {
         let mut stale = Vec::new();
         if !add.ids().is_empty() {
             stale = add.look(&mut *app.db.get().await?).await?;

@@ -1,4 +1,4 @@
-//! Recording a task with its reservations: one statement in the caller's transaction.
+//! Recording tasks with their reservations: in the caller's transaction, or those of several requests in one of their own.
 
 use super::moves;
 use super::new_task::NewTask;
@@ -123,11 +123,11 @@ pub async fn dispatch_many(
 
 /// What is done about lanes that somebody has locked, where several requests have their tasks recorded together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lanes {
-    /// Their tasks are busy.
-    Free,
+pub enum BusyLanes {
+    /// Their tasks are not recorded.
+    Skip,
     /// They are waited for, 50 ms each.
-    Soon,
+    Wait,
 }
 
 /// What became of one of several tasks.
@@ -141,7 +141,8 @@ pub enum Attempt {
     LeftOut,
 }
 
-/// Records those of these tasks that nobody is in the way of, in one statement that is a transaction of its own.
+/// Records those of these tasks that nobody is in the way of, in one statement that is a transaction of its own: it locks lanes
+/// until it commits. Of those that were recorded before under the same ids, it records none again, but fails.
 ///
 /// # Errors
 /// As [`dispatch_many`]; also where a lane that is waited for does not come in time.
@@ -149,7 +150,7 @@ pub async fn dispatch_together(
     conn: &mut Conn,
     keyring: &Keyring,
     tasks: &[NewTask],
-    lanes: Lanes,
+    lanes: BusyLanes,
 ) -> Result<Vec<Attempt>, Error> {
     let (rows, users, objects) = written(keyring, tasks)?;
     let rows: Vec<Row> = sql_query(format!(
@@ -158,7 +159,7 @@ pub async fn dispatch_together(
     .bind::<Jsonb, _>(rows)
     .bind::<Array<SqlUuid>, _>(users)
     .bind::<Array<SqlUuid>, _>(objects)
-    .bind::<Bool, _>(lanes == Lanes::Soon)
+    .bind::<Bool, _>(lanes == BusyLanes::Wait)
     .prepared()
     .load(conn)
     .await?;

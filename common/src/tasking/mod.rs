@@ -45,7 +45,7 @@ pub use crate::tasks::{
 pub use cancel::{CANCEL_CHANNEL, CancelOutcome, DEADLINE_PASSED, cancel, expire};
 pub use claim::{Claim, ClaimOutcome, Claimed, claim, defer, release};
 pub use context::{TaskContext, TaskSession};
-pub use dispatch::{Attempt, Dispatched, Lanes, dispatch, dispatch_many, dispatch_together};
+pub use dispatch::{Attempt, BusyLanes, Dispatched, dispatch, dispatch_many, dispatch_together};
 pub use ending::{Ending, Successors, Together, settle_together};
 pub use execute::{Ended, Execution};
 pub use facts::Facts;

@@ -210,7 +210,7 @@ impl NewTask {
 
     /// The resource that it is most likely to wait for: the first of those that it takes alone.
     #[must_use]
-    pub fn lane(&self) -> Option<&str> {
+    pub fn likely_lane(&self) -> Option<&str> {
         self.resources.exclusive_names().next()
     }
 

@@ -48,7 +48,7 @@ async fn a_random_history_of_many_sessions_keeps_order_and_leaves_nothing_behind
     );
     assert!(verdict.runs > TASKS as usize / 2, "{} runs", verdict.runs);
     assert!(verdict.together > 0, "none was settled with another one");
-    assert!(verdict.left_out > 0, "somebody was in the way of none");
+    assert!(verdict.left_out > 0, "no dispatch met a locked lane");
     let sql = db.sql().await;
     assert_eq!(sql.number("SELECT count(*) FROM reservation").await, 0);
     assert_eq!(
