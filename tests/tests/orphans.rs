@@ -1,7 +1,7 @@
 //! Orphan clean-up: what goes, what stays, and that no byte that a row names is ever lost.
 
 mod faults;
-mod many;
+pub mod many;
 mod races;
 mod results;
 

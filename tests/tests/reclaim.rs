@@ -4,7 +4,7 @@ mod held;
 
 use crate::sync::shop::{DIRECTORY, Shop};
 use millrace_tests::app::files_below;
-use millrace_tests::client::Answer;
+use millrace_tests::client::{Answer, id_of};
 use millrace_tests::{TestApp, eventually, eventually::holds};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -379,5 +379,31 @@ async fn bad_requests_name_what_is_wrong() {
         .post(RECLAIM, &repositories(json!(["*"])))
         .await
         .expect(403);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn artifacts_that_units_of_several_pages_have_go() {
+    let app = TestApp::with_workers(1).await;
+    let repository = app.repository("big").await;
+    app.sql.run(crate::orphans::many::SHARED).await;
+    app.sql
+        .run(
+            "INSERT INTO repository_content (repository_id, content_id, version_added)
+             SELECT r.pulp_id, c.pulp_id, 0 FROM repository r, content c",
+        )
+        .await;
+    let id = id_of(href(&repository));
+    let body = json!({"name": "pulpcore.app.tasks.reclaim_space.reclaim_space", "args": [[id]],
+                      "kwargs": {"force": true}, "shared_resources": [href(&repository)]});
+    let task = app.dispatch(&body).await;
+    let task = app.completed(&task).await;
+    let result = &task["result"];
+    assert_eq!(
+        (&result["units"], &result["artifacts"], &result["skipped"]),
+        (&json!(8000), &json!(4000), &json!(0)),
+        "{task:#}"
+    );
+    assert_eq!(app.sql.number("SELECT count(*) FROM artifact").await, 0);
     app.finish().await;
 }

@@ -76,3 +76,38 @@ async fn a_clean_up_whose_commit_fails_removes_no_file() {
     files_are(&app, 0).await;
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_clean_up_that_is_canceled_inside_two_batches_ends() {
+    let app = TestApp::with_workers(1).await;
+    app.sql
+        .run(
+            "INSERT INTO content (pulp_id, pulp_domain, pulp_type, natural_key, fields)
+             SELECT gen_random_uuid(), d.pulp_id, 'file.file', sha256(n::text::bytea), '{}' FROM generate_series(1, 5000) n, domain d;
+             CREATE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NULL; END $$;
+             CREATE TRIGGER wait_here BEFORE DELETE ON content FOR EACH STATEMENT EXECUTE FUNCTION wait_here();
+             SELECT pg_advisory_lock(4711)",
+        )
+        .await;
+    let everything = json!({"orphan_protection_time": 0});
+    let cleaning = app.post("orphans/cleanup/", &everything).await.task();
+    eventually(Duration::from_secs(20), async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted \
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let waiting = app.sql.number(waiting).await;
+        holds(waiting == 2, || format!("{waiting} wait"))
+    })
+    .await;
+    app.cancel(&cleaning).await.expect(200);
+    // Both would wait for ever.
+    let task = app.finished(&cleaning).await;
+    assert_eq!(task["state"], "canceled");
+    assert_eq!(app.sql.number("SELECT count(*) FROM content").await, 5000);
+    app.sql
+        .run("SELECT pg_advisory_unlock(4711); DROP TRIGGER wait_here ON content")
+        .await;
+    let result = cleanup(&app, everything).await["result"].clone();
+    assert_eq!(result["units"], 5000);
+    app.finish().await;
+}

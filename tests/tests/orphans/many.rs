@@ -84,3 +84,29 @@ async fn batch_after_batch_goes_and_what_is_needed_between_them_stays() {
     );
     app.finish().await;
 }
+
+/// Each artifact is that of two units, which are mostly met by different batches.
+pub const SHARED: &str = "
+    INSERT INTO content (pulp_id, pulp_domain, pulp_type, natural_key, repo_key, fields)
+    SELECT gen_random_uuid(), d.pulp_id, 'file.file', sha256(n::text::bytea), sha256(('s/' || n)::bytea),
+           jsonb_build_object('relative_path', 's/' || n, 'n', n) FROM generate_series(0, 7999) n, domain d;
+    INSERT INTO artifact (pulp_id, pulp_domain, storage_key, size, sha256)
+    SELECT gen_random_uuid(), d.pulp_id, 'artifact/' || n, n, encode(sha256(n::text::bytea), 'hex')
+      FROM generate_series(0, 3999) n, domain d;
+    INSERT INTO content_artifact (pulp_id, content_id, artifact_id, relative_path)
+    SELECT gen_random_uuid(), c.pulp_id, a.pulp_id, 'f' FROM content c
+      JOIN artifact a ON a.size = (c.fields ->> 'n')::integer % 4000";
+
+#[tokio::test]
+async fn artifacts_that_units_of_several_batches_have_go_with_them() {
+    let app = TestApp::with_workers(1).await;
+    app.sql.run(SHARED).await;
+    let task = cleanup(&app, json!({"orphan_protection_time": 0})).await;
+    let result = &task["result"];
+    assert_eq!(
+        (&result["units"], &result["artifacts"], &result["skipped"]),
+        (&json!(8000), &json!(4000), &json!(0)),
+        "{task:#}"
+    );
+    app.finish().await;
+}
