@@ -390,7 +390,17 @@ async fn artifacts_that_units_of_several_pages_have_go() {
     app.sql
         .run(
             "INSERT INTO repository_content (repository_id, content_id, version_added)
-             SELECT r.pulp_id, c.pulp_id, 0 FROM repository r, content c",
+             SELECT r.pulp_id, c.pulp_id, 0 FROM repository r, content c;
+             -- Each commit takes a while, so that the next page is looked at meanwhile.
+             CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 IF current_setting('test.late', true) IS DISTINCT FROM 'yes' THEN
+                     PERFORM set_config('test.late', 'yes', true), pg_sleep(0.3);
+                 END IF;
+                 RETURN NULL;
+             END $$;
+             CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON content_artifact DEFERRABLE INITIALLY DEFERRED
+                 FOR EACH ROW EXECUTE FUNCTION late()",
         )
         .await;
     let id = id_of(href(&repository));

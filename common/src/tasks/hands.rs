@@ -1,10 +1,10 @@
 //! Two hands that go over the same rows, a batch each: while one waits for the database or the disk, the other one works.
 
 use super::disposal::BATCH;
-use crate::db::{Conn, Session, Work, end_sessions};
+use crate::db::{Conn, Session, Work};
 use crate::tasking::{TaskContext, TaskError};
 use diesel_async::SimpleAsyncConnection;
-use log::{debug, warn};
+use log::debug;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// A transaction that its worker forgets, as it is stopped, ends: a rescue waits for that.
@@ -23,8 +23,6 @@ pub struct Hand<'a> {
     ctx: &'a TaskContext,
     /// `None`: that of the run.
     session: Option<Session>,
-    /// True: inside a batch.
-    is_busy: bool,
 }
 
 impl<'a> Hands<'a> {
@@ -50,14 +48,11 @@ impl<'a> Hands<'a> {
 
 impl<'a> Hand<'a> {
     fn with(ctx: &'a TaskContext, session: Option<Session>) -> Self {
-        Self {
-            ctx,
-            session,
-            is_busy: false,
-        }
+        Self { ctx, session }
     }
 
-    /// Not of the pool: a batch may take longer than what a request may.
+    /// Not of the pool: a batch may take longer than what a request may, and where the run is given up inside of one, the line
+    /// is closed, and the server ends the statement within half a second. The row of the task is free then.
     async fn beside(ctx: &'a TaskContext) -> Result<Self, TaskError> {
         let mut session = ctx.db().session("second hand").await?;
         session.conn.batch_execute(IDLE).await?;
@@ -77,33 +72,10 @@ impl<'a> Hand<'a> {
             + 'b,
         T: Send + 'b,
     {
-        let Some(session) = &mut self.session else {
-            return self.ctx.fenced(write).await;
-        };
-        self.is_busy = true;
-        let written = self.ctx.fenced_on(&mut session.conn, write).await;
-        self.is_busy = false;
-        written
-    }
-}
-
-impl Drop for Hand<'_> {
-    /// Where a run is given up inside a batch, the server would go on with the statement, and hold the row of the task: its
-    /// end would wait for that.
-    fn drop(&mut self) {
-        let Some(session) = self.session.take().filter(|_| self.is_busy) else {
-            return;
-        };
-        let (db, task) = (self.ctx.db().clone(), self.ctx.task());
-        tokio::spawn(async move {
-            let ended = async {
-                let mut conn = db.get().await?;
-                Ok::<_, crate::error::Error>(end_sessions(&mut conn, &[session.backend]).await?)
-            };
-            if let Err(error) = ended.await {
-                warn!(task_id:% = task; "ending the second hand of task {task}: {error}");
-            }
-        });
+        match &mut self.session {
+            Some(session) => self.ctx.fenced_on(&mut session.conn, write).await,
+            None => self.ctx.fenced(write).await,
+        }
     }
 }
 
