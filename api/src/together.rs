@@ -127,14 +127,15 @@ impl Together {
         let answers = match timeout(LONGEST, attempts).await {
             Ok(Ok(attempts)) => attempts.into_iter().map(Answer::Tried).collect(),
             Ok(Err(error)) => vec![Answer::of_error(&error); party.items().len()],
-            Err(_elapsed) => {
-                // It is busy still.
-                drop(Pooled::take(conn));
-                return Ok(Answer::Unheard);
-            }
+            Err(_elapsed) => vec![Answer::Unheard; party.items().len()],
         };
-        // The next one finds it free.
-        drop(conn);
+        if let Some(Answer::Unheard) = answers.first() {
+            // It is busy still, or dead: nobody is to find it in the pool.
+            drop(Pooled::take(conn));
+        } else {
+            // The next one finds it free.
+            drop(conn);
+        }
         Ok(party.answer(answers).unwrap_or(Answer::Unheard))
     }
 
