@@ -11,9 +11,8 @@ use std::time::Duration;
 
 /// The first and the longest pause before a task that could not be claimed is announced again.
 type Pauses = (Duration, Duration);
-/// Somebody held a lock, or the lock table was full for now. Mostly the locks of a run that has ended, on a busy machine: all
-/// lanes of the task stand still until then.
-const SOON: Pauses = (Duration::from_millis(100), Duration::from_millis(500));
+/// Somebody held a lock, or the lock table was full for now.
+const SOON: Pauses = (Duration::from_millis(500), Duration::from_millis(500));
 /// This worker, or this server, cannot run the task as it is.
 const LATER: Pauses = (Duration::from_secs(5), Duration::from_secs(30));
 
