@@ -4,6 +4,7 @@ use crate::auth::Credentials;
 use crate::content::{Fetches, Files};
 use crate::events::Events;
 use crate::metrics::Metrics;
+use crate::permits::Permits;
 use crate::readiness::Readiness;
 use crate::together::Together;
 use crate::waiting::Waiters;
@@ -17,7 +18,7 @@ use millrace_common::ids::ProcessId;
 use millrace_common::secrets::Keyring;
 use millrace_common::storage::Storage;
 use std::sync::Arc;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 /// What a process serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -82,9 +83,8 @@ pub struct App {
     pub queues: Link,
     /// Requests that wait for an immediate task.
     pub waiters: Waiters,
-    /// Permits of requests that dispatch: they may wait for a lane, and then leave sessions to all others, where the pool has more
-    /// than two.
-    pub dispatching: Arc<Semaphore>,
+    /// Permits of requests that dispatch.
+    pub dispatching: Arc<Permits>,
     /// Requests that dispatch at the same time.
     pub together: Arc<Together>,
 }
@@ -106,9 +106,7 @@ impl App {
             keyring.clone(),
             settings.clone(),
         );
-        // One for dispatches that wait for nothing, one for whoever does not dispatch.
-        let sessions = settings.database.pool_size.saturating_sub(2).max(1);
-        let dispatching = Arc::new(Semaphore::new(sessions));
+        let dispatching = Arc::new(Permits::new(&settings.database));
         Ok(Self {
             serves,
             process,
@@ -131,7 +129,6 @@ impl App {
                 db.clone(),
                 keyring.clone(),
                 Arc::clone(&dispatching),
-                settings.database.pool_wait_ms.get(),
             )),
             dispatching,
             db,

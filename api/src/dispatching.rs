@@ -11,11 +11,9 @@ use crate::waiting::Waiter;
 use actix_web::HttpResponse;
 use millrace_common::crash::{self, Point};
 use millrace_common::db::{self, Conn, Patience, Work};
-use millrace_common::error::Error;
 use millrace_common::ids::TaskId;
 use millrace_common::representation::task_href;
 use millrace_common::tasking::{Dispatched, NewTask, dispatch};
-use tokio::sync::SemaphorePermit;
 
 /// Dispatches a task for this request and answers 202 with its href.
 ///
@@ -67,7 +65,7 @@ pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<T
         return Ok(id);
     }
     // Nothing is written with it: its statement is the transaction.
-    let turn = turn(app).await?;
+    let permit = app.dispatching.get().await?;
     let mut conn = app.db.get().await?;
     let waiter = waiter(app, &task);
     let (id, keyring) = (task.id, app.keyring.clone());
@@ -80,7 +78,7 @@ pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<T
     })
     .await
     .map_err(ApiError::internal)??;
-    drop(turn);
+    drop(permit);
     publish(app, dispatched, waiter).await;
     Ok(id)
 }
@@ -137,15 +135,14 @@ where
         + Sync
         + 'a,
 {
-    let cid = correlation::current();
-    let turn = turn(app).await?;
+    let permit = app.dispatching.get().await?;
     let mut conn = app.db.get().await?;
     let headers = dispatch_headers::current();
     let (task, waiter, dispatched) =
         db::brief_transaction(&mut conn, Patience::OfSession, async |conn| {
             let headers = headers.as_deref();
             let id = noted(conn, headers).await?;
-            let mut task = make(conn).await?.cid(&cid).created_by(Some(actor.id));
+            let mut task = requested(actor, make(conn).await?);
             task.id = id.unwrap_or(task.id);
             let task = in_time(conn, headers, task).await?;
             let waiter = waiter(app, &task);
@@ -154,21 +151,9 @@ where
             Ok::<_, ApiError>((task, waiter, dispatched))
         })
         .await?;
-    drop((conn, turn));
+    drop((conn, permit));
     publish(app, dispatched, waiter).await;
     Ok(task.id)
-}
-
-/// Sessions for dispatches are bounded: what else asks the database finds one, too.
-async fn turn(app: &App) -> ApiResult<SemaphorePermit<'_>> {
-    let turn = app.dispatching.acquire();
-    tokio::time::timeout(app.settings.database.pool_wait_ms.get(), turn)
-        .await
-        .map_err(|elapsed| Error::Unavailable {
-            what: "database",
-            source: elapsed.into(),
-        })?
-        .map_err(ApiError::internal)
 }
 
 fn waiter(app: &App, task: &NewTask) -> Option<Waiter> {

@@ -19,6 +19,7 @@ pub mod listing;
 mod metrics;
 mod negotiation;
 pub mod openapi;
+mod permits;
 mod process;
 mod readiness;
 pub mod route;

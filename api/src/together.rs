@@ -1,5 +1,6 @@
 //! Requests that dispatch at the same time record their tasks in one transaction.
 
+use crate::permits::Permits;
 use log::{debug, warn};
 use millrace_common::cause::chain;
 use millrace_common::db::{self, Conn, Db, Pooled, RetryCause};
@@ -11,8 +12,6 @@ use millrace_common::tasking::{
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Those that wait for a lane do so with others that wait for the same one, and seldom with any that wait for another.
@@ -50,16 +49,13 @@ pub struct Together {
     busy: Vec<Gathering<NewTask, Answer>>,
     db: Db,
     keyring: Keyring,
-    /// Permits of requests that may wait for a lane.
-    dispatching: Arc<Semaphore>,
-    /// How long a request waits for one.
-    pool_wait: Duration,
+    permits: Arc<Permits>,
 }
 
 impl Together {
     /// None so far.
     #[must_use]
-    pub fn new(db: Db, keyring: Keyring, dispatching: Arc<Semaphore>, pool_wait: Duration) -> Self {
+    pub fn new(db: Db, keyring: Keyring, permits: Arc<Permits>) -> Self {
         Self {
             free: Gathering::new(MOST, PATIENCE),
             busy: (0..BUCKETS)
@@ -67,8 +63,7 @@ impl Together {
                 .collect(),
             db,
             keyring,
-            dispatching,
-            pool_wait,
+            permits,
         }
     }
 
@@ -115,9 +110,9 @@ impl Together {
         };
         // As whoever waits alone: others find a session, too.
         let _permit = match lanes {
-            BusyLanes::Wait => match self.dispatching.try_acquire() {
-                Ok(permit) => Some(permit),
-                Err(_) => return Ok(Answer::Tried(Attempt::LeftOut)),
+            BusyLanes::Wait => match self.permits.get_now() {
+                Some(permit) => Some(permit),
+                None => return Ok(Answer::Tried(Attempt::LeftOut)),
             },
             BusyLanes::Skip => None,
         };
@@ -142,11 +137,7 @@ impl Together {
     /// Records a task that may have been recorded: waits for whoever did, if anybody does. `None`: it is not recorded, or not
     /// yet, and something is in its way.
     async fn again(&self, task: &NewTask) -> Result<Option<Recorded>, Error> {
-        let permit = timeout(self.pool_wait, self.dispatching.acquire());
-        let _permit = permit.await.map_err(|elapsed| Error::Unavailable {
-            what: "database",
-            source: elapsed.into(),
-        })?;
+        let _permit = self.permits.get().await?;
         let mut conn = self.db.get().await?;
         let recorded = if task.uses().is_empty() {
             let alone = async |conn: &mut Conn| dispatch(conn, &self.keyring, task).await;
