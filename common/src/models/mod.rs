@@ -73,7 +73,7 @@ pub use account::{Account, AccountChange};
 pub use account_group::AccountGroup;
 pub use artifact::{Artifact, NewArtifact};
 pub use audit_entry::AuditEntry;
-pub use content::{Content, NamedUnit, NewContent};
+pub use content::{Content, NewContent};
 pub use content_artifact::ContentArtifact;
 pub use disposable::Disposable;
 pub use distribution::{Distribution, DistributionChange};

@@ -4,8 +4,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::v3::href::{self, Target};
 use millrace_common::db::Conn;
 use millrace_common::ids::{ContentId, DomainId};
+use millrace_common::models::Content;
 use millrace_common::models::selection::Predicate;
-use millrace_common::models::{Content, NamedUnit};
 use millrace_common::prn::{self, Prn};
 use millrace_common::schema::content;
 use std::collections::{HashMap, HashSet};
@@ -99,11 +99,7 @@ impl<'a> NamedUnits<'a> {
     /// # Errors
     /// 400 for the field.
     pub async fn keep(&self, conn: &mut Conn) -> ApiResult<Vec<ContentId>> {
-        let mut found = Vec::with_capacity(self.ids.len());
-        for batch in self.ids.chunks(BATCH) {
-            found.extend(Content::keep(conn, batch).await?);
-        }
-        self.stale(found)
+        self.stale(conn, true).await
     }
 
     /// As [`NamedUnits::keep`], but keeps nothing: for whoever looks again when he keeps them.
@@ -111,20 +107,23 @@ impl<'a> NamedUnits<'a> {
     /// # Errors
     /// 400 for the field.
     pub async fn look(&self, conn: &mut Conn) -> ApiResult<Vec<ContentId>> {
-        let mut found = Vec::with_capacity(self.ids.len());
-        for batch in self.ids.chunks(BATCH) {
-            found.extend(Content::look(conn, batch).await?);
-        }
-        self.stale(found)
+        self.stale(conn, false).await
     }
 
-    fn stale(&self, found: Vec<NamedUnit>) -> ApiResult<Vec<ContentId>> {
+    async fn stale(&self, conn: &mut Conn, keeps: bool) -> ApiResult<Vec<ContentId>> {
         let (mut known, mut stale) = (Known::new(), Vec::new());
-        for unit in found {
-            if unit.is_stale {
-                stale.push(unit.pulp_id);
+        for batch in self.ids.chunks(BATCH) {
+            let found = if keeps {
+                Content::keep(conn, batch).await?
+            } else {
+                Content::look(conn, batch).await?
+            };
+            for unit in found {
+                if unit.is_stale {
+                    stale.push(unit.pulp_id);
+                }
+                known.insert(unit.pulp_id, (unit.pulp_domain, unit.pulp_type));
             }
-            known.insert(unit.pulp_id, (unit.pulp_domain, unit.pulp_type));
         }
         self.verify(&known)?;
         Ok(stale)
