@@ -127,12 +127,6 @@ impl<T, A> Gathering<T, A> {
         // It is whole between any two of the calls that lock it.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn take(&self, number: u64) -> Option<Waiting<T, A>> {
-        let mut queue = self.queue();
-        let place = queue.waiting.iter().position(|one| one.number == number)?;
-        Some(queue.waiting.remove(place))
-    }
 }
 
 impl<'a, T, A> Leader<'a, T, A> {
@@ -178,7 +172,10 @@ impl<T, A> Party<'_, T, A> {
 impl<T, A> Seat<'_, T, A> {
     /// `None`: another one has taken it along.
     fn leave(&self) -> Option<Waiting<T, A>> {
-        self.gathering.take(self.number)
+        let mut queue = self.gathering.queue();
+        let is_own = |one: &Waiting<T, A>| one.number == self.number;
+        let place = queue.waiting.iter().position(is_own)?;
+        Some(queue.waiting.remove(place))
     }
 }
 
