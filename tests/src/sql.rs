@@ -67,6 +67,15 @@ impl Sql {
             .await
     }
 
+    /// How many sessions wait for an advisory lock of this database.
+    pub async fn waiting_for_advisory(&self) -> i64 {
+        self.number(
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+              WHERE l.locktype = 'advisory' AND NOT l.granted AND d.datname = current_database()",
+        )
+        .await
+    }
+
     /// Runs statements.
     pub async fn run(&self, statements: &str) {
         if let Err(e) = self.client.batch_execute(statements).await {

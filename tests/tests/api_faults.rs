@@ -131,11 +131,8 @@ async fn requests_that_wait_for_a_lane_leave_the_api_to_all_others() {
         let (client, path) = (app.client(), format!("{href}modify/"));
         waiting.spawn(async move { client.post(&path, &serde_json::json!({})).await });
     }
-    let blocked =
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database =
-                       (SELECT oid FROM pg_database WHERE datname = current_database())";
     eventually(LONG, async || {
-        let blocked = app.sql.number(blocked).await;
+        let blocked = app.sql.waiting_for_advisory().await;
         holds(blocked >= 2, || format!("{blocked} requests wait"))
     })
     .await;

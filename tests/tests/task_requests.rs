@@ -157,11 +157,8 @@ async fn a_request_whose_lane_is_held_holds_up_no_other() {
     app.sql.run(&format!("BEGIN; {lock}")).await;
     let (client, body) = (app.client(), on("held"));
     let held = tokio::spawn(async move { client.post("tasks/", &body).await });
-    let waits =
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database =
-                     (SELECT oid FROM pg_database WHERE datname = current_database())";
     eventually(LONG, async || {
-        let waits = app.sql.number(waits).await;
+        let waits = app.sql.waiting_for_advisory().await;
         holds(waits == 1, || format!("{waits} requests wait"))
     })
     .await;

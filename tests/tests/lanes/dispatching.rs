@@ -104,8 +104,7 @@ async fn lanes_are_waited_for_a_moment_where_that_is_wanted() {
     let waits =
         tokio::spawn(async move { lanes::dispatch_together(&waiting, &wanted, &[], true).await });
     eventually(LONG, async || {
-        let waits = other.number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database =
-                                   (SELECT oid FROM pg_database WHERE datname = current_database())");
+        let waits = other.waiting_for_advisory();
         holds(waits.await == 1, || "nobody waits".to_owned())
     })
     .await;

@@ -6,6 +6,17 @@ use millrace_tests::{TestApp, eventually};
 use serde_json::json;
 use std::time::Duration;
 
+/// Waits until so many sessions wait for the lock that holds the clean-up up.
+async fn held_up(app: &TestApp, sessions: i64) {
+    eventually(Duration::from_secs(20), async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted \
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let waiting = app.sql.number(waiting).await;
+        holds(waiting == sessions, || format!("{waiting} wait"))
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_a_task_comes_to_use_while_a_clean_up_looks_is_spared() {
     let app = TestApp::with_workers(1).await;
@@ -31,13 +42,7 @@ async fn what_a_task_comes_to_use_while_a_clean_up_looks_is_spared() {
         .await;
     let everything = json!({"orphan_protection_time": 0});
     let cleaning = app.post("orphans/cleanup/", &everything).await.task();
-    eventually(Duration::from_secs(20), async || {
-        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted \
-                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        let waiting = app.sql.number(waiting).await;
-        holds(waiting == 1, || format!("{waiting} wait"))
-    })
-    .await;
+    held_up(&app, 1).await;
     let body = json!({"add_content_units": [unit]});
     let adding = app.post(&format!("{}modify/", href(&zoo)), &body).await;
     let adding = adding.task();
@@ -92,13 +97,7 @@ async fn a_clean_up_that_is_canceled_inside_two_batches_ends() {
         .await;
     let everything = json!({"orphan_protection_time": 0});
     let cleaning = app.post("orphans/cleanup/", &everything).await.task();
-    eventually(Duration::from_secs(20), async || {
-        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted \
-                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        let waiting = app.sql.number(waiting).await;
-        holds(waiting == 2, || format!("{waiting} wait"))
-    })
-    .await;
+    held_up(&app, 2).await;
     app.cancel(&cleaning).await.expect(200);
     // Both would wait for ever.
     let task = app.finished(&cleaning).await;
