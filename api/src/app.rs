@@ -123,7 +123,7 @@ impl App {
             metrics: Metrics::new(&catalog.tasks),
             readiness: Readiness::default(),
             events: Events::new(settings.api.event_streams),
-            queues: Link::new(&settings.broker, "millrace-api queues").with_small_frames(),
+            queues: Link::new(&settings.broker, "millrace-api queues"),
             waiters: Waiters::new(settings.api.immediate_waiters),
             together: Arc::new(Together::new(
                 db.clone(),

@@ -4,9 +4,12 @@ use super::connect::connect;
 use super::liveness::Liveness;
 use super::topology::{declare_class, declare_exchanges};
 use crate::config::Broker;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::types::LongString;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
+use log::info;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -35,7 +38,8 @@ pub enum BrokerError {
     Connect(#[from] tokio::task::JoinError),
 }
 
-/// Bytes. Headers fit: they name at most 4 KiB of resources.
+/// Bytes of a frame. The client library keeps room for 64 of the largest a connection: 8 MiB of those of RabbitMQ's default, 1 MiB
+/// of these. Our own headers fit: they name at most 4 KiB of resources.
 const SMALL_FRAMES: u32 = 16 << 10;
 
 /// One connection of a process, shared by its channels. Automatic recovery of the client library stays
@@ -43,8 +47,8 @@ const SMALL_FRAMES: u32 = 16 << 10;
 pub struct Link {
     settings: Broker,
     name: String,
-    /// Bytes; the broker's own where there are none.
-    frame_max: Option<u32>,
+    /// False from the first frame on that was too large: headers that others have written are not split.
+    has_small_frames: AtomicBool,
     open: Mutex<Option<Open>>,
     /// An attempt to connect that has not come to an end: the client library cannot give one up, so there
     /// is only one at a time.
@@ -83,19 +87,11 @@ impl Link {
         Self {
             settings: settings.clone(),
             name: name.to_owned(),
-            frame_max: None,
+            has_small_frames: AtomicBool::new(true),
             open: Mutex::new(None),
             connecting: Mutex::new(None),
             losses: watch::Sender::new(0),
         }
-    }
-
-    /// The same with small frames, for who receives nothing that others have written: the client library keeps room for 64
-    /// of the largest frames a connection, 8 MiB of those of RabbitMQ's default.
-    #[must_use]
-    pub fn with_small_frames(mut self) -> Self {
-        self.frame_max = Some(SMALL_FRAMES);
-        self
     }
 
     /// The settings of the broker.
@@ -178,6 +174,21 @@ impl Link {
         }
     }
 
+    /// To be told why a channel failed. Where that was a frame larger than this link asked for, the connections from now on
+    /// take the largest that the broker sends: the message comes again.
+    pub(super) fn learn(&self, error: &BrokerError) {
+        if let BrokerError::Client(error) = error
+            && let ErrorKind::ProtocolError(error) = error.kind()
+            && *error.kind() == AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR)
+            && self.has_small_frames.swap(false, Ordering::Relaxed)
+        {
+            info!(
+                "the connection `{}` is made anew, with larger frames: {error}",
+                self.name
+            );
+        }
+    }
+
     /// True while the broker refuses to take messages (an alarm).
     pub async fn is_blocked(&self) -> bool {
         self.open
@@ -233,7 +244,9 @@ impl Link {
             .as_ref()
             .is_none_or(|pending| pending.since.elapsed() >= ABANDONED)
         {
-            let (settings, frame_max) = (self.settings.clone(), self.frame_max);
+            let settings = self.settings.clone();
+            let is_small = self.has_small_frames.load(Ordering::Relaxed);
+            let frame_max = is_small.then_some(SMALL_FRAMES);
             *connecting = Some(Connecting {
                 attempt: tokio::spawn(
                     async move { connect(&settings, frame_max, properties).await },

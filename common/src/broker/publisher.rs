@@ -64,7 +64,7 @@ impl Publisher {
         tokio::spawn(keep_notes(db, noted));
         let stats = Arc::clone(&publisher.stats);
         let publishing = Publishing {
-            link: Link::new(settings, &format!("{name} publish")).with_small_frames(),
+            link: Link::new(settings, &format!("{name} publish")),
             stats: Arc::clone(&publisher.stats),
             stop: publisher.stop.clone(),
             notes,
