@@ -54,6 +54,10 @@ pub struct Leader<'a, T, A> {
     turn: tokio::sync::MutexGuard<'a, ()>,
 }
 
+/// The turn of one that acts alone, until this is dropped.
+#[must_use]
+pub struct Turn<'a>(#[expect(dead_code, reason = "held")] tokio::sync::MutexGuard<'a, ()>);
+
 /// Those that one acts for. Who gets no answer hears that ([`Role::Unheard`]).
 pub struct Party<'a, T, A> {
     items: Vec<T>,
@@ -81,6 +85,12 @@ impl<T, A> Gathering<T, A> {
             most,
             patience,
         }
+    }
+
+    /// Takes the turn where it is free and nobody waits: for who is to act alone then. Those that come meanwhile gather.
+    pub fn turn(&self) -> Option<Turn<'_>> {
+        let turn = self.turn.try_lock().ok()?;
+        self.queue().waiting.is_empty().then_some(Turn(turn))
     }
 
     /// Joins those that act now. Where the caller goes before it has a turn, nothing is done for it unless another one has
@@ -278,6 +288,23 @@ mod tests {
             assert!(one.await.is_err());
         }
         assert_eq!(leader.gather().items(), [1]);
+    }
+
+    #[tokio::test]
+    async fn who_acts_alone_has_a_turn_that_is_free_and_the_others_gather_meanwhile() {
+        let numbers = gathering(8);
+        let turn = numbers.turn().unwrap();
+        assert!(numbers.turn().is_none());
+        let joined = come(&numbers, &[1, 2]).await;
+        drop(turn);
+        // It is free, or about to be taken by who waits.
+        assert!(numbers.turn().is_none());
+        let mut acts = Vec::new();
+        for one in joined {
+            acts.push(one.await.unwrap().1);
+        }
+        assert_eq!(acts, [2, 0]);
+        assert!(numbers.turn().is_some());
     }
 
     #[tokio::test]

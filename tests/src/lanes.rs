@@ -19,6 +19,8 @@ pub struct Wanted {
     pub exclusive: BTreeSet<String>,
     /// Its shared resources, with the domain.
     pub shared: BTreeSet<String>,
+    /// False: where it cannot start at once, it is canceled.
+    pub deferred: bool,
 }
 
 impl Wanted {
@@ -35,6 +37,16 @@ impl Wanted {
             id: Uuid::now_v7(),
             exclusive,
             shared,
+            deferred: true,
+        }
+    }
+
+    /// The same, to start at once or never.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        Self {
+            deferred: false,
+            ..self
         }
     }
 
@@ -42,7 +54,7 @@ impl Wanted {
         json!({
             "id": self.id, "domain": DOMAIN_ID, "name": "test.task", "class": "default",
             "cid": "c", "enc_args": "-", "exclusive": self.exclusive, "shared": self.shared,
-            "versions": {}, "immediate": false, "deferred": true, "rerun_after_loss": true,
+            "versions": {}, "immediate": false, "deferred": self.deferred, "rerun_after_loss": true,
         })
     }
 }
@@ -108,6 +120,34 @@ pub async fn claim(sql: &Sql, id: Uuid, claim: Uuid) -> Result<String, tokio_pos
         .query_one(statement, &[&id.to_string(), &claim.to_string()])
         .await?;
     Ok(row.get(0))
+}
+
+/// Takes the locks of a task for this session; gives the outcome.
+///
+/// # Errors
+/// The database's.
+pub async fn fence(sql: &Sql, id: Uuid) -> Result<String, tokio_postgres::Error> {
+    let statement = "SELECT outcome FROM millrace_fence($1::text::uuid, 'test.task')";
+    let row = sql.query_one(statement, &[&id.to_string()]).await?;
+    Ok(row.get(0))
+}
+
+/// Claims tasks whose locks are held, in one transaction, each under a token; gives those that were claimed.
+///
+/// # Errors
+/// The database's.
+pub async fn claim_together(
+    sql: &Sql,
+    claims: &[(Uuid, Uuid)],
+) -> Result<Vec<Uuid>, tokio_postgres::Error> {
+    let list = |ids: Vec<String>| format!("{{{}}}", ids.join(","));
+    let tasks = list(claims.iter().map(|(task, _)| task.to_string()).collect());
+    let tokens = list(claims.iter().map(|(_, token)| token.to_string()).collect());
+    let statement = "SELECT task_id::text
+        FROM millrace_claim_together($1::text::uuid[], $2::text::uuid[], gen_random_uuid()) ORDER BY task_id";
+    let rows = sql.query(statement, &[&tasks, &tokens]).await?;
+    let of = |row: &tokio_postgres::Row| row.get::<_, &str>(0).parse().unwrap_or_default();
+    Ok(rows.iter().map(of).collect())
 }
 
 /// Ends a running task and frees its locks; gives whether successors were left to a continuation.

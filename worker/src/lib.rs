@@ -5,6 +5,7 @@
 //! lives, and a janitor looks after the fleet.
 
 mod beat;
+mod claiming;
 mod cli;
 mod health;
 mod hung;

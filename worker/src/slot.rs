@@ -1,5 +1,6 @@
 //! A slot: one message at a time, from its delivery to its acknowledgement.
 
+use crate::claiming::Claimant;
 use crate::running::{Cause, Engaged, Run};
 use crate::sessions::{self, SlotSession};
 use crate::settling;
@@ -200,9 +201,19 @@ impl Slot {
                 task: message.id,
                 id: engaged.claim,
             };
-            let patience = (message.number == 0).then_some(&shared.shutdown.drain);
-            match tasking::claim(&mut conn, claim, &message.name, shared.id, patience).await {
-                Ok(outcome) => return Some((outcome, engaged)),
+            let claimant = Claimant {
+                conn: &mut conn,
+                worker: shared.id,
+                claim,
+                name: &message.name,
+                patience: (message.number == 0).then_some(&shared.shutdown.drain),
+            };
+            match shared.claims.claim(claimant).await {
+                Ok(Some(outcome)) => return Some((outcome, engaged)),
+                Ok(None) => {
+                    let id = message.id;
+                    warn!(task_id:% = id; "claiming task {id} with others: no answer");
+                }
                 Err(error) if is_out_of_locks(&error) => {
                     let id = message.id;
                     warn!(task_id:% = id; "the lock table of PostgreSQL is full: task {id} waits; raise max_locks_per_transaction");

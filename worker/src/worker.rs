@@ -1,6 +1,7 @@
 //! A worker process: starts its parts, waits for the end.
 
 use crate::beat::Beat;
+use crate::claiming::Claims;
 use crate::metrics::Metrics;
 use crate::running::{Progress, Running};
 use crate::sessions::Open;
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub shutdown: Shutdown,
     pub slots: Slots,
     pub turns: Turns,
+    pub claims: Claims,
     pub together: Together,
 }
 
@@ -110,6 +112,7 @@ impl Worker {
             progress: Progress::default(),
             metrics: Metrics::new(&settings.worker.slots),
             slots: Slots::default(),
+            claims: Claims::default(),
             together: Together::default(),
             turns: Turns::new(settings.worker.stuck_seconds),
             execution,

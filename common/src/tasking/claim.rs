@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::RunQueryDsl;
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +98,47 @@ struct Row {
     reserved: Option<Vec<String>>,
 }
 
+/// What came of the first half of a claim.
+#[derive(Debug)]
+pub enum Fence {
+    /// The session has the locks of a task that may be claimed: [`claim_together`], or [`claim`] after all.
+    Locked(Resources),
+    /// As after a claim that came to this: the session has no locks.
+    Not(ClaimOutcome),
+}
+
+#[derive(QueryableByName)]
+struct FenceRow {
+    #[diesel(sql_type = Text)]
+    outcome: String,
+    #[diesel(sql_type = Nullable<Integer>)]
+    lock_count: Option<i32>,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    reserved: Option<Vec<String>>,
+}
+
+#[derive(QueryableByName)]
+struct Together {
+    #[diesel(sql_type = SqlUuid)]
+    task_id: TaskId,
+    #[diesel(sql_type = Text)]
+    enc_args: String,
+    #[diesel(sql_type = Integer)]
+    attempt: i32,
+    #[diesel(sql_type = BigInt)]
+    waited_ms: i64,
+    #[diesel(sql_type = Text)]
+    logging_cid: String,
+    #[diesel(sql_type = Nullable<Integer>)]
+    created_by: Option<i32>,
+    #[diesel(sql_type = SqlUuid)]
+    pulp_domain: DomainId,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    task_group: Option<TaskGroupId>,
+    #[diesel(sql_type = Double)]
+    blocked_seconds: f64,
+}
+
 /// Pauses between the attempts at a lock that is held. Whoever ends a run commits first, and gives its locks back a moment
 /// later: what several of them have unblocked may be claimed before the last has done so.
 const PAUSES: [Duration; 5] = [
@@ -121,16 +163,128 @@ pub async fn claim(
     worker: ProcessId,
     patience: Option<&CancellationToken>,
 ) -> QueryResult<ClaimOutcome> {
-    let mut pauses = PAUSES.into_iter();
+    let mut pauses = Pauses::of(patience);
     loop {
         let outcome = attempt(conn, claim, name, worker).await?;
-        let (ClaimOutcome::Refused, Some(stop), Some(pause)) = (&outcome, patience, pauses.next())
-        else {
+        if !matches!(outcome, ClaimOutcome::Refused) || !pauses.next().await {
             return Ok(outcome);
+        }
+    }
+}
+
+/// Takes the locks of a task that is to be claimed with others, as [`claim`] does, and changes nothing else.
+///
+/// # Errors
+/// As the session. The caller must [`release`] then.
+pub async fn fence(
+    conn: &mut Conn,
+    task: TaskId,
+    name: &str,
+    patience: Option<&CancellationToken>,
+) -> QueryResult<Fence> {
+    let mut pauses = Pauses::of(patience);
+    loop {
+        let row: FenceRow =
+            sql_query("SELECT outcome, lock_count, reserved FROM millrace_fence($1, $2)")
+                .bind::<SqlUuid, _>(task)
+                .bind::<Text, _>(name)
+                .prepared()
+                .get_result(conn)
+                .await?;
+        if row.outcome == "locked" {
+            let reserved = Resources::from_record(&row.reserved.unwrap_or_default());
+            return Ok(Fence::Locked(reserved));
+        }
+        let outcome = ClaimOutcome::of(&row.outcome, row.lock_count);
+        if !matches!(outcome, ClaimOutcome::Refused) || !pauses.next().await {
+            return Ok(Fence::Not(outcome));
+        }
+    }
+}
+
+/// Claims tasks of which each has its locks on a session of its own ([`fence`]), in one transaction, on any session. `None`: it is to
+/// be claimed alone, as it may not wait any more, or somebody has locked its row. What it has reserved is not told again.
+///
+/// # Errors
+/// As the session: none of them was claimed, unless it was lost.
+pub async fn claim_together(
+    conn: &mut Conn,
+    claims: &[Claim],
+    worker: ProcessId,
+) -> QueryResult<Vec<Option<Claimed>>> {
+    let (tasks, tokens): (Vec<TaskId>, Vec<ClaimId>) =
+        claims.iter().map(|claim| (claim.task, claim.id)).unzip();
+    let rows: Vec<Together> = sql_query(
+        "SELECT task_id, enc_args, attempt, waited_ms, logging_cid, created_by, pulp_domain, task_group, blocked_seconds \
+           FROM millrace_claim_together($1, $2, $3)",
+    )
+    .bind::<Array<SqlUuid>, _>(tasks)
+    .bind::<Array<SqlUuid>, _>(tokens)
+    .bind::<SqlUuid, _>(worker)
+    .prepared()
+    .load(conn)
+    .await?;
+    let mut rows: HashMap<TaskId, Together> =
+        rows.into_iter().map(|row| (row.task_id, row)).collect();
+    let claimed = |claim: &Claim| rows.remove(&claim.task).map(|row| row.claimed(*claim));
+    Ok(claims.iter().map(claimed).collect())
+}
+
+/// The pauses that are left before further attempts at a lock.
+struct Pauses<'a> {
+    left: std::array::IntoIter<Duration, 5>,
+    stop: Option<&'a CancellationToken>,
+}
+
+impl<'a> Pauses<'a> {
+    /// None without patience.
+    fn of(patience: Option<&'a CancellationToken>) -> Self {
+        Self {
+            left: PAUSES.into_iter(),
+            stop: patience,
+        }
+    }
+
+    /// False: no further attempt.
+    async fn next(&mut self) -> bool {
+        let (Some(stop), Some(pause)) = (self.stop, self.left.next()) else {
+            return false;
         };
         let paused = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
-        if paused.is_none() {
-            return Ok(outcome);
+        paused.is_some()
+    }
+}
+
+impl Together {
+    fn claimed(self, claim: Claim) -> Claimed {
+        Claimed {
+            claim,
+            enc_args: self.enc_args,
+            attempt: self.attempt,
+            waited_ms: self.waited_ms,
+            blocked_seconds: self.blocked_seconds,
+            cid: self.logging_cid,
+            created_by: self.created_by,
+            domain: self.pulp_domain,
+            group: self.task_group,
+            reserved: Resources::default(),
+        }
+    }
+}
+
+impl ClaimOutcome {
+    /// Of a claim that did not succeed.
+    fn of(outcome: &str, lock_count: Option<i32>) -> Self {
+        match outcome {
+            "early" => Self::Early,
+            "paused" => Self::Paused,
+            "expired" => Self::Expired,
+            "refused" => Self::Refused,
+            "full" => Self::Full,
+            "oversized" => Self::Oversized {
+                needed: lock_count.unwrap_or(0),
+            },
+            _ => Self::Stale,
         }
     }
 }
@@ -153,29 +307,21 @@ async fn attempt(
         .prepared()
         .get_result(conn)
         .await?;
-    Ok(match row.outcome.as_str() {
-        "claimed" => ClaimOutcome::Claimed(Box::new(Claimed {
-            claim,
-            enc_args: row.enc_args.unwrap_or_default(),
-            attempt: row.attempt.unwrap_or(1),
-            waited_ms: row.waited_ms.unwrap_or(0),
-            blocked_seconds: row.blocked_seconds.unwrap_or_default(),
-            cid: row.logging_cid.unwrap_or_default(),
-            created_by: row.created_by,
-            domain: row.pulp_domain.unwrap_or(DomainId::DEFAULT),
-            group: row.task_group,
-            reserved: Resources::from_record(&row.reserved.unwrap_or_default()),
-        })),
-        "early" => ClaimOutcome::Early,
-        "paused" => ClaimOutcome::Paused,
-        "expired" => ClaimOutcome::Expired,
-        "refused" => ClaimOutcome::Refused,
-        "full" => ClaimOutcome::Full,
-        "oversized" => ClaimOutcome::Oversized {
-            needed: row.lock_count.unwrap_or(0),
-        },
-        _ => ClaimOutcome::Stale,
-    })
+    if row.outcome != "claimed" {
+        return Ok(ClaimOutcome::of(&row.outcome, row.lock_count));
+    }
+    Ok(ClaimOutcome::Claimed(Box::new(Claimed {
+        claim,
+        enc_args: row.enc_args.unwrap_or_default(),
+        attempt: row.attempt.unwrap_or(1),
+        waited_ms: row.waited_ms.unwrap_or(0),
+        blocked_seconds: row.blocked_seconds.unwrap_or_default(),
+        cid: row.logging_cid.unwrap_or_default(),
+        created_by: row.created_by,
+        domain: row.pulp_domain.unwrap_or(DomainId::DEFAULT),
+        group: row.task_group,
+        reserved: Resources::from_record(&row.reserved.unwrap_or_default()),
+    })))
 }
 
 /// Gives all locks of this session back.

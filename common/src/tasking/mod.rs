@@ -43,7 +43,9 @@ pub use crate::tasks::{
     orphan_cleanup, reclaim_space,
 };
 pub use cancel::{CANCEL_CHANNEL, CancelOutcome, DEADLINE_PASSED, cancel, expire};
-pub use claim::{Claim, ClaimOutcome, Claimed, claim, defer, release};
+pub use claim::{
+    Claim, ClaimOutcome, Claimed, Fence, claim, claim_together, defer, fence, release,
+};
 pub use context::{TaskContext, TaskSession};
 pub use dispatch::{Attempt, BusyLanes, Dispatched, dispatch, dispatch_many, dispatch_together};
 pub use ending::{Ending, Successors, Together, settle_together};

@@ -56,6 +56,34 @@ async fn they_are_recorded_in_the_order_given_also_on_one_lane() {
 }
 
 #[tokio::test]
+async fn one_that_may_not_wait_is_canceled_and_in_nobodys_way() {
+    let db = TestDb::create().await;
+    let sql = db.sql().await;
+    let tasks = [
+        Wanted::new(["a"], NONE),
+        Wanted::new(["b"], ["a"]).at_once(),
+        Wanted::new(["b"], NONE),
+        Wanted::new(["c"], NONE).at_once(),
+        Wanted::new(["c"], NONE),
+    ];
+    lanes::dispatch(&sql, &tasks).await.unwrap();
+    let told = "SELECT concat_ws(' ', state, unblocked_at IS NOT NULL, claim_before IS NOT NULL, error ->> 'reason',
+                   (SELECT count(*) FROM reservation r WHERE r.task_id = t.pulp_id)) FROM task t ORDER BY ticket";
+    assert_eq!(
+        sql.texts(told).await,
+        [
+            "waiting t f 2",
+            "canceled f f Resources temporarily unavailable. 0",
+            "waiting t f 2",
+            "waiting t t 2",
+            "waiting f f 2",
+        ]
+    );
+    let seen = lanes::incomplete(&sql).await;
+    assert!(seen.iter().all(|task| task.consistent));
+}
+
+#[tokio::test]
 async fn one_of_which_somebody_holds_a_lane_is_busy_and_holds_up_no_other() {
     let db = TestDb::create().await;
     let (sql, other) = (db.sql().await, db.sql().await);
@@ -81,6 +109,21 @@ async fn one_of_which_somebody_holds_a_lane_is_busy_and_holds_up_no_other() {
         let free = lanes::dispatch_free(&sql, &tasks[1..2]).await.unwrap();
         assert_eq!(ids(&free), [tasks[1].id]);
     }
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_changes_holds_several_up_for_a_moment_only() {
+    let db = TestDb::create().await;
+    let (sql, other) = (db.sql().await, db.sql().await);
+    other.run("BEGIN").await;
+    other.run("SELECT FROM domain FOR UPDATE").await;
+    let tasks = [Wanted::new(["a"], NONE), Wanted::new(["b"], NONE)];
+    // One that is dispatched alone waits for five seconds.
+    sql.run("SET statement_timeout = '2s'").await;
+    let late = lanes::dispatch_together(&sql, &tasks, &[], false).await;
+    let error = late.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+    assert!(is_unknown(&sql, tasks[0].id).await);
 }
 
 #[tokio::test]

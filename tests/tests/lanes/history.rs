@@ -199,6 +199,36 @@ async fn cancel_any(sql: &Sql, record: &Record, rng: &mut StdRng) {
     }
 }
 
+/// Gives what was claimed, and when.
+async fn claim_alone(sql: &Sql, ready: &[Uuid], clock: Instant) -> Vec<(Uuid, u64)> {
+    let mut held = Vec::new();
+    for id in ready {
+        let outcome = lanes::claim(sql, *id, Uuid::new_v4()).await.unwrap();
+        match outcome.as_str() {
+            "claimed" => held.push((*id, u64::try_from(clock.elapsed().as_nanos()).unwrap())),
+            // A refusal gives all locks of the session back.
+            "refused" => break,
+            _ => {}
+        }
+    }
+    held
+}
+
+/// As [`claim_alone`], the locks of all first.
+async fn claim_together(sql: &Sql, ready: &[Uuid], clock: Instant) -> Vec<(Uuid, u64)> {
+    let mut locked = Vec::new();
+    for id in ready {
+        match lanes::fence(sql, *id).await.unwrap().as_str() {
+            "locked" => locked.push((*id, Uuid::new_v4())),
+            "refused" => locked.clear(),
+            _ => {}
+        }
+    }
+    let claimed = lanes::claim_together(sql, &locked).await.unwrap();
+    let now = u64::try_from(clock.elapsed().as_nanos()).unwrap();
+    claimed.into_iter().map(|id| (id, now)).collect()
+}
+
 /// Claims, holds and finishes a task, or a few together; false when there was none.
 async fn run_some(sql: &Sql, record: &Record, rng: &mut StdRng, clock: Instant) -> bool {
     let ready = format!(
@@ -209,24 +239,16 @@ async fn run_some(sql: &Sql, record: &Record, rng: &mut StdRng, clock: Instant) 
     if ready.is_empty() {
         return false;
     }
-    let mut held: Vec<(Uuid, u64)> = Vec::new();
-    for id in ready {
-        let id: Uuid = id.parse().unwrap();
-        match lanes::claim(sql, id, Uuid::new_v4())
-            .await
-            .unwrap()
-            .as_str()
-        {
-            "claimed" => held.push((id, u64::try_from(clock.elapsed().as_nanos()).unwrap())),
-            // A refusal gives all locks of the session back.
-            "refused" => break,
-            _ => {}
-        }
-    }
+    let ready: Vec<Uuid> = ready.iter().map(|id| id.parse().unwrap()).collect();
+    let held = if rng.random_bool(0.5) {
+        claim_alone(sql, &ready, clock).await
+    } else {
+        claim_together(sql, &ready, clock).await
+    };
     tokio::time::sleep(Duration::from_micros(rng.random_range(0..3000))).await;
     let end = u64::try_from(clock.elapsed().as_nanos()).unwrap();
     match held.as_slice() {
-        [] => {}
+        [] => sql.run("SELECT pg_advisory_unlock_all()").await,
         [(id, _)] => {
             let ended = match rng.random_bool(0.5) {
                 true => lanes::finish_with_write(sql, *id).await,
