@@ -286,7 +286,8 @@ async fn a_deadline_that_many_tasks_share_holds_up_nobody() {
                FROM generate_series(1, 600) n, domain d; \
              CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ \
              BEGIN RAISE 'no' USING ERRCODE = 'check_violation'; END $$; \
-             CREATE TRIGGER refuse BEFORE UPDATE ON task FOR EACH ROW WHEN (OLD.name = 'stuck') EXECUTE FUNCTION refuse()",
+             CREATE TRIGGER refuse BEFORE UPDATE ON task FOR EACH ROW WHEN (OLD.name = 'stuck') EXECUTE FUNCTION refuse(); \
+             UPDATE janitor SET last_pass = '2020-01-01'",
         )
         .await;
     let health = format!("127.0.0.1:{}", free_port());
