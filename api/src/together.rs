@@ -6,6 +6,7 @@ use millrace_common::cause::chain;
 use millrace_common::db::{self, Conn, Db, Pooled, RetryCause};
 use millrace_common::error::{Error, is_connection_loss, is_retryable};
 use millrace_common::gathering::{Gathering, LONGEST, MOST, PATIENCE, Role};
+use millrace_common::metrics::engine;
 use millrace_common::secrets::Keyring;
 use millrace_common::tasking::{
     Attempt, BusyLanes, Dispatched, NewTask, dispatch, dispatch_together,
@@ -120,7 +121,10 @@ impl Together {
         let party = leader.gather();
         let attempts = dispatch_together(&mut conn, &self.keyring, party.items(), lanes);
         let answers = match timeout(LONGEST, attempts).await {
-            Ok(Ok(attempts)) => attempts.into_iter().map(Answer::Tried).collect(),
+            Ok(Ok(attempts)) => {
+                note(&attempts);
+                attempts.into_iter().map(Answer::Tried).collect()
+            }
             Ok(Err(error)) => vec![Answer::of_error(&error); party.items().len()],
             Err(_elapsed) => vec![Answer::Unheard; party.items().len()],
         };
@@ -153,6 +157,8 @@ impl Together {
             Ok(Attempt::Dispatched(dispatched)) => Ok(Some(Recorded::Now(dispatched))),
             Ok(Attempt::Busy | Attempt::LeftOut) => Ok(None),
             Err(error) if is_there(&error) => Ok(Some(Recorded::Unheard)),
+            // A row that whoever did has locked, be it.
+            Err(error) if error.diesel().is_some_and(is_retryable) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -173,6 +179,15 @@ fn is_there(error: &Error) -> bool {
         return false;
     };
     info.constraint_name() == Some("task_pkey")
+}
+
+/// Counts those that were recorded with others.
+fn note(attempts: &[Attempt]) {
+    let is_recorded = |attempt: &&Attempt| matches!(attempt, Attempt::Dispatched(_));
+    let recorded = attempts.iter().filter(is_recorded).count();
+    if recorded > 1 {
+        engine().dispatched_together.inc_by(recorded as u64);
+    }
 }
 
 impl Answer {

@@ -55,8 +55,9 @@ pub struct Leader<'a, T, A> {
 }
 
 /// The turn of one that acts alone, until this is dropped.
-#[must_use]
-pub struct Turn<'a>(#[expect(dead_code, reason = "held")] tokio::sync::MutexGuard<'a, ()>);
+pub struct Turn<'a> {
+    _turn: tokio::sync::MutexGuard<'a, ()>,
+}
 
 /// Those that one acts for. Who gets no answer hears that ([`Role::Unheard`]).
 pub struct Party<'a, T, A> {
@@ -87,10 +88,11 @@ impl<T, A> Gathering<T, A> {
         }
     }
 
-    /// Takes the turn where it is free and nobody waits: for who is to act alone then. Those that come meanwhile gather.
-    pub fn turn(&self) -> Option<Turn<'_>> {
+    /// Takes the turn where it is free and nobody waits for it: for who is to act alone then. Those that come meanwhile gather.
+    #[must_use]
+    pub fn take_turn(&self) -> Option<Turn<'_>> {
         let turn = self.turn.try_lock().ok()?;
-        self.queue().waiting.is_empty().then_some(Turn(turn))
+        Some(Turn { _turn: turn })
     }
 
     /// Joins those that act now. Where the caller goes before it has a turn, nothing is done for it unless another one has
@@ -291,20 +293,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_acts_alone_has_a_turn_that_is_free_and_the_others_gather_meanwhile() {
+    async fn who_acts_alone_takes_a_turn_that_is_free_and_no_other() {
         let numbers = gathering(8);
-        let turn = numbers.turn().unwrap();
-        assert!(numbers.turn().is_none());
+        let turn = numbers.take_turn().unwrap();
+        assert!(numbers.take_turn().is_none());
+        drop(turn);
+        assert!(numbers.take_turn().is_some());
+    }
+
+    #[tokio::test]
+    async fn those_that_come_while_one_acts_alone_act_together_after_it() {
+        let numbers = gathering(8);
+        let turn = numbers.take_turn().unwrap();
         let joined = come(&numbers, &[1, 2]).await;
         drop(turn);
-        // It is free, or about to be taken by who waits.
-        assert!(numbers.turn().is_none());
         let mut acts = Vec::new();
         for one in joined {
             acts.push(one.await.unwrap().1);
         }
         assert_eq!(acts, [2, 0]);
-        assert!(numbers.turn().is_some());
     }
 
     #[tokio::test]

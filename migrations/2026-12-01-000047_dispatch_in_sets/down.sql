@@ -150,5 +150,5 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
-DROP FUNCTION millrace_enter(jsonb);
-DROP FUNCTION millrace_use(uuid[], uuid[]);
+DROP FUNCTION millrace_record(jsonb);
+DROP FUNCTION millrace_note_uses(uuid[], uuid[]);

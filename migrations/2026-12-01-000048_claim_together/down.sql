@@ -99,4 +99,4 @@ BEGIN
 END $$;
 
 DROP FUNCTION millrace_claim_together(uuid[], uuid[], uuid);
-DROP FUNCTION millrace_fence(uuid, text);
+DROP FUNCTION millrace_lock_task(uuid, text);

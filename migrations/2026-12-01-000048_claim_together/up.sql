@@ -1,7 +1,7 @@
 -- Takes the locks of a task that may be claimed on this session, where it may: the outcome is 'locked' then, and what the task has
 -- reserved is told. Changes nothing but a task that is paused.
-CREATE FUNCTION millrace_fence(wanted uuid, wanted_name text,
-    OUT outcome text, OUT state text, OUT lock_count integer, OUT reserved text[]
+CREATE FUNCTION millrace_lock_task(wanted uuid, wanted_name text,
+    OUT outcome text, OUT lock_count integer, OUT reserved text[]
 ) LANGUAGE plpgsql
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -18,7 +18,6 @@ BEGIN
     SELECT task.name, task.state, task.class, task.unblocked_at, task.not_before, task.claim_before,
            task.reserved_resources_record AS lanes
       INTO t FROM task WHERE task.pulp_id = wanted;
-    state := t.state;
     IF NOT FOUND OR t.name <> wanted_name THEN outcome := 'gone'; RETURN; END IF;
     IF t.state <> 'waiting' OR t.unblocked_at IS NULL THEN outcome := 'stale'; RETURN; END IF;
     IF t.not_before > clock_timestamp() THEN outcome := 'early'; RETURN; END IF;
@@ -92,8 +91,8 @@ CREATE OR REPLACE FUNCTION millrace_claim(wanted uuid, wanted_name text, claim u
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
-    SELECT f.outcome, f.state, f.lock_count, f.reserved INTO outcome, state, lock_count, reserved
-      FROM millrace_fence(wanted, wanted_name) f;
+    SELECT l.outcome, l.lock_count, l.reserved INTO outcome, lock_count, reserved
+      FROM millrace_lock_task(wanted, wanted_name) l;
     IF outcome <> 'locked' THEN RETURN NEXT; RETURN; END IF;
     UPDATE task SET state = 'running', started_at = clock_timestamp(), claim_id = claim, worker_id = worker,
            attempts = task.attempts + 1, announce_no = task.announce_no + 1, announced_at = NULL,
@@ -111,28 +110,38 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- Claims those of these tasks that wait still, each for the session that has its locks: a row for each. Waits for no row; where
--- something is paused, claims none: what is not claimed here is to be claimed alone.
+-- Claims those of these tasks that wait still, each for the session that has its locks, and writes what millrace_claim does: a row
+-- for each, with its token. Waits for no row, and claims nothing that a pause is about: what is not claimed here is to be claimed
+-- alone.
 CREATE FUNCTION millrace_claim_together(tasks uuid[], claims uuid[], worker uuid) RETURNS TABLE (
-    task_id uuid, enc_args text, attempt integer, waited_ms bigint, logging_cid text, created_by integer,
+    claim uuid, enc_args text, attempt integer, waited_ms bigint, logging_cid text, created_by integer,
     pulp_domain uuid, task_group uuid, blocked_seconds double precision
 ) LANGUAGE plpgsql
 SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    -- Mostly nothing is.
+    some_paused boolean := EXISTS (SELECT FROM pause);
 BEGIN
-    IF EXISTS (SELECT FROM pause) THEN RETURN; END IF;
     RETURN QUERY
     WITH free AS MATERIALIZED (
         SELECT t.pulp_id FROM task t
          WHERE t.pulp_id = ANY (tasks) AND (t.state = 'waiting') IS TRUE AND t.unblocked_at IS NOT NULL
            AND (t.not_before > clock_timestamp()) IS NOT TRUE AND (t.claim_before < clock_timestamp()) IS NOT TRUE
-         ORDER BY t.pulp_id FOR UPDATE SKIP LOCKED)
+           AND (NOT some_paused OR NOT EXISTS (
+               SELECT FROM pause p
+                WHERE (p.kind = 'task' AND p.name = t.name)
+                   OR (p.kind = 'resource'
+                       AND p.name = ANY (millrace_exclusive(t.reserved_resources_record)
+                                         || millrace_shared(t.reserved_resources_record)))))
+         ORDER BY t.pulp_id FOR NO KEY UPDATE SKIP LOCKED)
+    -- By its id again: a plan of a quiet hour might walk all tasks beside those few.
     UPDATE task t SET state = 'running', started_at = clock_timestamp(), claim_id = c.claim, worker_id = worker,
            attempts = t.attempts + 1, announce_no = t.announce_no + 1, announced_at = NULL,
            announce_after = NULL, not_before = NULL, claim_before = NULL, pause_id = NULL
       FROM free, unnest(tasks, claims) AS c(task_id, claim)
-     WHERE t.pulp_id = free.pulp_id AND c.task_id = free.pulp_id
-    RETURNING t.pulp_id, t.enc_args, t.attempts, (extract(epoch FROM t.started_at - t.unblocked_at) * 1000)::bigint,
+     WHERE t.pulp_id = ANY (tasks) AND t.pulp_id = free.pulp_id AND c.task_id = free.pulp_id
+    RETURNING t.claim_id, t.enc_args, t.attempts, (extract(epoch FROM t.started_at - t.unblocked_at) * 1000)::bigint,
            t.logging_cid, t.created_by, t.pulp_domain, t.task_group,
            extract(epoch FROM t.unblocked_at - t.pulp_created)::double precision;
 END $$;

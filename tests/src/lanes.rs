@@ -126,28 +126,29 @@ pub async fn claim(sql: &Sql, id: Uuid, claim: Uuid) -> Result<String, tokio_pos
 ///
 /// # Errors
 /// The database's.
-pub async fn fence(sql: &Sql, id: Uuid) -> Result<String, tokio_postgres::Error> {
-    let statement = "SELECT outcome FROM millrace_fence($1::text::uuid, 'test.task')";
+pub async fn lock(sql: &Sql, id: Uuid) -> Result<String, tokio_postgres::Error> {
+    let statement = "SELECT outcome FROM millrace_lock_task($1::text::uuid, 'test.task')";
     let row = sql.query_one(statement, &[&id.to_string()]).await?;
     Ok(row.get(0))
 }
 
-/// Claims tasks whose locks are held, in one transaction, each under a token; gives those that were claimed.
+/// Claims tasks whose locks are held, in one transaction, each under a token; gives the claims that were made.
 ///
 /// # Errors
 /// The database's.
 pub async fn claim_together(
     sql: &Sql,
     claims: &[(Uuid, Uuid)],
-) -> Result<Vec<Uuid>, tokio_postgres::Error> {
+) -> Result<Vec<(Uuid, Uuid)>, tokio_postgres::Error> {
     let list = |ids: Vec<String>| format!("{{{}}}", ids.join(","));
     let tasks = list(claims.iter().map(|(task, _)| task.to_string()).collect());
     let tokens = list(claims.iter().map(|(_, token)| token.to_string()).collect());
-    let statement = "SELECT task_id::text
-        FROM millrace_claim_together($1::text::uuid[], $2::text::uuid[], gen_random_uuid()) ORDER BY task_id";
+    let statement = "SELECT claim::text
+        FROM millrace_claim_together($1::text::uuid[], $2::text::uuid[], gen_random_uuid())";
     let rows = sql.query(statement, &[&tasks, &tokens]).await?;
-    let of = |row: &tokio_postgres::Row| row.get::<_, &str>(0).parse().unwrap_or_default();
-    Ok(rows.iter().map(of).collect())
+    let made: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+    let is_made = |(_, token): &&(Uuid, Uuid)| made.contains(&token.to_string());
+    Ok(claims.iter().filter(is_made).copied().collect())
 }
 
 /// Ends a running task and frees its locks; gives whether successors were left to a continuation.

@@ -24,6 +24,7 @@ mod chaos;
 mod checksums;
 #[cfg(test)]
 mod chunks;
+mod claims;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]

@@ -1,14 +1,29 @@
 //! Tasks that slots claim at the same time are claimed in one transaction.
 
-use log::debug;
+use diesel::QueryResult;
+use log::{debug, warn};
 use millrace_common::cause::chain;
 use millrace_common::db::Conn;
-use millrace_common::error::is_connection_loss;
+use millrace_common::error::{is_connection_loss, is_retryable};
 use millrace_common::gathering::{Gathering, LONGEST, MOST, PATIENCE, Party, Role};
 use millrace_common::ids::ProcessId;
-use millrace_common::tasking::{self, Claim, ClaimOutcome, Claimed, Fence, claim_together};
+use millrace_common::metrics::engine;
+use millrace_common::tasking::{self, Claim, ClaimOutcome, Claimed, Locked, Locking};
+use std::pin::pin;
+use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+/// Longest turn of one who claims alone: others, who have locked by then, wait for it.
+const HELD: Duration = Duration::from_millis(20);
+
+/// What came of a claim.
+pub(crate) enum Made {
+    /// This.
+    Came(ClaimOutcome),
+    /// Perhaps it was made, and the answer was lost. The session is of no use any more.
+    Unheard,
+}
 
 /// What became of a claim that was to be made with others.
 enum Answer {
@@ -20,8 +35,8 @@ enum Answer {
     Unheard,
 }
 
-/// The claims of this process that wait to be made: each has its locks.
-pub(crate) struct Claims(Gathering<Claim, Answer>);
+/// The claims of this process that wait to be made: the slot of each has its locks.
+pub(crate) struct Claims(Gathering<Locked, Answer>);
 
 /// Who claims: a slot, on its session.
 pub(crate) struct Claimant<'a> {
@@ -41,50 +56,56 @@ impl Default for Claims {
 }
 
 impl Claims {
-    /// Claims in one statement where no other slot does so now; else locks first, and is claimed with the others. `None`: perhaps it
-    /// was claimed, as after an error of the session, which is of no use then.
+    /// Claims in one statement where no other slot does so now; else takes the locks first, and is claimed with the others.
     ///
     /// # Errors
     /// As [`tasking::claim`].
-    pub(crate) async fn claim(
-        &self,
-        mut claimant: Claimant<'_>,
-    ) -> diesel::QueryResult<Option<ClaimOutcome>> {
-        if let Some(_turn) = self.0.turn() {
-            return claimant.alone().await.map(Some);
+    pub(crate) async fn claim(&self, mut claimant: Claimant<'_>) -> QueryResult<Made> {
+        if let Some(turn) = self.0.take_turn() {
+            // Who has to wait for something holds up nobody.
+            let outcome = {
+                let mut attempt = pin!(claimant.attempt(None));
+                if let Ok(outcome) = timeout(HELD, &mut attempt).await {
+                    outcome?
+                } else {
+                    drop(turn);
+                    attempt.await?
+                }
+            };
+            if !matches!(outcome, ClaimOutcome::Refused) || claimant.patience.is_none() {
+                return Ok(Made::Came(outcome));
+            }
         }
         let (claim, name) = (claimant.claim, claimant.name);
-        let fence = tasking::fence(claimant.conn, claim.task, name, claimant.patience);
-        let reserved = match fence.await? {
-            Fence::Locked(reserved) => reserved,
-            Fence::Not(outcome) => return Ok(Some(outcome)),
+        let locking = tasking::lock(claimant.conn, claim, name, claimant.patience);
+        let locked = match locking.await? {
+            Locking::Locked(locked) => locked,
+            Locking::Not(outcome) => return Ok(Made::Came(outcome)),
         };
-        let answer = match self.0.join(claim).await {
+        let answer = match self.0.join(locked).await {
             Role::Answered(answer) => answer,
             Role::Unheard => Answer::Unheard,
             Role::Late => Answer::Alone,
             Role::Leads(leader) => claimant.lead(leader.gather()).await?,
         };
-        match answer {
-            Answer::Claimed(mut claimed) => {
-                claimed.reserved = reserved;
-                Ok(Some(ClaimOutcome::Claimed(claimed)))
-            }
-            Answer::Alone => claimant.after_all().await.map(Some),
-            Answer::Unheard => Ok(None),
-        }
+        Ok(match answer {
+            Answer::Claimed(claimed) => Made::Came(ClaimOutcome::Claimed(claimed)),
+            Answer::Alone => Made::Came(claimant.after_all().await?),
+            Answer::Unheard => Made::Unheard,
+        })
     }
 }
 
 impl Claimant<'_> {
-    async fn alone(&mut self) -> diesel::QueryResult<ClaimOutcome> {
+    async fn attempt(&mut self, patience: Option<&CancellationToken>) -> QueryResult<ClaimOutcome> {
         let (claim, name) = (self.claim, self.name);
-        tasking::claim(self.conn, claim, name, self.worker, self.patience).await
+        tasking::claim(self.conn, claim, name, self.worker, patience).await
     }
 
-    /// Alone, with its locks: a claim that is not made gives back only what it has taken itself.
-    async fn after_all(&mut self) -> diesel::QueryResult<ClaimOutcome> {
-        let outcome = self.alone().await?;
+    /// Alone, with its locks, which count twice then. What comes out before a lock is tried (the task has ended, or is to start
+    /// later) leaves those that were there.
+    async fn after_all(&mut self) -> QueryResult<ClaimOutcome> {
+        let outcome = self.attempt(self.patience).await?;
         if !matches!(outcome, ClaimOutcome::Claimed(_)) {
             tasking::release(self.conn).await?;
         }
@@ -92,18 +113,28 @@ impl Claimant<'_> {
     }
 
     /// Makes the claims of all.
-    async fn lead(&mut self, party: Party<'_, Claim, Answer>) -> diesel::QueryResult<Answer> {
+    async fn lead(&mut self, party: Party<'_, Locked, Answer>) -> QueryResult<Answer> {
         let count = party.items().len();
-        let together = claim_together(self.conn, party.items(), self.worker);
+        let together = tasking::claim_together(self.conn, party.items(), self.worker);
         let claimed = match timeout(LONGEST, together).await {
             Ok(Ok(claimed)) => claimed,
             Ok(Err(error)) if is_connection_loss(&error) => return Err(error),
             Ok(Err(error)) => {
-                debug!(error:% = error; "claiming {count} tasks together: {}", chain(&error));
+                let why = chain(&error);
+                if is_retryable(&error) {
+                    debug!(error:% = error; "claiming {count} tasks together: {why}");
+                } else {
+                    warn!(error:% = error; "claiming {count} tasks together: {why}");
+                }
                 vec![None; count]
             }
             Err(_elapsed) => return Ok(Answer::Unheard),
         };
+        if count > 1 {
+            engine()
+                .claimed_together
+                .inc_by(claimed.iter().flatten().count() as u64);
+        }
         let answer = |claimed: Option<Claimed>| match claimed {
             Some(claimed) => Answer::Claimed(Box::new(claimed)),
             None => Answer::Alone,

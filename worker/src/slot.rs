@@ -1,6 +1,6 @@
 //! A slot: one message at a time, from its delivery to its acknowledgement.
 
-use crate::claiming::Claimant;
+use crate::claiming::{Claimant, Made};
 use crate::running::{Cause, Engaged, Run};
 use crate::sessions::{self, SlotSession};
 use crate::settling;
@@ -209,8 +209,8 @@ impl Slot {
                 patience: (message.number == 0).then_some(&shared.shutdown.drain),
             };
             match shared.claims.claim(claimant).await {
-                Ok(Some(outcome)) => return Some((outcome, engaged)),
-                Ok(None) => {
+                Ok(Made::Came(outcome)) => return Some((outcome, engaged)),
+                Ok(Made::Unheard) => {
                     let id = message.id;
                     warn!(task_id:% = id; "claiming task {id} with others: no answer");
                 }

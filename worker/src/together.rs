@@ -6,6 +6,7 @@ use millrace_common::cause::chain;
 use millrace_common::db::Conn;
 use millrace_common::gathering::{Gathering, LONGEST, MOST, PATIENCE, Party, Role};
 use millrace_common::ids::TaskId;
+use millrace_common::metrics::engine;
 use millrace_common::tasking::{Ending, Settled, Successors, settle_together};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -65,14 +66,19 @@ async fn lead(conn: &mut Conn, publisher: &Publisher, party: Party<'_, Ending, A
         .filter(|(_, is_new)| **is_new)
         .map(|(ending, _)| ending.clone())
         .collect();
+    let count = endings.len();
     let together = match timeout(LONGEST, settle_together(conn, &endings)).await {
         Ok(Ok(together)) => together,
         Ok(Err(error)) => {
-            debug!(error:% = error; "settling {} runs together: {}", endings.len(), chain(&error));
+            debug!(error:% = error; "settling {count} runs together: {}", chain(&error));
             return Answer::Unheard;
         }
         Err(_elapsed) => return Answer::Stuck,
     };
+    if count > 1 {
+        let settled = together.settled.iter().flatten().count();
+        engine().settled_together.inc_by(settled as u64);
+    }
     let successors = Arc::new(Successors {
         publisher: publisher.clone(),
         announcements: together.announcements,

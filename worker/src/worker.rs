@@ -97,12 +97,13 @@ impl Worker {
             keyring,
             settings: Arc::clone(&settings),
         };
+        let consume = Link::new(&settings.broker, &format!("{full_name} consume"));
         metrics::know_tasks(execution.registry.types().map(|task| task.name));
         let shared = Arc::new(Shared {
             id,
             janitor: Janitor::new(&execution, publisher.clone(), &full_name),
             publisher,
-            link: Arc::new(Link::new(&settings.broker, &format!("{full_name} consume"))),
+            link: Arc::new(consume.with_large_frames()),
             shutdown: Shutdown::listen(Duration::from_secs(settings.worker.grace_seconds))
                 .map_err(Error::internal)?,
             name,

@@ -189,7 +189,6 @@ impl SlotConsumer {
     }
 
     async fn fail(&mut self, error: &BrokerError) {
-        self.link.learn(error);
         // The failure may be that the queue was deleted.
         self.link.forget_declared().await;
         if self.open.take().is_some() || self.silence.is_over() {

@@ -83,7 +83,7 @@ impl EventConsumer {
     #[must_use]
     pub fn new(settings: &Broker, name: &str) -> Self {
         Self {
-            link: Link::new(settings, name),
+            link: Link::new(settings, name).with_large_frames(),
             open: None,
             read: None,
             backoff: Backoff::new(settings),
@@ -122,12 +122,6 @@ impl EventConsumer {
     /// # Errors
     /// The broker was lost, and with it what happens until it is opened again.
     pub async fn next(&mut self) -> Result<Vec<TaskEvent>, BrokerError> {
-        self.receive()
-            .await
-            .inspect_err(|error| self.link.learn(error))
-    }
-
-    async fn receive(&mut self) -> Result<Vec<TaskEvent>, BrokerError> {
         let open = self.open.as_mut().ok_or(BrokerError::Ended)?;
         if let Some(last) = &self.read {
             let all = BasicAckOptions { multiple: true };

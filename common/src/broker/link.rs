@@ -4,12 +4,9 @@ use super::connect::connect;
 use super::liveness::Liveness;
 use super::topology::{declare_class, declare_exchanges};
 use crate::config::Broker;
-use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::types::LongString;
-use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
-use log::info;
+use lapin::{Channel, Connection, ConnectionProperties};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -47,8 +44,8 @@ const SMALL_FRAMES: u32 = 16 << 10;
 pub struct Link {
     settings: Broker,
     name: String,
-    /// False from the first frame on that was too large: headers that others have written are not split.
-    has_small_frames: AtomicBool,
+    /// Bytes; the broker's own where there are none.
+    frame_max: Option<u32>,
     open: Mutex<Option<Open>>,
     /// An attempt to connect that has not come to an end: the client library cannot give one up, so there
     /// is only one at a time.
@@ -87,11 +84,19 @@ impl Link {
         Self {
             settings: settings.clone(),
             name: name.to_owned(),
-            has_small_frames: AtomicBool::new(true),
+            frame_max: Some(SMALL_FRAMES),
             open: Mutex::new(None),
             connecting: Mutex::new(None),
             losses: watch::Sender::new(0),
         }
+    }
+
+    /// The same with frames as large as the broker sends, for who receives what others have written: a header is in one frame, and
+    /// one that is too large for a connection ends it, time and again.
+    #[must_use]
+    pub fn with_large_frames(mut self) -> Self {
+        self.frame_max = None;
+        self
     }
 
     /// The settings of the broker.
@@ -174,21 +179,6 @@ impl Link {
         }
     }
 
-    /// To be told why a channel failed. Where that was a frame larger than this link asked for, the connections from now on
-    /// take the largest that the broker sends: the message comes again.
-    pub(super) fn learn(&self, error: &BrokerError) {
-        if let BrokerError::Client(error) = error
-            && let ErrorKind::ProtocolError(error) = error.kind()
-            && *error.kind() == AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR)
-            && self.has_small_frames.swap(false, Ordering::Relaxed)
-        {
-            info!(
-                "the connection `{}` is made anew, with larger frames: {error}",
-                self.name
-            );
-        }
-    }
-
     /// True while the broker refuses to take messages (an alarm).
     pub async fn is_blocked(&self) -> bool {
         self.open
@@ -244,9 +234,7 @@ impl Link {
             .as_ref()
             .is_none_or(|pending| pending.since.elapsed() >= ABANDONED)
         {
-            let settings = self.settings.clone();
-            let is_small = self.has_small_frames.load(Ordering::Relaxed);
-            let frame_max = is_small.then_some(SMALL_FRAMES);
+            let (settings, frame_max) = (self.settings.clone(), self.frame_max);
             *connecting = Some(Connecting {
                 attempt: tokio::spawn(
                     async move { connect(&settings, frame_max, properties).await },

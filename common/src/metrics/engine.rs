@@ -47,6 +47,9 @@ pub struct Engine {
     pub dropped: Counter,
     pub repeated: Counter,
     pub claims: Counter,
+    pub dispatched_together: Counter,
+    pub claimed_together: Counter,
+    pub settled_together: Counter,
     pub stale_deliveries: Counter,
     pub lock_refusals: Counter,
     pub lock_table_refusals: Counter,
@@ -88,6 +91,9 @@ impl Engine {
             dropped: Counter::default(),
             repeated: Counter::default(),
             claims: Counter::default(),
+            dispatched_together: Counter::default(),
+            claimed_together: Counter::default(),
+            settled_together: Counter::default(),
             stale_deliveries: Counter::default(),
             lock_refusals: Counter::default(),
             lock_table_refusals: Counter::default(),
@@ -143,6 +149,12 @@ impl Engine {
             "tasks_dispatched",
             "Tasks recorded, by type",
             &self.dispatched,
+        );
+        add(
+            registry,
+            "dispatched_together",
+            "Tasks of requests that were recorded in one transaction with those of others",
+            &self.dispatched_together,
         );
         add(
             registry,
@@ -254,6 +266,16 @@ impl Engine {
     fn register_claims(&self, registry: &mut Registry) {
         for (name, help, counter) in [
             ("claims", "Tasks claimed", &self.claims),
+            (
+                "claimed_together",
+                "Of them, those that were claimed in one transaction with others",
+                &self.claimed_together,
+            ),
+            (
+                "settled_together",
+                "Runs settled in one transaction with others",
+                &self.settled_together,
+            ),
             (
                 "stale_deliveries",
                 "Messages about tasks that did not wait",

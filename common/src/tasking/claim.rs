@@ -98,17 +98,26 @@ struct Row {
     reserved: Option<Vec<String>>,
 }
 
+/// A claim that is to be made with others: a session has its locks.
+#[derive(Clone, Debug)]
+pub struct Locked {
+    /// The run.
+    pub claim: Claim,
+    /// What its task has reserved.
+    pub reserved: Resources,
+}
+
 /// What came of the first half of a claim.
 #[derive(Debug)]
-pub enum Fence {
+pub enum Locking {
     /// The session has the locks of a task that may be claimed: [`claim_together`], or [`claim`] after all.
-    Locked(Resources),
-    /// As after a claim that came to this: the session has no locks.
+    Locked(Locked),
+    /// What a claim would have come to; never `Claimed`. The session has no locks.
     Not(ClaimOutcome),
 }
 
 #[derive(QueryableByName)]
-struct FenceRow {
+struct LockRow {
     #[diesel(sql_type = Text)]
     outcome: String,
     #[diesel(sql_type = Nullable<Integer>)]
@@ -118,9 +127,9 @@ struct FenceRow {
 }
 
 #[derive(QueryableByName)]
-struct Together {
+struct ClaimedRow {
     #[diesel(sql_type = SqlUuid)]
-    task_id: TaskId,
+    claim: ClaimId,
     #[diesel(sql_type = Text)]
     enc_args: String,
     #[diesel(sql_type = Integer)]
@@ -176,46 +185,46 @@ pub async fn claim(
 ///
 /// # Errors
 /// As the session. The caller must [`release`] then.
-pub async fn fence(
+pub async fn lock(
     conn: &mut Conn,
-    task: TaskId,
+    claim: Claim,
     name: &str,
     patience: Option<&CancellationToken>,
-) -> QueryResult<Fence> {
+) -> QueryResult<Locking> {
     let mut pauses = Pauses::of(patience);
     loop {
-        let row: FenceRow =
-            sql_query("SELECT outcome, lock_count, reserved FROM millrace_fence($1, $2)")
-                .bind::<SqlUuid, _>(task)
+        let row: LockRow =
+            sql_query("SELECT outcome, lock_count, reserved FROM millrace_lock_task($1, $2)")
+                .bind::<SqlUuid, _>(claim.task)
                 .bind::<Text, _>(name)
                 .prepared()
                 .get_result(conn)
                 .await?;
         if row.outcome == "locked" {
             let reserved = Resources::from_record(&row.reserved.unwrap_or_default());
-            return Ok(Fence::Locked(reserved));
+            return Ok(Locking::Locked(Locked { claim, reserved }));
         }
         let outcome = ClaimOutcome::of(&row.outcome, row.lock_count);
         if !matches!(outcome, ClaimOutcome::Refused) || !pauses.next().await {
-            return Ok(Fence::Not(outcome));
+            return Ok(Locking::Not(outcome));
         }
     }
 }
 
-/// Claims tasks of which each has its locks on a session of its own ([`fence`]), in one transaction, on any session. `None`: it is to
-/// be claimed alone, as it may not wait any more, or somebody has locked its row. What it has reserved is not told again.
+/// Claims tasks of which each has its locks on a session of its own ([`lock`]), in one transaction, on any session. `None`: it is to
+/// be claimed alone, as it may not wait any more, or somebody has locked its row.
 ///
 /// # Errors
 /// As the session: none of them was claimed, unless it was lost.
 pub async fn claim_together(
     conn: &mut Conn,
-    claims: &[Claim],
+    locked: &[Locked],
     worker: ProcessId,
 ) -> QueryResult<Vec<Option<Claimed>>> {
-    let (tasks, tokens): (Vec<TaskId>, Vec<ClaimId>) =
-        claims.iter().map(|claim| (claim.task, claim.id)).unzip();
-    let rows: Vec<Together> = sql_query(
-        "SELECT task_id, enc_args, attempt, waited_ms, logging_cid, created_by, pulp_domain, task_group, blocked_seconds \
+    let of = |one: &Locked| (one.claim.task, one.claim.id);
+    let (tasks, tokens): (Vec<TaskId>, Vec<ClaimId>) = locked.iter().map(of).unzip();
+    let rows: Vec<ClaimedRow> = sql_query(
+        "SELECT claim, enc_args, attempt, waited_ms, logging_cid, created_by, pulp_domain, task_group, blocked_seconds \
            FROM millrace_claim_together($1, $2, $3)",
     )
     .bind::<Array<SqlUuid>, _>(tasks)
@@ -224,10 +233,11 @@ pub async fn claim_together(
     .prepared()
     .load(conn)
     .await?;
-    let mut rows: HashMap<TaskId, Together> =
-        rows.into_iter().map(|row| (row.task_id, row)).collect();
-    let claimed = |claim: &Claim| rows.remove(&claim.task).map(|row| row.claimed(*claim));
-    Ok(claims.iter().map(claimed).collect())
+    // By the token: of two who claim one task, as the session of the first is gone, one has it.
+    let mut rows: HashMap<ClaimId, ClaimedRow> =
+        rows.into_iter().map(|row| (row.claim, row)).collect();
+    let claimed = |one: &Locked| rows.remove(&one.claim.id).map(|row| row.claimed(one));
+    Ok(locked.iter().map(claimed).collect())
 }
 
 /// The pauses that are left before further attempts at a lock.
@@ -255,10 +265,10 @@ impl<'a> Pauses<'a> {
     }
 }
 
-impl Together {
-    fn claimed(self, claim: Claim) -> Claimed {
+impl ClaimedRow {
+    fn claimed(self, locked: &Locked) -> Claimed {
         Claimed {
-            claim,
+            claim: locked.claim,
             enc_args: self.enc_args,
             attempt: self.attempt,
             waited_ms: self.waited_ms,
@@ -267,7 +277,7 @@ impl Together {
             created_by: self.created_by,
             domain: self.pulp_domain,
             group: self.task_group,
-            reserved: Resources::default(),
+            reserved: locked.reserved.clone(),
         }
     }
 }

@@ -44,7 +44,7 @@ pub use crate::tasks::{
 };
 pub use cancel::{CANCEL_CHANNEL, CancelOutcome, DEADLINE_PASSED, cancel, expire};
 pub use claim::{
-    Claim, ClaimOutcome, Claimed, Fence, claim, claim_together, defer, fence, release,
+    Claim, ClaimOutcome, Claimed, Locked, Locking, claim, claim_together, defer, lock, release,
 };
 pub use context::{TaskContext, TaskSession};
 pub use dispatch::{Attempt, BusyLanes, Dispatched, dispatch, dispatch_many, dispatch_together};

@@ -218,15 +218,16 @@ async fn claim_alone(sql: &Sql, ready: &[Uuid], clock: Instant) -> Vec<(Uuid, u6
 async fn claim_together(sql: &Sql, ready: &[Uuid], clock: Instant) -> Vec<(Uuid, u64)> {
     let mut locked = Vec::new();
     for id in ready {
-        match lanes::fence(sql, *id).await.unwrap().as_str() {
+        match lanes::lock(sql, *id).await.unwrap().as_str() {
             "locked" => locked.push((*id, Uuid::new_v4())),
+            // A refusal gives all locks of the session back.
             "refused" => locked.clear(),
             _ => {}
         }
     }
     let claimed = lanes::claim_together(sql, &locked).await.unwrap();
     let now = u64::try_from(clock.elapsed().as_nanos()).unwrap();
-    claimed.into_iter().map(|id| (id, now)).collect()
+    claimed.into_iter().map(|(id, _)| (id, now)).collect()
 }
 
 /// Claims, holds and finishes a task, or a few together; false when there was none.

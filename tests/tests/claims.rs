@@ -1,0 +1,82 @@
+//! Slots of a worker that claim at the same time.
+
+use millrace_common::tasking::{NewTask, Resources};
+use millrace_tests::app::free_port;
+use millrace_tests::client::metric;
+use millrace_tests::eventually::holds;
+use millrace_tests::{Dispatcher, TestApp, eventually};
+use serde_json::json;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// So many short tasks, a lane each.
+fn on_lanes(dispatcher: &Dispatcher, count: usize) -> Vec<NewTask> {
+    let arguments = json!({"steps": 1, "pause_ms": 0});
+    (0..count)
+        .map(|n| {
+            let lane = Resources::exclusive(format!("lane-{n}"));
+            dispatcher.task("plugin.tasks.ledger", arguments.clone(), lane)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn they_claim_and_settle_in_one_transaction_and_each_task_runs_once() {
+    let mut app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .set("worker.slots.default", 8)
+        .start()
+        .await;
+    let health = format!("127.0.0.1:{}", free_port());
+    let mut dispatcher = app.dispatcher().await;
+    let tasks = on_lanes(&dispatcher, 200);
+    dispatcher.dispatch_all(&tasks).await;
+    app.spawn_worker(&[("worker.health_listen", &health)]);
+    app.quiet(LONG).await;
+    app.assert_completed_once().await;
+    let count = async |name: &str| metric(&health, &format!("millrace_{name}_total")).await;
+    let (all, together) = (count("claims").await, count("claimed_together").await);
+    assert!(
+        (2.0..=all).contains(&together),
+        "{together} of {all} claims were made with others"
+    );
+    let together = count("settled_together").await;
+    assert!(together >= 2.0, "{together} runs were settled with others");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn one_whose_row_somebody_has_locked_holds_up_none_of_the_others() {
+    let mut app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .set("worker.slots.default", 4)
+        .start()
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    let tasks = on_lanes(&dispatcher, 40);
+    let dispatched = dispatcher.dispatch_all(&tasks).await;
+    // Its slot waits for this, with what is locked for the run.
+    let other = app.db.sql().await;
+    other.run("BEGIN").await;
+    let lock = format!(
+        "SELECT FROM task WHERE pulp_id = '{}' FOR UPDATE",
+        dispatched[0].id
+    );
+    other.run(&lock).await;
+    app.spawn_worker(&[]);
+    eventually(LONG, async || {
+        let left = app
+            .sql
+            .number("SELECT count(*) FROM task WHERE state <> 'completed'");
+        let left = left.await;
+        holds(left == 1, || format!("{left} are not completed"))
+    })
+    .await;
+    other.run("COMMIT").await;
+    app.quiet(LONG).await;
+    app.assert_completed_once().await;
+    app.finish().await;
+}
