@@ -161,7 +161,7 @@ impl Work {
             Self::Bulk => {
                 let mut dispatcher = app.dispatcher().await;
                 let tasks = lanes::free(&dispatcher, TASKS);
-                lanes::through(app, &mut dispatcher, &tasks).await;
+                lanes::through(app, &mut dispatcher, &tasks, lanes::MANY).await;
             }
         }
         Ok(())

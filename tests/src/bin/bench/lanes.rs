@@ -14,6 +14,10 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 const BULK: usize = 20_000;
+/// Tasks of one transaction.
+pub const MANY: usize = 250;
+/// The same where they share lanes with tasks that run: those are locked until it commits, and no run on them can be settled.
+const FEW: usize = 25;
 const CONTENDING: usize = 6000;
 const RESOURCES: usize = 1000;
 const EXPONENT: f64 = 0.8;
@@ -39,11 +43,14 @@ pub async fn through(
     app: &TestApp,
     dispatcher: &mut Dispatcher,
     tasks: &[NewTask],
+    at_once: usize,
 ) -> (f64, Option<TaskId>) {
-    let start = Instant::now();
-    let dispatched = dispatcher.dispatch_all(tasks).await;
+    let (start, mut first) = (Instant::now(), None);
+    for part in tasks.chunks(at_once) {
+        let dispatched = dispatcher.dispatch(part).await;
+        first = first.or(dispatched.first().map(|task| task.id));
+    }
     app.quiet(LONG).await;
-    let first = dispatched.first().map(|task| task.id);
     (rate(tasks.len(), start.elapsed()), first)
 }
 
@@ -63,7 +70,7 @@ pub async fn bulk(app: &TestApp, dispatcher: &mut Dispatcher, paper: &Paper) -> 
         "{BULK} tasks that do nothing, dispatched in bulk and drained"
     ));
     let tasks = free(dispatcher, BULK);
-    let (ours, _) = through(app, dispatcher, &tasks).await;
+    let (ours, _) = through(app, dispatcher, &tasks, MANY).await;
     for (what, peer, script) in [
         ("each a lane", "the same SQL", Script::EngineTask),
         ("", "the rows of a task", Script::Task),
@@ -174,18 +181,18 @@ fn contending(random: &mut StdRng, zipf: &Zipf) -> Resources {
 /// Tasks that meet on resources, beside as many without any.
 pub async fn contention(app: &TestApp, dispatcher: &mut Dispatcher, paper: &Paper) {
     paper.heading(&format!(
-        "{CONTENDING} tasks that do nothing, 1 to 3 of {RESOURCES} resources each by Zipf ({EXPONENT}), 30 % exclusive, {WORKERS} x {SLOTS} slots"
+        "{CONTENDING} tasks that do nothing, {FEW} dispatched at once, 1 to 3 of {RESOURCES} resources each by Zipf ({EXPONENT}), 30 % exclusive, {WORKERS} x {SLOTS} slots"
     ));
     let mut random = StdRng::seed_from_u64(7);
     let zipf = Zipf::new();
     let free: Vec<_> = (0..CONTENDING)
         .map(|_| dispatcher.task(DUMMY, json!({}), Resources::default()))
         .collect();
-    let (without, _) = through(app, dispatcher, &free).await;
+    let (without, _) = through(app, dispatcher, &free, FEW).await;
     let tasks: Vec<_> = (0..CONTENDING)
         .map(|_| dispatcher.task(DUMMY, json!({}), contending(&mut random, &zipf)))
         .collect();
-    let (ours, first) = through(app, dispatcher, &tasks).await;
+    let (ours, first) = through(app, dispatcher, &tasks, FEW).await;
     paper.fact(
         "dispatched, drained",
         &against(ours, "without resources", without),

@@ -52,7 +52,7 @@ pub async fn queues(
     let ours = storm::storm(&side, TASKS / 2, LONG, storm::nothing(200)).await?;
     let idle = lanes::probe(app).await;
     let tasks = lanes::free(dispatcher, TASKS);
-    let (bulk, _) = lanes::through(app, dispatcher, &tasks).await;
+    let (bulk, _) = lanes::through(app, dispatcher, &tasks, lanes::MANY).await;
     paper.fact(
         "Millrace, idle",
         &format!("{idle}   by REST, from the row to the end"),
