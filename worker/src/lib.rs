@@ -7,6 +7,7 @@
 mod beat;
 mod claiming;
 mod cli;
+mod endings;
 mod health;
 mod hung;
 mod metrics;
@@ -16,7 +17,6 @@ mod settling;
 mod shutdown;
 mod slot;
 mod slots;
-mod together;
 mod tries;
 mod turns;
 mod unclaimed;

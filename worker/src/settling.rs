@@ -1,8 +1,8 @@
 //! From the end of a body to the end of its task.
 
+use crate::endings::Answer;
 use crate::running::Cause;
 use crate::sessions::{self, SlotSession};
-use crate::together::Answer;
 use crate::tries::Tries;
 use crate::worker::Shared;
 use diesel_async::SimpleAsyncConnection;
@@ -139,8 +139,8 @@ impl Settling<'_> {
             return Answer::Alone;
         };
         let mut conn = session.conn.lock().await;
-        let (together, publisher) = (&self.shared.together, &self.shared.publisher);
-        together.settle(&mut conn, publisher, ending).await
+        let (endings, publisher) = (&self.shared.endings, &self.shared.publisher);
+        endings.settle(&mut conn, publisher, ending).await
     }
 
     /// In a transaction of its own, again and again.

@@ -2,12 +2,12 @@
 
 use crate::beat::Beat;
 use crate::claiming::Claims;
+use crate::endings::Endings;
 use crate::metrics::Metrics;
 use crate::running::{Progress, Running};
 use crate::sessions::Open;
 use crate::shutdown::Shutdown;
 use crate::slots::Slots;
-use crate::together::Together;
 use crate::turns::Turns;
 use crate::watch::Presence;
 use crate::{health, slot};
@@ -51,7 +51,7 @@ pub(crate) struct Shared {
     pub slots: Slots,
     pub turns: Turns,
     pub claims: Claims,
-    pub together: Together,
+    pub endings: Endings,
 }
 
 impl Shared {
@@ -114,7 +114,7 @@ impl Worker {
             metrics: Metrics::new(&settings.worker.slots),
             slots: Slots::default(),
             claims: Claims::default(),
-            together: Together::default(),
+            endings: Endings::default(),
             turns: Turns::new(settings.worker.stuck_seconds),
             execution,
         });

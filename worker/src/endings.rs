@@ -1,9 +1,10 @@
 //! Runs that end at the same time are settled in one transaction.
 
-use log::debug;
+use log::{debug, warn};
 use millrace_common::broker::Publisher;
 use millrace_common::cause::chain;
-use millrace_common::db::Conn;
+use millrace_common::db::{Conn, RetryCause};
+use millrace_common::error::is_retryable;
 use millrace_common::gathering::{Gathering, LONGEST, MOST, PATIENCE, Party, Role};
 use millrace_common::ids::TaskId;
 use millrace_common::metrics::engine;
@@ -26,15 +27,15 @@ pub(crate) enum Answer {
 }
 
 /// The runs of this process that wait to be settled.
-pub(crate) struct Together(Gathering<Ending, Answer>);
+pub(crate) struct Endings(Gathering<Ending, Answer>);
 
-impl Default for Together {
+impl Default for Endings {
     fn default() -> Self {
         Self(Gathering::new(MOST, PATIENCE))
     }
 }
 
-impl Together {
+impl Endings {
     /// Settles a run with those that end now, on this session or on that of one of them.
     pub(crate) async fn settle(
         &self,
@@ -70,13 +71,18 @@ async fn lead(conn: &mut Conn, publisher: &Publisher, party: Party<'_, Ending, A
     let together = match timeout(LONGEST, settle_together(conn, &endings)).await {
         Ok(Ok(together)) => together,
         Ok(Err(error)) => {
-            debug!(error:% = error; "settling {count} runs together: {}", chain(&error));
+            let why = chain(&error);
+            if error.diesel().is_some_and(is_retryable) {
+                debug!(error:% = error; "settling {count} runs together: {why}");
+            } else {
+                warn!(error:% = error; "settling {count} runs together: {why}");
+            }
             return Answer::Unheard;
         }
         Err(_elapsed) => return Answer::Stuck,
     };
-    if count > 1 {
-        let settled = together.settled.iter().flatten().count();
+    let settled = together.settled.iter().flatten().count();
+    if settled > 1 {
         engine().settled_together.inc_by(settled as u64);
     }
     let successors = Arc::new(Successors {
