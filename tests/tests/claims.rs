@@ -50,11 +50,12 @@ async fn one_whose_row_somebody_has_locked_holds_up_none_of_the_others() {
     let mut app = TestApp::builder()
         .plugin()
         .without_api()
-        .set("worker.slots.default", 4)
+        .set("worker.slots.default", 8)
         .start()
         .await;
+    let health = format!("127.0.0.1:{}", free_port());
     let mut dispatcher = app.dispatcher().await;
-    let tasks = on_lanes(&dispatcher, 40);
+    let tasks = on_lanes(&dispatcher, 200);
     let dispatched = dispatcher.dispatch_all(&tasks).await;
     // Its slot waits for this, with what is locked for the run.
     let other = app.db.sql().await;
@@ -64,7 +65,7 @@ async fn one_whose_row_somebody_has_locked_holds_up_none_of_the_others() {
         dispatched[0].id
     );
     other.run(&lock).await;
-    app.spawn_worker(&[]);
+    app.spawn_worker(&[("worker.health_listen", &health)]);
     eventually(LONG, async || {
         let left = app
             .sql
@@ -73,6 +74,9 @@ async fn one_whose_row_somebody_has_locked_holds_up_none_of_the_others() {
         holds(left == 1, || format!("{left} are not completed"))
     })
     .await;
+    // It does not have the turn meanwhile: the others claim together.
+    let together = metric(&health, "millrace_claimed_together_total").await;
+    assert!(together >= 2.0, "{together} claims were made with others");
     other.run("COMMIT").await;
     app.quiet(LONG).await;
     app.assert_completed_once().await;

@@ -1,6 +1,8 @@
 //! Tasks that slots claim at the same time are claimed in one transaction.
 
 use diesel::QueryResult;
+use diesel::result::Error;
+use diesel_async::pooled_connection::PoolableConnection;
 use log::{debug, warn};
 use millrace_common::cause::chain;
 use millrace_common::db::Conn;
@@ -89,6 +91,8 @@ impl Claims {
             Role::Leads(leader) => claimant.lead(leader.gather()).await?,
         };
         Ok(match answer {
+            // Its locks went with its session.
+            Answer::Claimed(_) if claimant.conn.is_broken() => Made::Unheard,
             Answer::Claimed(claimed) => Made::Came(ClaimOutcome::Claimed(claimed)),
             Answer::Alone => Made::Came(claimant.after_all().await?),
             Answer::Unheard => Made::Unheard,
@@ -102,14 +106,11 @@ impl Claimant<'_> {
         tasking::claim(self.conn, claim, name, self.worker, patience).await
     }
 
-    /// Alone, with its locks, which count twice then. What comes out before a lock is tried (the task has ended, or is to start
-    /// later) leaves those that were there.
+    /// Alone. The locks are given back first: they would count twice, and what comes out before one is tried (the task has ended,
+    /// or is to start later) would leave them.
     async fn after_all(&mut self) -> QueryResult<ClaimOutcome> {
-        let outcome = self.attempt(self.patience).await?;
-        if !matches!(outcome, ClaimOutcome::Claimed(_)) {
-            tasking::release(self.conn).await?;
-        }
-        Ok(outcome)
+        tasking::release(self.conn).await?;
+        self.attempt(self.patience).await
     }
 
     /// Makes the claims of all.
@@ -118,8 +119,8 @@ impl Claimant<'_> {
         let together = tasking::claim_together(self.conn, party.items(), self.worker);
         let claimed = match timeout(LONGEST, together).await {
             Ok(Ok(claimed)) => claimed,
-            Ok(Err(error)) if is_connection_loss(&error) => return Err(error),
-            Ok(Err(error)) => {
+            // What the server refuses has changed nothing.
+            Ok(Err(error @ Error::DatabaseError(..))) if !is_connection_loss(&error) => {
                 let why = chain(&error);
                 if is_retryable(&error) {
                     debug!(error:% = error; "claiming {count} tasks together: {why}");
@@ -128,12 +129,12 @@ impl Claimant<'_> {
                 }
                 vec![None; count]
             }
+            Ok(Err(error)) => return Err(error),
             Err(_elapsed) => return Ok(Answer::Unheard),
         };
-        if count > 1 {
-            engine()
-                .claimed_together
-                .inc_by(claimed.iter().flatten().count() as u64);
+        let made = claimed.iter().flatten().count();
+        if made > 1 {
+            engine().claimed_together.inc_by(made as u64);
         }
         let answer = |claimed: Option<Claimed>| match claimed {
             Some(claimed) => Answer::Claimed(Box::new(claimed)),
