@@ -150,15 +150,16 @@ impl Together {
         } else {
             // Units that are gone are not passed over.
             let one = std::slice::from_ref(task);
-            let tried = dispatch_together(&mut conn, &self.keyring, one, BusyLanes::Wait).await;
+            let together = async |conn: &mut Conn| {
+                dispatch_together(conn, &self.keyring, one, BusyLanes::Wait).await
+            };
+            let tried = db::retrying(&mut conn, together).await;
             tried.map(|mut all| all.pop().unwrap_or(Attempt::LeftOut))
         };
         match recorded {
             Ok(Attempt::Dispatched(dispatched)) => Ok(Some(Recorded::Now(dispatched))),
             Ok(Attempt::Busy | Attempt::LeftOut) => Ok(None),
             Err(error) if is_there(&error) => Ok(Some(Recorded::Unheard)),
-            // A row that whoever did has locked, be it.
-            Err(error) if error.diesel().is_some_and(is_retryable) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -182,7 +182,7 @@ BEGIN
             '50ms');
     END IF;
     IF cardinality(objects) > 0 THEN
-        -- All of them are locked already: this waits for none.
+        -- Units and artifacts are locked already: this waits for none of them.
         PERFORM millrace_note_uses(coalesce(array_agg(u.task_id), '{}'), coalesce(array_agg(u.object_id), '{}'))
            FROM unnest(users, objects) AS u(task_id, object_id)
           WHERE u.task_id IN (SELECT (f ->> 'id')::uuid FROM jsonb_array_elements(free) f);
