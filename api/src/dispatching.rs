@@ -26,15 +26,16 @@ pub async fn dispatch_and_accept(app: &App, actor: &Actor, task: NewTask) -> Api
     Ok(accepted(record_task(app, actor, task).await?))
 }
 
-fn accepted(task: TaskId) -> HttpResponse {
+/// The answer to a request whose task is recorded.
+pub fn accepted(task: TaskId) -> HttpResponse {
     HttpResponse::Accepted().json(AsyncOperationResponse {
         task: task_href(task),
     })
 }
 
-/// As [`dispatch_and_accept`] for a task that [`may_dispatch_together`]: with those of other requests that come now. `None`: nothing was
-/// done, and it is to be dispatched alone, in a transaction that keeps the units that it uses, as somebody holds one of its
-/// lanes or units, or a unit is gone.
+/// As [`dispatch_and_accept`] for a task that [`may_dispatch_together`]: with those of other requests that come now. `None`: it is to be
+/// dispatched alone, in a transaction that keeps the units that it uses, as somebody holds one of its lanes or units, or a
+/// unit is gone. Where that finds the task's row, it was recorded here all the same (`together::is_there`).
 ///
 /// # Errors
 /// As [`dispatch_and_accept`].
@@ -77,8 +78,13 @@ pub async fn record_task(app: &App, actor: &Actor, task: NewTask) -> ApiResult<T
         .await
     })
     .await
-    .map_err(ApiError::internal)??;
+    .map_err(ApiError::internal)?;
     drop(permit);
+    let dispatched = match dispatched {
+        // With others, and nobody answered.
+        Err(error) if together::is_there(&error) => return Ok(id),
+        dispatched => dispatched?,
+    };
     publish(app, dispatched, waiter).await;
     Ok(id)
 }

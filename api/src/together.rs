@@ -69,8 +69,8 @@ impl Together {
     }
 
     /// Records a small task with those that come now, and waits a moment at most where somebody holds one of its lanes. `None`:
-    /// it was not recorded, and is to be recorded alone, as a lane is held for longer, or for whatever else is wrong. Goes
-    /// to its end also where the client has gone: others may wait for it.
+    /// it is to be recorded alone, as a lane is held for longer, or for whatever else is wrong; where that finds its row
+    /// (`is_there`), it was recorded here, and nobody answered. Goes to its end also where the client has gone: others may wait for it.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a resource that cannot be reserved; [`Error::Unavailable`] without a database: it may have been
@@ -172,8 +172,8 @@ fn bucket(task: &NewTask) -> usize {
     usize::try_from(hasher.finish() % BUCKETS as u64).unwrap_or_default()
 }
 
-/// True where a row has the id already.
-fn is_there(error: &Error) -> bool {
+/// True where a row has the id already: of a task whose recording nobody answered, it says that it was recorded.
+pub(crate) fn is_there(error: &impl RetryCause) -> bool {
     use diesel::result::{DatabaseErrorKind, Error as DieselError};
     let Some(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info)) = error.diesel()
     else {

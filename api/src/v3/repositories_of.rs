@@ -6,10 +6,12 @@ use crate::app::App;
 use crate::auth::{self, Access, Action, Actor, authorize};
 use crate::body::{Body, Fields, FromFields, Text, Unread};
 use crate::dispatching::{
-    dispatch_and_accept, dispatch_made, dispatch_together, immediate, may_dispatch_together,
+    accepted, dispatch_and_accept, dispatch_made, dispatch_together, immediate,
+    may_dispatch_together,
 };
 use crate::error::{ApiError, ApiResult};
 use crate::listing::{Filters, Listing, Wanted};
+use crate::together;
 use crate::v3::labels::{self, SetLabel, UnsetLabel};
 use crate::v3::object::Object;
 use crate::v3::references::{self, NamedUnits};
@@ -310,12 +312,16 @@ pub async fn modify<K: RepositoryCalls>(
             return Ok(accepted);
         }
     }
-    dispatch_made(&app, &actor, async |conn| {
+    let made = dispatch_made(&app, &actor, async |conn| {
         let stale = add.keep(conn).await?;
         touch(conn, &stale).await?;
         Ok(task.clone())
-    })
-    .await
+    });
+    match made.await {
+        // With others, and nobody answered.
+        Err(error) if together::is_there(&error) => Ok(accepted(task.id)),
+        made => made,
+    }
 }
 
 async fn removals(
