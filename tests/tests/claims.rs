@@ -82,3 +82,45 @@ async fn one_whose_row_somebody_has_locked_holds_up_none_of_the_others() {
     app.assert_completed_once().await;
     app.finish().await;
 }
+
+#[tokio::test]
+async fn sessions_that_end_while_their_slots_claim_cost_no_task_its_run() {
+    let mut app = TestApp::builder()
+        .plugin()
+        .without_api()
+        .set("worker.slots.default", 8)
+        .start()
+        .await;
+    // A claim takes a while: the locks of others are there when it is made.
+    app.sql
+        .run(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$; \
+             CREATE TRIGGER slow BEFORE UPDATE ON task FOR EACH ROW WHEN (OLD.state = 'waiting' AND NEW.state = 'running') \
+             EXECUTE FUNCTION slow()",
+        )
+        .await;
+    let mut dispatcher = app.dispatcher().await;
+    let tasks = on_lanes(&dispatcher, 200);
+    dispatcher.dispatch_all(&tasks).await;
+    app.spawn_worker(&[]);
+    // Those that have locked a task which is not claimed yet, the one that claims for all among them.
+    let end = "SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l
+                 JOIN task t ON millrace_task_key(t.pulp_id) = (l.classid::bigint << 32 | l.objid::bigint)
+                WHERE t.state = 'waiting' AND l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let mut ended = 0;
+    eventually(LONG, async || {
+        if ended < 10 {
+            ended += app.sql.number(end).await;
+        }
+        let left = app
+            .sql
+            .number("SELECT count(*) FROM task WHERE state <> 'completed'");
+        let left = left.await;
+        holds(left == 0, || format!("{left} are not completed"))
+    })
+    .await;
+    assert!(ended >= 10, "{ended} sessions were ended");
+    app.assert_completed_once().await;
+    app.finish().await;
+}
