@@ -5,7 +5,7 @@ use log::{debug, warn};
 use millrace_common::cause::chain;
 use millrace_common::db::{self, Conn, Db, Pooled, RetryCause};
 use millrace_common::error::{Error, is_connection_loss, is_retryable};
-use millrace_common::gathering::{Gathering, LONGEST, MOST, PATIENCE, Role};
+use millrace_common::gathering::{Gathering, LONGEST, Role};
 use millrace_common::metrics::engine;
 use millrace_common::secrets::Keyring;
 use millrace_common::tasking::{
@@ -58,10 +58,8 @@ impl Together {
     #[must_use]
     pub fn new(db: Db, keyring: Keyring, permits: Arc<Permits>) -> Self {
         Self {
-            free: Gathering::new(MOST, PATIENCE),
-            busy: (0..BUCKETS)
-                .map(|_| Gathering::new(MOST, PATIENCE))
-                .collect(),
+            free: Gathering::default(),
+            busy: (0..BUCKETS).map(|_| Gathering::default()).collect(),
             db,
             keyring,
             permits,

@@ -7,11 +7,11 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// Tasks of one transaction at most: more go in the next one.
-pub const MOST: usize = 64;
+const MOST: usize = 64;
 
 /// Whose turn does not come within so long acts alone: the transaction of the others may wait for something that is none of
 /// its business.
-pub const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A transaction of several is given up with its session when it takes longer: they wait for it.
 pub const LONGEST: Duration = Duration::from_secs(6);
@@ -70,6 +70,13 @@ pub struct Party<'a, T, A> {
 struct Seat<'a, T, A> {
     gathering: &'a Gathering<T, A>,
     number: u64,
+}
+
+impl<T, A> Default for Gathering<T, A> {
+    /// As many at most, and as patient, as suits requests, claims and endings alike.
+    fn default() -> Self {
+        Self::new(MOST, PATIENCE)
+    }
 }
 
 impl<T, A> Gathering<T, A> {

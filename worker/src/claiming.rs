@@ -7,7 +7,7 @@ use log::{debug, warn};
 use millrace_common::cause::chain;
 use millrace_common::db::Conn;
 use millrace_common::error::{is_connection_loss, is_retryable};
-use millrace_common::gathering::{Gathering, LONGEST, MOST, PATIENCE, Party, Role};
+use millrace_common::gathering::{Gathering, LONGEST, Party, Role};
 use millrace_common::ids::ProcessId;
 use millrace_common::metrics::engine;
 use millrace_common::tasking::{self, Claim, ClaimOutcome, Claimed, Locked, Locking};
@@ -38,6 +38,7 @@ enum Answer {
 }
 
 /// The claims of this process that wait to be made: the slot of each has its locks.
+#[derive(Default)]
 pub(crate) struct Claims(Gathering<Locked, Answer>);
 
 /// Who claims: a slot, on its session.
@@ -49,12 +50,6 @@ pub(crate) struct Claimant<'a> {
     pub name: &'a str,
     /// See [`tasking::claim`].
     pub patience: Option<&'a CancellationToken>,
-}
-
-impl Default for Claims {
-    fn default() -> Self {
-        Self(Gathering::new(MOST, PATIENCE))
-    }
 }
 
 impl Claims {

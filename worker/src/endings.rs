@@ -5,7 +5,7 @@ use millrace_common::broker::Publisher;
 use millrace_common::cause::chain;
 use millrace_common::db::{Conn, RetryCause};
 use millrace_common::error::is_retryable;
-use millrace_common::gathering::{Gathering, LONGEST, MOST, PATIENCE, Party, Role};
+use millrace_common::gathering::{Gathering, LONGEST, Party, Role};
 use millrace_common::ids::TaskId;
 use millrace_common::metrics::engine;
 use millrace_common::tasking::{Ending, Settled, Successors, settle_together};
@@ -27,13 +27,8 @@ pub(crate) enum Answer {
 }
 
 /// The runs of this process that wait to be settled.
+#[derive(Default)]
 pub(crate) struct Endings(Gathering<Ending, Answer>);
-
-impl Default for Endings {
-    fn default() -> Self {
-        Self(Gathering::new(MOST, PATIENCE))
-    }
-}
 
 impl Endings {
     /// Settles a run with those that end now, on this session or on that of one of them.
