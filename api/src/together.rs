@@ -1,10 +1,10 @@
 //! Requests that dispatch at the same time record their tasks in one transaction.
 
 use crate::permits::Permits;
-use log::{debug, warn};
+use log::log;
 use millrace_common::cause::chain;
 use millrace_common::db::{self, Conn, Db, Pooled, RetryCause};
-use millrace_common::error::{Error, is_connection_loss, is_retryable};
+use millrace_common::error::{Error, failure_level, is_connection_loss};
 use millrace_common::gathering::{Gathering, LONGEST, Role};
 use millrace_common::metrics::engine;
 use millrace_common::secrets::Keyring;
@@ -196,11 +196,7 @@ impl Answer {
         match error.diesel() {
             Some(cause) if is_connection_loss(cause) => Self::Unheard,
             Some(cause) => {
-                if is_retryable(cause) {
-                    debug!(error:% = error; "recording tasks together: {why}");
-                } else {
-                    warn!(error:% = error; "recording tasks together: {why}");
-                }
+                log!(failure_level(cause), error:% = error; "recording tasks together: {why}");
                 // One of them is the reason: alone each hears its own.
                 Self::Tried(Attempt::LeftOut)
             }

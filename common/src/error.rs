@@ -147,6 +147,17 @@ pub fn is_retryable(error: &DieselError) -> bool {
     }
 }
 
+/// Level of the log for a transaction of several that failed: `Debug` where it may be tried again, as that is to be expected among
+/// many; else `Warn`.
+#[must_use]
+pub fn failure_level(error: &DieselError) -> log::Level {
+    if is_retryable(error) {
+        log::Level::Debug
+    } else {
+        log::Level::Warn
+    }
+}
+
 /// True where the same call may succeed later: the database was away, or others were in the way.
 #[must_use]
 pub fn is_transient(error: &DieselError) -> bool {

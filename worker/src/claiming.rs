@@ -3,10 +3,10 @@
 use diesel::QueryResult;
 use diesel::result::Error;
 use diesel_async::pooled_connection::PoolableConnection;
-use log::{debug, warn};
+use log::log;
 use millrace_common::cause::chain;
 use millrace_common::db::Conn;
-use millrace_common::error::{is_connection_loss, is_retryable};
+use millrace_common::error::{failure_level, is_connection_loss};
 use millrace_common::gathering::{Gathering, LONGEST, Party, Role};
 use millrace_common::ids::ProcessId;
 use millrace_common::metrics::engine;
@@ -117,11 +117,7 @@ impl Claimant<'_> {
             // What the server refuses has changed nothing.
             Ok(Err(error @ Error::DatabaseError(..))) if !is_connection_loss(&error) => {
                 let why = chain(&error);
-                if is_retryable(&error) {
-                    debug!(error:% = error; "claiming {count} tasks together: {why}");
-                } else {
-                    warn!(error:% = error; "claiming {count} tasks together: {why}");
-                }
+                log!(failure_level(&error), error:% = error; "claiming {count} tasks together: {why}");
                 vec![None; count]
             }
             Ok(Err(error)) => return Err(error),

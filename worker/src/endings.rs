@@ -1,10 +1,10 @@
 //! Runs that end at the same time are settled in one transaction.
 
-use log::{debug, warn};
+use log::{Level, log};
 use millrace_common::broker::Publisher;
 use millrace_common::cause::chain;
 use millrace_common::db::{Conn, RetryCause};
-use millrace_common::error::is_retryable;
+use millrace_common::error::failure_level;
 use millrace_common::gathering::{Gathering, LONGEST, Party, Role};
 use millrace_common::ids::TaskId;
 use millrace_common::metrics::engine;
@@ -67,11 +67,8 @@ async fn lead(conn: &mut Conn, publisher: &Publisher, party: Party<'_, Ending, A
         Ok(Ok(together)) => together,
         Ok(Err(error)) => {
             let why = chain(&error);
-            if error.diesel().is_some_and(is_retryable) {
-                debug!(error:% = error; "settling {count} runs together: {why}");
-            } else {
-                warn!(error:% = error; "settling {count} runs together: {why}");
-            }
+            let level = error.diesel().map_or(Level::Warn, failure_level);
+            log!(level, error:% = error; "settling {count} runs together: {why}");
             return Answer::Unheard;
         }
         Err(_elapsed) => return Answer::Stuck,
