@@ -10,6 +10,14 @@ use uuid::Uuid;
 pub const DOMAIN: &str = "prn:core.domain:00000000-0000-7000-8000-000000000001";
 const DOMAIN_ID: &str = "00000000-0000-7000-8000-000000000001";
 
+/// Lets tasks that are dispatched together wait for what is held for so long that a test can act meanwhile.
+pub async fn lengthen_dispatch_wait(sql: &Sql) {
+    let source = "pg_get_functiondef('millrace_dispatch_together'::regproc)";
+    let source = sql.text(source).await;
+    assert!(source.contains("'50ms'"), "{source}");
+    sql.run(&source.replace("'50ms'", "'60s'")).await;
+}
+
 /// A task that is to be dispatched.
 #[derive(Clone, Debug)]
 pub struct Wanted {

@@ -2,7 +2,7 @@
 
 use millrace_tests::client::sleep;
 use millrace_tests::eventually::holds;
-use millrace_tests::{TestApp, eventually};
+use millrace_tests::{TestApp, eventually, lanes};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -177,11 +177,8 @@ async fn a_request_whose_lane_is_held_holds_up_no_other() {
 #[tokio::test]
 async fn a_request_whose_session_is_lost_records_its_task_once_and_says_so() {
     let mut app = TestApp::with_workers(0).await;
-    // Requests that are recorded together wait for nothing for so long that the session can be ended meanwhile.
-    let source = "pg_get_functiondef('millrace_dispatch_together'::regproc)";
-    let source = app.sql.text(source).await;
-    assert!(source.contains("'50ms'"), "{source}");
-    app.sql.run(&source.replace("'50ms'", "'60s'")).await;
+    // Long enough to end the session meanwhile.
+    lanes::lengthen_dispatch_wait(&app.sql).await;
     let locker = app.db.sql().await;
     locker
         .run("BEGIN; LOCK TABLE reservation IN EXCLUSIVE MODE")

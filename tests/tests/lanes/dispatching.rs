@@ -138,10 +138,7 @@ async fn lanes_are_waited_for_a_moment_where_that_is_wanted() {
     assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
     assert!(is_unknown(&sql, tasks[0].id).await);
     // Long enough for the lane to be given back meanwhile, however slow the machine is.
-    let source = "pg_get_functiondef('millrace_dispatch_together'::regproc)";
-    let source = sql.text(source).await;
-    assert!(source.contains("'50ms'"), "{source}");
-    sql.run(&source.replace("'50ms'", "'60s'")).await;
+    lanes::lengthen_dispatch_wait(&sql).await;
     let sql = std::sync::Arc::new(sql);
     let (waiting, wanted) = (std::sync::Arc::clone(&sql), tasks.clone());
     let waits =
