@@ -16,6 +16,7 @@
 
 mod cancel;
 mod claim;
+mod claim_together;
 mod context;
 mod dispatch;
 mod ending;
@@ -43,9 +44,8 @@ pub use crate::tasks::{
     orphan_cleanup, reclaim_space,
 };
 pub use cancel::{CANCEL_CHANNEL, CancelOutcome, DEADLINE_PASSED, cancel, expire};
-pub use claim::{
-    Claim, ClaimOutcome, Claimed, Locked, Locking, claim, claim_together, defer, lock, release,
-};
+pub use claim::{Claim, ClaimOutcome, Claimed, claim, defer, release};
+pub use claim_together::{Locked, Locking, claim_together, lock};
 pub use context::{TaskContext, TaskSession};
 pub use dispatch::{Attempt, BusyLanes, Dispatched, dispatch, dispatch_many, dispatch_together};
 pub use ending::{Ending, Successors, Together, settle_together};
