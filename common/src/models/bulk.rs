@@ -172,11 +172,15 @@ pub async fn ensure_units(
         if missing.is_empty() {
             break;
         }
-        insert_units(conn, domain, pulp_type, &missing).await?;
-        // What was in the way may be deleted by now: then once more.
+        let made = insert_units(conn, domain, pulp_type, &missing).await?;
+        // What others have made may be deleted by now: then once more.
         keys = missing.iter().map(|u| u.natural_key.as_slice()).collect();
-        keys.sort_unstable();
-        found.extend(find_units(conn, domain, pulp_type, &keys).await?);
+        keys.retain(|key| !made.contains_key(*key));
+        found.extend(made);
+        if !keys.is_empty() {
+            keys.sort_unstable();
+            found.extend(find_units(conn, domain, pulp_type, &keys).await?);
+        }
     }
     Ok(units
         .iter()
@@ -184,17 +188,18 @@ pub async fn ensure_units(
         .collect())
 }
 
+/// Inserts these units but for those that the domain has already; gives the ids by key.
 async fn insert_units(
     conn: &mut Conn,
     domain: DomainId,
     pulp_type: &str,
     units: &[&BulkUnit],
-) -> QueryResult<()> {
-    sql_query(
+) -> QueryResult<HashMap<Vec<u8>, ContentId>> {
+    let made: Vec<Keyed> = sql_query(
         "INSERT INTO content (pulp_id, pulp_domain, pulp_type, natural_key, repo_key, fields) \
          SELECT u.id, $1, $2, u.natural_key, u.repo_key, u.fields::jsonb \
            FROM unnest($3, $4, $5, $6) u (id, natural_key, repo_key, fields) \
-          ORDER BY u.natural_key ON CONFLICT DO NOTHING",
+          ORDER BY u.natural_key ON CONFLICT DO NOTHING RETURNING pulp_id, natural_key",
     )
     .bind::<SqlUuid, _>(domain)
     .bind::<Text, _>(pulp_type)
@@ -212,9 +217,16 @@ async fn insert_units(
             .collect::<Vec<_>>(),
     )
     .bind::<Array<Text>, _>(units.iter().map(|u| u.fields.as_str()).collect::<Vec<_>>())
-    .execute(conn)
+    .load(conn)
     .await?;
-    Ok(())
+    Ok(by_key(made))
+}
+
+fn by_key(units: Vec<Keyed>) -> HashMap<Vec<u8>, ContentId> {
+    units
+        .into_iter()
+        .map(|row| (row.natural_key, row.pulp_id))
+        .collect()
 }
 
 async fn find_units(
@@ -233,10 +245,7 @@ async fn find_units(
     .bind::<Array<Binary>, _>(keys)
     .load(conn)
     .await?;
-    Ok(found
-        .into_iter()
-        .map(|row| (row.natural_key, row.pulp_id))
-        .collect())
+    Ok(by_key(found))
 }
 
 /// Gives units their files; a unit that lacks its file gets it, one that has it keeps it.
