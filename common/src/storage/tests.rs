@@ -29,6 +29,7 @@ async fn files_of_any_size_come_back_as_they_were_written() {
         1,
         LOCAL_PART_BYTES,
         LOCAL_PART_BYTES + 1,
+        2 * LOCAL_PART_BYTES,
         3 * LOCAL_PART_BYTES + 17,
     ] {
         let bytes: Vec<u8> = (0..=250).cycle().take(size).collect();
@@ -42,6 +43,33 @@ async fn files_of_any_size_come_back_as_they_were_written() {
         hashers.update(&bytes);
         assert_eq!(digests, hashers.finish());
     }
+}
+
+#[tokio::test]
+async fn a_file_as_long_as_one_part_is_written_as_a_whole() {
+    let root = tempfile::tempdir().unwrap();
+    let storage = open(root.path());
+    let key = StorageKey::new();
+    let staged = root.path().join(format!("{key}#1"));
+    let mut writer = storage.writer(&key).unwrap();
+    let part = Bytes::from(vec![0; LOCAL_PART_BYTES]);
+    writer.write(part.clone()).await.unwrap();
+    assert!(!staged.exists());
+    writer.finish().await.unwrap();
+    assert_eq!(storage.size(&key).await.unwrap(), Some(part.len() as u64));
+}
+
+#[tokio::test]
+async fn a_byte_more_than_one_part_comes_in_parts() {
+    let root = tempfile::tempdir().unwrap();
+    let storage = open(root.path());
+    let key = StorageKey::new();
+    let mut writer = storage.writer(&key).unwrap();
+    writer
+        .write(Bytes::from(vec![0; LOCAL_PART_BYTES + 1]))
+        .await
+        .unwrap();
+    assert!(root.path().join(format!("{key}#1")).exists());
 }
 
 #[tokio::test]

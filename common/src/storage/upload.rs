@@ -90,7 +90,7 @@ impl Upload {
         })
     }
 
-    /// Takes the next bytes in. Memory stays bounded: it returns once the store has whole parts.
+    /// Takes the next bytes in. Memory stays bounded: one part waits at most.
     ///
     /// # Errors
     /// [`Error::Full`] or [`Error::Unavailable`] when the store does not take them; the upload is lost then.

@@ -58,7 +58,7 @@ impl Writer {
     /// # Errors
     /// [`Error::Unavailable`] when the store does not answer.
     pub async fn open_parts_for(&mut self, bytes: usize) -> Result<Option<String>, Error> {
-        if self.parts.is_some() || self.buffer.len() + bytes < self.part_bytes() {
+        if self.parts.is_some() || self.buffer.len() + bytes <= self.part_bytes() {
             return Ok(None);
         }
         let Some(s3) = &self.storage.s3 else {
@@ -75,7 +75,7 @@ impl Writer {
         Ok(Some(id))
     }
 
-    /// Takes the next bytes in; returns once the store has whole parts of them.
+    /// Takes the next bytes in. One part of them stays in memory at most: the store gets it with further bytes, or at the end.
     ///
     /// # Errors
     /// [`Error::Full`] or [`Error::Unavailable`] when the store does not take them; the file is lost then.
@@ -83,12 +83,13 @@ impl Writer {
         self.open_parts_for(bytes.len()).await?;
         self.size += bytes.len() as u64;
         while !bytes.is_empty() {
-            let room = self.part_bytes().saturating_sub(self.buffer.len());
-            let piece = bytes.split_to(room.min(bytes.len()));
-            self.buffer.extend_from_slice(&piece);
+            // A full part waits for more: a file of exactly one part is written as a whole.
             if self.buffer.len() >= self.part_bytes() {
                 self.put_part().await?;
             }
+            let room = self.part_bytes().saturating_sub(self.buffer.len());
+            let piece = bytes.split_to(room.min(bytes.len()));
+            self.buffer.extend_from_slice(&piece);
         }
         Ok(())
     }
