@@ -176,16 +176,25 @@ pub async fn dummies(app: &TestApp, paper: &Paper) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts pulpcore where the run compares with it.
+async fn start_peer(paper: &Paper, peer: bool) -> anyhow::Result<Option<Pulp>> {
+    if !peer {
+        return Ok(None);
+    }
+    Pulp::start(paper).await.map(Some)
+}
+
 /// Uploads, beside pulpcore, and what disk and processors give.
 pub async fn uploads(app: &TestApp, paper: &Paper, peer: bool) -> anyhow::Result<()> {
     paper.heading("Uploads of 1 MiB by 8 clients");
-    let theirs = if peer {
-        let pulp = Pulp::start(paper).await?;
-        Some(storm::uploads(&pulp.side, UPLOADS).await?)
-    } else {
-        None
+    // Pulpcore stays until all is measured: its files, deleted, would slow down who makes files next where the file system has no
+    // journal.
+    let pulp = start_peer(paper, peer).await?;
+    let theirs = match &pulp {
+        Some(pulp) => Some(storm::uploads(&pulp.side, UPLOADS).await?),
+        None => None,
     };
-    let written = limits::written(&app.media().join("beside"), UPLOADS / 2)?;
+    let written = limits::written(&app.dir().join("written"), UPLOADS / 2)?;
     let ours = storm::uploads(&own(app).await?, UPLOADS).await?;
     let hashed = limits::hashed(UPLOADS / 2)?;
     if let Some(theirs) = theirs {
@@ -202,50 +211,66 @@ pub async fn uploads(app: &TestApp, paper: &Paper, peer: bool) -> anyhow::Result
     Ok(())
 }
 
+/// How many files, and the milliseconds of each task about them.
 struct Files {
     count: usize,
-    /// Milliseconds.
     sync: f64,
     export: f64,
     reclaim: f64,
     clean: f64,
 }
 
-async fn files(
-    paper: &Paper,
-    side: &Side,
-    origin: &str,
-    count: usize,
-    exports: &Path,
-) -> anyhow::Result<Files> {
-    let seen = |what: &str, time: f64| {
-        let rate = count as f64 * 1000.0 / time;
-        paper.fact(side.name, &format!("{rate:>8.1} /s   {what} of {count}"));
-    };
-    let url = format!("{origin}/files-{count}/PULP_MANIFEST");
-    let (repository, sync) = side.synced("files", &url, "immediate").await?;
-    seen("sync, immediate", sync);
-    let found = side.get(&repository).await?;
+impl Files {
+    /// Files a second.
+    fn rates(&self) -> [(&'static str, f64); 4] {
+        let rate = |time: f64| self.count as f64 * 1000.0 / time;
+        [
+            ("sync, immediate", rate(self.sync)),
+            ("export, hardlink", rate(self.export)),
+            ("reclaim", rate(self.reclaim)),
+            ("orphan clean-up", rate(self.clean)),
+        ]
+    }
+}
+
+/// Repositories that a side has filled.
+struct Filled {
+    files: String,
+    others: String,
+    /// Milliseconds.
+    sync: f64,
+}
+
+/// Fills two repositories with others of the files each.
+async fn fill(side: &Side, origin: &str, count: usize) -> anyhow::Result<Filled> {
+    let url = |name: &str| format!("{origin}/{name}-{count}/PULP_MANIFEST");
+    let (files, sync) = side.synced("files", &url("files"), "immediate").await?;
+    let (others, _) = side.synced("others", &url("others"), "immediate").await?;
+    Ok(Filled {
+        files,
+        others,
+        sync,
+    })
+}
+
+/// Measures export, reclaim and clean-up of what was filled.
+async fn empty(side: &Side, filled: Filled, count: usize, exports: &Path) -> anyhow::Result<Files> {
+    let found = side.get(&filled.files).await?;
     let version = found["latest_version_href"]
         .as_str()
         .context("no version")?;
     let export = export(side, version, exports).await?;
-    seen("export by hardlink", export);
-    let body = json!({"repo_hrefs": [repository]});
+    let body = json!({"repo_hrefs": [filled.files]});
     let reclaim = side.run("repositories/reclaim_space/", &body).await?;
-    seen("reclaim", reclaim);
-    side.delete(&repository).await?;
-    // Others than those that were reclaimed, so that each unit has a file.
-    let url = format!("{origin}/others-{count}/PULP_MANIFEST");
-    let (repository, _) = side.synced("others", &url, "immediate").await?;
+    side.delete(&filled.files).await?;
+    // What was reclaimed has no files any more: it goes first, and does not count.
     let all = json!({"orphan_protection_time": 0});
     side.run("orphans/cleanup/", &all).await?;
-    side.delete(&repository).await?;
+    side.delete(&filled.others).await?;
     let clean = side.run("orphans/cleanup/", &all).await?;
-    seen("orphan clean-up", clean);
     Ok(Files {
         count,
-        sync,
+        sync: filled.sync,
         export,
         reclaim,
         clean,
@@ -280,31 +305,31 @@ pub async fn small_files(
         }
     }
     let nginx = Nginx::start(&root).await?;
-    let mut memory = None;
-    let theirs = if peer {
-        let pulp = Pulp::start(paper).await?;
-        let theirs = files(paper, &pulp.side, &nginx.origin, share.peer, &pulp.exports).await?;
-        memory = Some(memory::resident(&pulp.processes()));
-        Some(theirs)
-    } else {
-        None
+    let pulp = start_peer(paper, peer).await?;
+    let side = own(app).await?;
+    // All files are made before any is removed: a file system without a journal walks over all that were freed in the last
+    // minutes whenever it makes one.
+    let theirs = match &pulp {
+        Some(pulp) => Some((pulp, fill(&pulp.side, &nginx.origin, share.peer).await?)),
+        None => None,
     };
-    let ours = files(paper, &own(app).await?, &nginx.origin, share.ours, exports).await?;
-    let rows = |files: &Files| {
-        let rate = |time: f64| files.count as f64 * 1000.0 / time;
-        [
-            ("sync, immediate", rate(files.sync)),
-            ("export, hardlink", rate(files.export)),
-            ("reclaim", rate(files.reclaim)),
-            ("orphan clean-up", rate(files.clean)),
-        ]
-    };
-    if let Some(theirs) = theirs.map(|files| rows(&files)) {
-        for ((what, ours), (_, theirs)) in rows(&ours).into_iter().zip(theirs) {
-            paper.fact(what, &against(ours, "pulpcore", theirs));
+    let ours = fill(&side, &nginx.origin, share.ours).await?;
+    let theirs = match theirs {
+        Some((pulp, filled)) => {
+            let theirs = empty(&pulp.side, filled, share.peer, &pulp.exports).await?;
+            Some((theirs.rates(), memory::resident(&pulp.processes())))
         }
+        None => None,
+    };
+    let ours = empty(&side, ours, share.ours, exports).await?;
+    let mut peer = theirs.as_ref().map(|(rates, _)| rates.iter());
+    for (what, ours) in ours.rates() {
+        let beside = peer.as_mut().and_then(Iterator::next);
+        let rate = format!("{ours:>8.1} /s");
+        let rate = beside.map_or(rate, |(_, theirs)| against(ours, "pulpcore", *theirs));
+        paper.fact(what, &rate);
     }
-    if let Some((resident, shared)) = memory {
+    if let Some((_, (resident, shared))) = theirs {
         let text =
             format!("{resident:.0} MiB resident, {shared:.0} with what is shared counted once");
         paper.fact("pulpcore", &text);

@@ -13,20 +13,19 @@ use std::time::{Duration, Instant};
 /// The digests that are on by default.
 const DIGESTS: [&str; 4] = ["sha224", "sha256", "sha384", "sha512"];
 
-/// Files of 1 MiB that so many threads as there are uploaders write and fsync in a second, with their directory.
+/// Files of 1 MiB that so many threads as there are uploaders write and fsync in a second, with their directory. They stay, as
+/// deleting them would slow down what follows.
 ///
 /// # Errors
 /// A disk that does not do it.
 pub fn written(dir: &Path, time: Duration) -> anyhow::Result<f64> {
     std::fs::create_dir_all(dir)?;
-    let rate = side_by_side(UPLOADERS, time, |n| {
+    side_by_side(UPLOADERS, time, |n| {
         let mut file = File::create(dir.join(n.to_string()))?;
         file.write_all(&different(n))?;
         file.sync_all()?;
         Ok(File::open(dir)?.sync_all()?)
-    })?;
-    std::fs::remove_dir_all(dir)?;
-    Ok(rate)
+    })
 }
 
 /// Pieces of 1 MiB that all processors together hash in a second with all digests.
