@@ -160,26 +160,21 @@ pub async fn ensure_units(
     pulp_type: &str,
     units: &[BulkUnit],
 ) -> QueryResult<Vec<ContentId>> {
-    let mut keys: Vec<&[u8]> = units.iter().map(|u| u.natural_key.as_slice()).collect();
-    keys.sort_unstable();
-    // Found first: an insert that conflicts costs more than a look, and most runs bring little new.
-    let mut found = find_units(conn, domain, pulp_type, &keys).await?;
+    let mut found: HashMap<Vec<u8>, ContentId> = HashMap::new();
     loop {
-        let missing: Vec<&BulkUnit> = units
-            .iter()
-            .filter(|unit| !found.contains_key(&unit.natural_key))
-            .collect();
+        let mut missing: Vec<&BulkUnit> = units.iter().collect();
+        missing.retain(|unit| !found.contains_key(&unit.natural_key));
         if missing.is_empty() {
             break;
         }
-        let made = insert_units(conn, domain, pulp_type, &missing).await?;
-        // What others have made may be deleted by now: then once more.
-        keys = missing.iter().map(|u| u.natural_key.as_slice()).collect();
-        keys.retain(|key| !made.contains_key(*key));
-        found.extend(made);
-        if !keys.is_empty() {
-            keys.sort_unstable();
-            found.extend(find_units(conn, domain, pulp_type, &keys).await?);
+        // Found first: an insert that conflicts costs more than a look, and most runs bring little new. What others have
+        // made may be deleted before it is found: then once more.
+        let mut keys: Vec<&[u8]> = missing.iter().map(|u| u.natural_key.as_slice()).collect();
+        keys.sort_unstable();
+        found.extend(find_units(conn, domain, pulp_type, &keys).await?);
+        missing.retain(|unit| !found.contains_key(&unit.natural_key));
+        if !missing.is_empty() {
+            found.extend(insert_units(conn, domain, pulp_type, &missing).await?);
         }
     }
     Ok(units
