@@ -101,11 +101,9 @@ pub async fn modify(app: &TestApp, paper: &Paper, peer: bool) -> anyhow::Result<
     let root = app.dir().join("upstream");
     manifest(&root, "units", UNITS)?;
     let nginx = Nginx::start(&root).await?;
-    let theirs = if peer {
-        let pulp = Pulp::start(paper).await?;
-        Some(tasks(paper, &pulp.side, &nginx.origin, PEER_STORM).await?)
-    } else {
-        None
+    let theirs = match start_peer(paper, peer).await? {
+        Some(pulp) => Some(tasks(paper, &pulp.side, &nginx.origin, PEER_STORM).await?),
+        None => None,
     };
     let side = own(app).await?;
     let ours = tasks(paper, &side, &nginx.origin, STORM).await?;
@@ -322,18 +320,17 @@ pub async fn small_files(
         None => None,
     };
     let ours = empty(&side, ours, share.ours, exports).await?;
-    let mut peer = theirs.as_ref().map(|(rates, _)| rates.iter());
-    for (what, ours) in ours.rates() {
-        let beside = peer.as_mut().and_then(Iterator::next);
-        let rate = format!("{ours:>8.1} /s");
-        let rate = beside.map_or(rate, |(_, theirs)| against(ours, "pulpcore", *theirs));
-        paper.fact(what, &rate);
+    let Some((theirs, (resident, shared))) = theirs else {
+        for (what, ours) in ours.rates() {
+            paper.fact(what, &format!("{ours:>8.1} /s"));
+        }
+        return Ok(());
+    };
+    for ((what, ours), (_, theirs)) in ours.rates().into_iter().zip(theirs) {
+        paper.fact(what, &against(ours, "pulpcore", theirs));
     }
-    if let Some((_, (resident, shared))) = theirs {
-        let text =
-            format!("{resident:.0} MiB resident, {shared:.0} with what is shared counted once");
-        paper.fact("pulpcore", &text);
-    }
+    let text = format!("{resident:.0} MiB resident, {shared:.0} with what is shared counted once");
+    paper.fact("pulpcore", &text);
     Ok(())
 }
 
